@@ -1,0 +1,63 @@
+"""Telling runs apart: the fingerprint of a configuration, and what is special about one."""
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from etude.config.schema import Config
+
+_LONGEST = 120  # of the 255 bytes that file systems take for a name
+
+
+def fingerprint(config: Config) -> str:
+    """Hash everything that can change a run's result into 8 hexadecimal digits."""
+    text = json.dumps(results(config), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def results(config: Config) -> dict[str, Any]:
+    """Give the keys, dotted, that can change a run's result, with their values."""
+    return dict(_leaves(config, ""))
+
+
+def describe(config: Config, choices: Mapping[str, str], usual: Mapping[str, Any]) -> str:
+    """Put what is special about a run into a few characters that any file system takes.
+
+    Args:
+        config: The run.
+        choices: The choices, by group, that its experiment makes otherwise.
+        usual: The values, by dotted key, of its experiment's file with these choices.
+    """
+    parts = [f"{group}={choice}" for group, choice in choices.items()]
+    for key, value in results(config).items():
+        if key != "seed" and usual.get(key) != value:
+            parts.append(f"{key.rpartition('.')[2]}={_short(value)}")
+    readable = re.sub(r"[^A-Za-z0-9.=+-]+", "_", "_".join(parts))[:_LONGEST]
+    return f"{readable}_seed={config.seed}".lstrip("_")
+
+
+def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            inner = getattr(value, field.name)
+            if not field.metadata.get("result", True):
+                continue
+            if "since" in field.metadata and field.metadata["since"] == inner:
+                continue
+            yield from _leaves(inner, f"{key}.{field.name}".lstrip("."))
+    elif isinstance(value, dict):
+        for name, inner in cast("dict[str, Any]", value).items():
+            yield from _leaves(inner, f"{key}.{name}")
+    else:
+        yield key, value
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return "+".join(_short(item) for item in cast("list[Any]", value))
+    return str(value).rpartition(".")[2] if isinstance(value, str) else str(value)

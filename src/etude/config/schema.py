@@ -1,0 +1,357 @@
+"""The types of every configuration key and the range of every number; the values are in `conf/`.
+
+A field's metadata holds its rule. `result=False` marks what cannot change a run's result and so
+stays out of its fingerprint. A field that is added later says `since=<default>`: at that value it
+is left out of the fingerprint, so that older runs keep theirs.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from omegaconf import MISSING
+
+_REQUIRED = object()
+
+
+def setting(
+    rule: str = "",
+    test: Callable[[Any], bool] | None = None,
+    *,
+    result: bool = True,
+    since: object = _REQUIRED,
+) -> Any:
+    """Declare a field without a value, with the rule that its value (or each item) must pass."""
+    metadata: dict[str, Any] = {"rule": rule, "test": test, "result": result}
+    if since is not _REQUIRED:
+        metadata["since"] = since
+    return field(default=MISSING, metadata=metadata)
+
+
+def one_of(*choices: str, result: bool = True) -> Any:
+    """Declare a field that takes one of a few words."""
+    return setting(f"one of {', '.join(choices)}", lambda value: value in choices, result=result)
+
+
+def positive(*, result: bool = True) -> Any:
+    """Declare a number above 0."""
+    return setting("a number above 0", lambda value: value > 0, result=result)
+
+
+def at_least(limit: float, *, result: bool = True) -> Any:
+    """Declare a number that is not below `limit`."""
+    return setting(f"a number of at least {limit:g}", lambda v: v >= limit, result=result)
+
+
+def fraction(*, zero: bool = True, one: bool = False) -> Any:
+    """Declare a part of a whole; `zero` and `one` say whether the ends are allowed."""
+    rule = f"at least 0 and {'at most' if one else 'below'} 1" if zero else "between 0 and 1"
+    return setting(
+        f"a fraction {rule}", lambda v: (v >= 0 if zero else v > 0) and (v <= 1 if one else v < 1)
+    )
+
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+_SEED_LIMIT = 2**32  # what NumPy's generators take, the narrowest of those in use
+
+
+@dataclass
+class Train:
+    """How one network is trained: durations, batches, the step and what is saved."""
+
+    epochs: int = setting("a whole number above 0", lambda v: v > 0)
+    batch_size: int = setting("a whole number above 0", lambda v: v > 0)
+    label_smoothing: float = fraction()
+    clip_norm: float | None = positive()
+    accumulate: int = setting("a whole number above 0", lambda v: v > 0)
+    decay: str = one_of("kernels", "all")
+    test_every_epoch: bool = setting()
+    eval_batch_size: int = setting("a whole number above 0", lambda v: v > 0, result=False)
+    step: str = one_of("eager", "compile", result=False)
+    channels_last: bool = setting(result=False)
+    deterministic: bool = setting(result=False)
+    checkpoint_seconds: float = at_least(0, result=False)
+    checkpoint_steps: int | None = setting("a whole number above 0", lambda v: v > 0, result=False)
+
+
+@dataclass
+class Record:
+    """What a run writes beside its metrics."""
+
+    tensorboard: bool = setting(result=False)
+    curves: bool = setting(result=False)
+
+
+@dataclass
+class Reference:
+    """One figure of a document, and when a run agrees with it."""
+
+    metric: str = setting(
+        "best.<metric>, final.<metric> or epoch_<n>.<metric>",
+        lambda v: re.fullmatch(r"(best|final|epoch_\d+)\.\w+", v) is not None,
+        result=False,
+    )
+    value: float | None = setting(result=False)
+    tolerance: float | None = at_least(0, result=False)
+    at_least: float | None = setting(result=False)
+    source: str = setting(result=False)
+
+
+# --- the groups ------------------------------------------------------------------------------
+@dataclass
+class LeNet5:
+    """Settings of `etude.models.lenet.LeNet5`."""
+
+    _target_: str = MISSING
+
+
+@dataclass
+class AlexNetSmall:
+    """Settings of `etude.models.alexnet.AlexNetSmall`."""
+
+    _target_: str = MISSING
+    dropout: float = fraction()
+
+
+@dataclass
+class VGG:
+    """Settings of `etude.models.vgg.VGG`."""
+
+    _target_: str = MISSING
+    variant: str = one_of("A", "B", "C", "D", "E")
+    hidden: int = setting("a whole number above 0", lambda v: v > 0)
+    stage_dropout: list[float] = fraction()
+    dropout: float = fraction()
+
+
+@dataclass
+class Dataset:
+    """What every data set has: its size in pixels, its values, and how it is divided."""
+
+    _target_: str = MISSING
+    input_size: int | None = setting("a whole number above 0", lambda v: v > 0)
+    interpolation: str = one_of("bilinear", "nearest", "pad")
+    normalize: str = one_of("none", "unit", "mean_std", "mean_only", "pixel_mean", "caffe", "lecun")
+    mean: list[float] | None = setting()
+    std: list[float] | None = positive()
+    validation_split: str = one_of("none", "last_fraction", "seeded_fraction", "stratified")
+    validation_fraction: float = fraction(zero=False)
+    split_seed: int = setting("a whole number from 0 to 2³²-1", lambda v: 0 <= v < _SEED_LIMIT)
+    limit_train: int | None = setting("a whole number above 0", lambda v: v > 0)
+    limit_test: int | None = setting("a whole number above 0", lambda v: v > 0)
+
+
+@dataclass
+class Downloaded(Dataset):
+    """A published data set below a root folder, in torchvision's layout."""
+
+    root: str = setting(result=False)
+    download: bool = setting(result=False)
+
+
+@dataclass
+class Folder(Dataset):
+    """Folders of classes; `name` stands for the data in the fingerprint, which holds no paths."""
+
+    root: str = setting(result=False)
+    name: str = setting()
+    train: str = setting()
+    test: str = setting()
+
+
+@dataclass
+class Augment:
+    """Settings of `etude.data.augment.Augment`; null or 0 turns a part off."""
+
+    _target_: str = MISSING
+    shift_fraction: float | None = fraction()
+    fill: str = one_of("constant", "nearest")
+    fill_value: float = setting()
+    flip_probability: float = fraction(one=True)
+    crop_padding: int = at_least(0)
+    erase_probability: float = fraction(one=True)
+    erase_area: list[float] = fraction(zero=False, one=True)
+    erase_ratio: list[float] = positive()
+    erase_value: float = setting()
+    after_normalize: bool = setting()
+
+
+@dataclass
+class Plain:
+    """A part without settings of its own."""
+
+    _target_: str = MISSING
+
+
+@dataclass
+class HeNormal:
+    """Settings of `etude.init.HeNormal`."""
+
+    _target_: str = MISSING
+    variance_corrected: bool = setting()
+
+
+@dataclass
+class Normal:
+    """Settings of `etude.init.Normal`."""
+
+    _target_: str = MISSING
+    std: float = positive()
+
+
+@dataclass
+class Optimizer:
+    """What every optimizer has: the rate, and PyTorch's weight decay."""
+
+    _target_: str = MISSING
+    lr: float = positive()
+    weight_decay: float = at_least(0)
+
+
+@dataclass
+class SGD(Optimizer):
+    """Settings of `torch.optim.SGD` and `etude.optim.KerasSGD`."""
+
+    momentum: float = fraction()
+    nesterov: bool = setting()
+
+
+@dataclass
+class Adam(Optimizer):
+    """Settings of `torch.optim.Adam` and `etude.optim.KerasAdam`."""
+
+    betas: list[float] = fraction()
+    eps: float = positive()
+
+
+@dataclass
+class Adadelta(Optimizer):
+    """Settings of `torch.optim.Adadelta`."""
+
+    rho: float = fraction()
+    eps: float = positive()
+
+
+@dataclass
+class RMSprop(Optimizer):
+    """Settings of `torch.optim.RMSprop`."""
+
+    alpha: float = fraction()
+    eps: float = positive()
+    momentum: float = fraction()
+    centered: bool = setting()
+
+
+@dataclass
+class Steps:
+    """Settings of `etude.schedule.Steps`."""
+
+    _target_: str = MISSING
+    milestones_epochs: list[float] = positive()
+    factor: float | None = positive()
+    values: list[float] | None = positive()
+
+
+@dataclass
+class Exponential:
+    """Settings of `etude.schedule.Exponential`."""
+
+    _target_: str = MISSING
+    factor: float = positive()
+    every_epochs: float = positive()
+    staircase: bool = setting()
+
+
+@dataclass
+class InverseTime:
+    """Settings of `etude.schedule.InverseTime`."""
+
+    _target_: str = MISSING
+    decay_per_step: float = at_least(0)
+
+
+@dataclass
+class Plateau:
+    """Settings of `etude.schedule.Plateau`."""
+
+    _target_: str = MISSING
+    factor: float = fraction(zero=False)
+    patience_epochs: int = setting("a whole number above 0", lambda v: v > 0)
+    min_delta: float = at_least(0)
+    cooldown_epochs: int = at_least(0)
+    min_lr: float = at_least(0)
+
+
+@dataclass
+class Cosine:
+    """Settings of `etude.schedule.Cosine`."""
+
+    _target_: str = MISSING
+    warmup_epochs: float = at_least(0)
+    final_fraction: float = fraction()
+
+
+@dataclass
+class Config:
+    """A whole run."""
+
+    model: Any = MISSING
+    dataset: Any = MISSING
+    augment: Any = MISSING
+    init: Any = MISSING
+    optimizer: Any = MISSING
+    scheduler: Any = MISSING
+    train: Train = field(default_factory=Train)
+    name: str = setting(
+        "letters, digits, '.', '_' and '-', at most 80 of them",
+        lambda v: re.fullmatch(r"[\w][\w.-]{0,79}", v) is not None,
+        result=False,
+    )
+    seed: int = setting("a whole number from 0 to 2³²-1", lambda v: 0 <= v < _SEED_LIMIT)
+    scale: float = positive()
+    l2: float = at_least(0)
+    device: str = setting(
+        "auto, cpu, cuda or cuda:<number>", lambda v: _DEVICE.fullmatch(v) is not None, result=False
+    )
+    precision: str = one_of("auto", "float32", "bfloat16", "float16")
+    fresh: bool = setting(result=False)
+    packages: list[str] = setting(result=False)
+    record: Record = field(default_factory=Record)
+    reference: list[Reference] = field(default_factory=list[Reference], metadata={"result": False})
+
+
+# What `etude.data.prepare` does with any source's images; the other keys are the source's own.
+DATASET = tuple(f.name for f in fields(Dataset) if f.name != "_target_")
+GROUPS = ("model", "dataset", "augment", "init", "optimizer", "scheduler")
+
+# The schema of a part, by what it builds. A target that is not here (a user's own class) is
+# checked against its own signature instead.
+SCHEMAS: dict[str, type] = {
+    "etude.models.lenet.LeNet5": LeNet5,
+    "etude.models.alexnet.AlexNetSmall": AlexNetSmall,
+    "etude.models.vgg.VGG": VGG,
+    "etude.data.digits.Digits": Dataset,
+    "etude.data.idx.MNIST": Downloaded,
+    "etude.data.idx.FashionMNIST": Downloaded,
+    "etude.data.cifar.CIFAR10": Downloaded,
+    "etude.data.cifar.CIFAR100": Downloaded,
+    "etude.data.folder.Folder": Folder,
+    "etude.data.augment.Augment": Augment,
+    "etude.init.GlorotUniform": Plain,
+    "etude.init.HeNormal": HeNormal,
+    "etude.init.Normal": Normal,
+    "etude.init.PyTorch": Plain,
+    "torch.optim.SGD": SGD,
+    "etude.optim.KerasSGD": SGD,
+    "torch.optim.Adam": Adam,
+    "etude.optim.KerasAdam": Adam,
+    "torch.optim.Adadelta": Adadelta,
+    "torch.optim.RMSprop": RMSprop,
+    "etude.schedule.Constant": Plain,
+    "etude.schedule.Steps": Steps,
+    "etude.schedule.Exponential": Exponential,
+    "etude.schedule.InverseTime": InverseTime,
+    "etude.schedule.Plateau": Plateau,
+    "etude.schedule.Cosine": Cosine,
+}

@@ -1,0 +1,163 @@
+"""What a person sees in the terminal: progress, messages, tables."""
+
+import logging
+import os
+import shlex
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Messages(logging.Handler):
+    """Print log records above the progress bar, warnings marked as such."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        mark = "[yellow]warning:[/] " if record.levelno >= logging.WARNING else ""
+        console.print(mark, end="")
+        console.print(record.getMessage(), markup=False)
+
+
+def complain(error: BaseException | str) -> None:
+    """Print what went wrong to the standard error, line by line."""
+    for line in str(error).splitlines():
+        errors.print("etude:", line, markup=False)
+
+
+class Bar:
+    """A live bar over all steps of a run: loss, accuracy, images/s and time left.
+
+    Nothing is drawn where there is no terminal; the log has a line an epoch then.
+
+    Args:
+        peek: Gives the epoch's (loss, accuracy) so far, or None if the device is not done yet.
+        done: Steps done before.
+        steps: Steps in an epoch.
+        epochs: Epochs in all.
+        batch_size: Images in a step.
+    """
+
+    _EVERY = 0.2  # seconds
+
+    def __init__(self, peek: Any, *, done: int, steps: int, epochs: int, batch_size: int) -> None:
+        self._peek = peek
+        self._steps, self._epochs, self._batch_size = steps, epochs, batch_size
+        self._shown = (time.monotonic(), done)
+        self._progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[score]}"),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task(
+            "", total=steps * epochs, completed=done, epoch=1, score="", speed=""
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def step(self, state: Any) -> None:
+        """Take note of a step."""
+        now = time.monotonic()
+        then, done = self._shown
+        if self._progress.disable or now - then < self._EVERY:
+            return
+        self._shown = (now, state.global_step)
+        speed = (state.global_step - done) * self._batch_size / (now - then)
+        fields: dict[str, Any] = {"epoch": state.epoch + 1, "speed": f"{speed:,.0f} images/s"}
+        if (score := self._peek(state)) is not None:
+            fields["score"] = f"loss {score[0]:.4f}  accuracy {score[1]:.4f}"
+        self._progress.update(self._task, completed=state.global_step, **fields)
+        self._progress.refresh()
+
+
+def epoch_line(row: dict[str, Any], epochs: int) -> str:
+    """Put an epoch's metrics into one line."""
+    parts = [f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}"]
+    for split in ("train", "validation", "test"):
+        if f"{split}_loss" in row:
+            loss, accuracy = row[f"{split}_loss"], row[f"{split}_accuracy"]
+            parts.append(f"{split} loss {loss:.4f} accuracy {accuracy:.4f}")
+    return "  ".join([*parts, f"{row['images_per_second']:,.0f} images/s"])
+
+
+def show_summary(summary: dict[str, Any], folder: Path) -> None:
+    """Print a finished run's results, its folder, and how to look at it."""
+    console.print(_results(summary))
+    if summary["reference"]:
+        console.print(_references(summary["reference"]))
+    scale = summary["scale"]
+    scaled = f", every duration × {scale:g}" if scale != 1 else ""
+    parameters = summary["parameters"]["trainable"]
+    console.print(
+        f"{parameters:,} parameters, {summary['seconds']:.1f} s, "
+        f"{summary['images_per_second']:,.0f} images/s in {summary['precision']} on "
+        f"{summary['device']}{scaled}",
+        markup=False,
+    )
+    console.print(f"best epoch selected on: {summary['selection']}", markup=False)
+    console.print(f"folder       {shlex.quote(near(folder))}", markup=False)
+    console.print(f"TensorBoard  tensorboard --logdir {shlex.quote(near(folder.parent))}")
+
+
+def show_sweep(rows: Iterable[tuple[str, str, float | None, str]]) -> None:
+    """Print one line a job: folder, state, test accuracy, remark."""
+    table = Table("run", "state", "test accuracy", "remark")
+    for folder, state, accuracy, remark in rows:
+        table.add_row(folder, state, "" if accuracy is None else f"{accuracy:.4f}", remark)
+    console.print(table)
+
+
+def _results(summary: dict[str, Any]) -> Table:
+    table = Table(title=summary["name"], title_justify="left")
+    for column in ("", "epoch", "train", "validation", "test", "test loss"):
+        table.add_column(column, justify="left" if not column else "right")
+    for which in ("final", "best"):
+        result = summary[which]
+        scores = [result.get(f"{split}_accuracy") for split in ("train", "validation", "test")]
+        shown = [*scores, result.get("test_loss")]
+        cells = ("–" if value is None else f"{value:.4f}" for value in shown)
+        table.add_row(which, str(result["epoch"]), *cells)
+    return table
+
+
+def _references(references: list[dict[str, Any]]) -> Table:
+    table = Table(title="beside the document", title_justify="left")
+    for column in ("figure", "document", "asked for", "here", "agrees", "source"):
+        table.add_column(column)
+    for row in references:
+        agrees = {True: "yes", False: "NO", None: "–"}[row["agrees"]]
+        cells = [row["metric"], _number(row["value"]), row["rule"], _number(row["ours"])]
+        table.add_row(*cells, agrees, row["source"])
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def near(path: Path) -> str:
+    """Shorten a path that is below the working folder."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

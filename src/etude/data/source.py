@@ -1,0 +1,56 @@
+"""What a source of images gives: facts before anything slow, then labelled uint8 tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Facts(NamedTuple):
+    """What can be known of a data set without loading it; `size` is its images' side in pixels."""
+
+    train_images: int
+    test_images: int
+    num_classes: int
+    channels: int
+    size: int
+
+
+class Labelled(NamedTuple):
+    """Images (N, C, H, W) uint8 with their labels (N,) int64."""
+
+    images: Tensor
+    labels: Tensor
+
+
+class Loaded(NamedTuple):
+    """A data set's published two parts, and its classes' names in the order of the labels."""
+
+    train: Labelled
+    test: Labelled
+    classes: tuple[str, ...]
+
+
+class Source(Protocol):
+    """A data set on disk, or in a package."""
+
+    def facts(self) -> Facts:
+        """Tell the data set's counts and shape, and check that its files are there.
+
+        It is quick, reads no more than headers and names, imports no torch and never uses the
+        network: files that are still to be downloaded give the published facts.
+
+        Raises:
+            UserError: A file is missing, or is not what it claims to be.
+        """
+        ...
+
+    def load(self) -> Loaded:
+        """Read all images, downloading them first where that was asked for.
+
+        Raises:
+            UserError: A file is missing, broken, or could not be downloaded.
+        """
+        ...

@@ -1,0 +1,200 @@
+"""From a command's words to the jobs that they stand for, each composed, checked and named."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from etude.config import Config, check, describe, fingerprint, results
+from etude.config.schema import GROUPS
+
+CONFIG_NAME = "config"
+Flat = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be made.
+
+    Args:
+        config: What to train.
+        folder: Where it is recorded.
+        arm: What it shares with the runs that differ only in their seed.
+        documented: Whether nothing that counts was changed in its experiment's file.
+        local: Whether it is trained in this process.
+    """
+
+    config: Config
+    folder: Path
+    arm: str
+    documented: bool
+    local: bool
+
+
+def register_resolvers() -> None:
+    """Make Étude's own interpolations known; a process that composes a job needs them."""
+    register = OmegaConf.register_new_resolver
+    register("etude.outputs", outputs, replace=True)
+    register("etude.basename", _basename, replace=True)
+    register("etude.folder", _folder_text, replace=True)
+    register("etude.subfolder", _subfolder, replace=True)
+
+
+def outputs() -> str:
+    """Name the folder that all results go below."""
+    return os.environ.get("ETUDE_OUTPUTS") or "outputs"
+
+
+def plan(hydra: Hydra, overrides: list[str], mode: RunMode) -> list[Job]:
+    """Compose and check every job of a command.
+
+    Raises:
+        UserError: A job's configuration is not valid; all of its problems are told.
+        HydraException: A job cannot be composed.
+    """
+    composed = hydra.compose_config(
+        CONFIG_NAME, list(overrides), run_mode=mode, with_log_configuration=False
+    )
+    if mode == RunMode.RUN:
+        return [_job(composed, "hydra.run.dir")]
+    loader = hydra.config_loader
+    params: Mapping[str, Any] = OmegaConf.select(composed, "hydra.sweeper.params") or {}
+    words = [*(f"{key}={value}" for key, value in params.items()), *composed.hydra.overrides.task]
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(words)
+    (batch,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+    sweep = (loader.load_sweep_config(composed, list(job)) for job in batch)
+    return [_job(job, "hydra.sweep.dir", "hydra.sweep.subdir") for job in sweep]
+
+
+def make(task: DictConfig, hydra: DictConfig, folder: Path) -> Job:
+    """Check and name a job that Hydra has composed.
+
+    Args:
+        task: Its configuration without Hydra's own.
+        hydra: The node `hydra`.
+        folder: Where it is recorded.
+
+    Raises:
+        UserError: Its configuration is not valid.
+    """
+    config = check(task)
+    choices = _choices(hydra)
+    as_documented, its_choices = _experiment(hydra)
+    changed = _differs(results(config), as_documented)
+    return Job(
+        config=config,
+        folder=folder,
+        arm=_name(config, hydra).rpartition("_seed=")[0] or "as configured",
+        documented=choices == its_choices and not changed - {"seed", "precision"},
+        local="BasicLauncher" in str(OmegaConf.select(hydra, "launcher._target_")),
+    )
+
+
+def texts(task: DictConfig, hydra: DictConfig) -> dict[str, str]:
+    """Give what a run's folder says of its configuration: as resolved, and as composed."""
+    overrides = OmegaConf.select(hydra, "overrides.task") or OmegaConf.create([])
+    return {
+        "config.yaml": OmegaConf.to_yaml(task, resolve=True),
+        ".hydra/config.yaml": OmegaConf.to_yaml(task),
+        ".hydra/hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})),
+        ".hydra/overrides.yaml": OmegaConf.to_yaml(overrides),
+    }
+
+
+def _job(composed: DictConfig, *folder_keys: str) -> Job:
+    HydraConfig.instance().set_config(composed)  # `name` and others interpolate from it
+    task, hydra = _split(composed)
+    check(task)  # before the folder's name is asked for, which would wrap what it raises
+    return make(task, hydra, Path(*(str(OmegaConf.select(composed, key)) for key in folder_keys)))
+
+
+def _split(composed: DictConfig) -> tuple[DictConfig, DictConfig]:
+    task = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+    return task, cast("DictConfig", composed["hydra"])
+
+
+def _basename(path: str) -> str:
+    return Path(path).absolute().name
+
+
+def _folder_text(*, _root_: DictConfig) -> str:
+    return str(_folder(_root_))
+
+
+def _subfolder(*, _root_: DictConfig) -> str:
+    return _folder(_root_).name
+
+
+def _folder(composed: DictConfig) -> Path:
+    task, hydra = _split(composed)
+    config = check(task)
+    return Path(outputs(), config.name, _name(config, hydra) + "-" + fingerprint(config))
+
+
+def _name(config: Config, hydra: DictConfig) -> str:
+    """Name what differs from the experiment's file, first by choices, then within them."""
+    choices, (_, usual) = _choices(hydra), _experiment(hydra)
+    with_choices, _ = _compose(_sources(hydra), _experiment_name(hydra), _as_overrides(choices))
+    other = {group: choice for group, choice in choices.items() if usual[group] != choice}
+    return describe(config, other, with_choices)
+
+
+def _choices(hydra: DictConfig) -> dict[str, str]:
+    made: Mapping[str, Any] = hydra.runtime.choices
+    return {group: str(made.get(group)) for group in GROUPS}
+
+
+def _experiment_name(hydra: DictConfig) -> str | None:
+    return hydra.runtime.choices.get("experiment")
+
+
+def _experiment(hydra: DictConfig) -> tuple[Flat, dict[str, str]]:
+    return _compose(_sources(hydra), _experiment_name(hydra), ())
+
+
+def _sources(hydra: DictConfig) -> tuple[tuple[str, str], ...]:
+    sources = hydra.runtime.config_sources
+    return tuple((source.provider, f"{source.schema}://{source.path}") for source in sources)
+
+
+def _as_overrides(choices: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(f"{group}={choice}" for group, choice in choices.items())
+
+
+@cache
+def _compose(
+    sources: tuple[tuple[str, str], ...], experiment: str | None, overrides: tuple[str, ...]
+) -> tuple[Flat, dict[str, str]]:
+    """Compose an experiment's file with nothing but other choices; give its values and choices."""
+    search_path = ConfigSearchPathImpl()
+    for provider, path in sources:
+        search_path.append(provider, path)
+    loader = ConfigLoaderImpl(search_path)
+    words = [*([f"experiment={experiment}"] if experiment else []), *overrides]
+    composed = loader.load_configuration(CONFIG_NAME, words, RunMode.RUN)
+    task, hydra = _split(composed)
+    plain = cast("Flat", OmegaConf.to_container(task, resolve=False))
+    return dict(_flatten(plain, "")), _choices(hydra)
+
+
+def _flatten(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flatten(cast("Flat", value), f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _differs(values: Flat, usual: Flat) -> set[str]:
+    return {key for key, value in values.items() if usual.get(key) != value}

@@ -1,0 +1,324 @@
+"""The training loop: the one for every model, on one device, stoppable between any two steps."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from etude.checkpoint import Checkpoints
+from etude.data.resident import Resident
+from etude.hardware import autocast, peak_memory, synchronize
+from etude.optim import penalty
+from etude.schedule import Schedule
+from etude.step import Step
+from etude.stop import Stop
+
+
+class Diverged(Exception):  # noqa: N818 (a result, not a mistake)
+    """The loss became NaN or infinite.
+
+    Args:
+        loss: Its value.
+        epoch: The epoch, counted from 1.
+        step: The step of that epoch, counted from 1; None if it was seen in the evaluation.
+        lr: The learning rate then.
+    """
+
+    def __init__(self, loss: float, epoch: int, step: int | None, lr: float) -> None:
+        where = "evaluation" if step is None else f"step {step}"
+        super().__init__(f"the loss became {loss} in epoch {epoch}, {where} (learning rate {lr:g})")
+
+
+class Stopped(Exception):  # noqa: N818 (asked for)
+    """The run was asked to stop, and has saved.
+
+    Args:
+        exit_code: What the process should end with.
+    """
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
+@dataclass
+class Best:
+    """The epoch that was selected, with its weights (parameters and buffers) on the device."""
+
+    epoch: int
+    accuracy: float
+    loss: float
+    weights: dict[str, Tensor]
+
+
+class Score(NamedTuple):
+    """Cross-entropy, a mean over images, and accuracy, a fraction."""
+
+    loss: float
+    accuracy: float
+
+
+@dataclass
+class State:
+    """All that a run has become so far: what a checkpoint holds.
+
+    Args:
+        model: The network, on the device.
+        optimizer: Over its parameters.
+        scaler: For float16; disabled otherwise.
+        schedule: Bound to the run.
+        device: Where the model is.
+        steps: Steps in an epoch.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    schedule: Schedule
+    device: torch.device
+    steps: int
+    epoch: int = 0  # epochs finished
+    step: int = 0  # steps done of the epoch under way
+    seconds: float = 0.0  # spent training and evaluating
+    epoch_seconds: float = 0.0  # of these, training in the epoch under way
+    best: Best | None = None
+    losses: Tensor = field(init=False)  # (steps,) of the epoch under way, on the device
+    correct: Tensor = field(init=False)  # (steps,) images told right, likewise
+
+    def __post_init__(self) -> None:
+        self.losses = torch.zeros(self.steps, device=self.device)
+        self.correct = torch.zeros(self.steps, dtype=torch.int64, device=self.device)
+
+    @property
+    def global_step(self) -> int:
+        """Steps done in the whole run."""
+        return self.epoch * self.steps + self.step
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give everything that training on needs, random states included."""
+        cuda = self.device.type == "cuda"
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
+            "epoch_seconds": self.epoch_seconds,
+            "losses": self.losses,
+            "correct": self.correct,
+            "best": None if self.best is None else vars(self.best),
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state(self.device) if cuda else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what `state_dict` gave."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.schedule.load_state_dict(state["schedule"])
+        for name in ("epoch", "step", "seconds", "epoch_seconds"):
+            setattr(self, name, state[name])
+        self.losses.copy_(state["losses"])
+        self.correct.copy_(state["correct"])
+        if state["best"] is not None:
+            self.best = Best(**state["best"])
+            weights = self.best.weights
+            self.best.weights = {key: value.to(self.device) for key, value in weights.items()}
+        torch.set_rng_state(state["random"])
+        if state["random_cuda"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random_cuda"], self.device)
+
+
+class Display(Protocol):
+    """Where progress is shown."""
+
+    def step(self, state: State) -> None:
+        """Take note of a step; must not wait for the device."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to train, on what, and what the epochs are judged by.
+
+    Args:
+        epochs: Epochs in all.
+        batch_size: Images in a batch; the last one of an epoch may be smaller.
+        seed: Of the data's order and augmentation.
+        train: The images to learn from.
+        evaluations: Splits to evaluate after every epoch, by name.
+        test: The images for the final result.
+        select: The one of them that chooses the best epoch; None keeps none.
+        eval_batch_size: Images in a batch of evaluation.
+        precision: float32, bfloat16 or float16.
+        l2: Keras's λ; its penalty is reported apart from the losses.
+    """
+
+    epochs: int
+    batch_size: int
+    seed: int
+    train: Resident
+    evaluations: Mapping[str, Resident]
+    test: Resident
+    select: str | None
+    eval_batch_size: int
+    precision: str
+    l2: float
+
+
+def fit(
+    state: State, step: Step, plan: Plan, *, checkpoints: Checkpoints, stop: Stop, display: Display
+) -> Iterator[dict[str, Any]]:
+    """Train to the plan's end, and yield a line of metrics after every epoch.
+
+    The line belongs into `metrics.jsonl` before the next is asked for: a checkpoint that is
+    written later counts on it.
+
+    Raises:
+        Diverged: The loss became NaN or infinite; the last checkpoint is from before.
+        Stopped: A signal came, and the state has been saved.
+    """
+    while state.epoch < plan.epochs:
+        _train(state, step, plan, checkpoints, stop, display)
+        yield _finish_epoch(state, plan)
+    checkpoints.save(state.state_dict())
+
+
+def _train(
+    state: State, step: Step, plan: Plan, checkpoints: Checkpoints, stop: Stop, display: Display
+) -> None:
+    """Do the rest of an epoch's steps. Nothing in here waits for the device but a checkpoint."""
+    state.model.train()
+    clock = _Clock(state)
+    for images, labels in plan.train.epoch(plan.seed, state.epoch, plan.batch_size, state.step):
+        if stop.exit_code is not None or checkpoints.due(state.global_step):
+            clock.stop()
+            check_finite(state)
+            checkpoints.save(state.state_dict())
+            if stop.exit_code is not None:
+                raise Stopped(stop.exit_code)
+            clock = _Clock(state)
+        set_rate(state)
+        result = step(images, labels)
+        state.losses[state.step] = result.loss
+        state.correct[state.step] = result.correct
+        state.step += 1
+        display.step(state)
+    clock.stop()
+
+
+class _Clock:
+    """Add the time until `stop` to a state's seconds."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._start = time.monotonic()
+
+    def stop(self) -> None:
+        synchronize(self._state.device)
+        passed = time.monotonic() - self._start
+        self._state.epoch_seconds += passed
+        self._state.seconds += passed
+
+
+def set_rate(state: State) -> float:
+    """Give the optimizer the rate of the step to come."""
+    lr = state.schedule.lr_at(state.global_step)
+    for group in state.optimizer.param_groups:
+        group["lr"] = lr
+    return lr
+
+
+def check_finite(state: State) -> None:
+    """Look at all losses of the epoch under way; this waits for the device.
+
+    Raises:
+        Diverged: One is NaN or infinite.
+    """
+    losses = state.losses[: state.step].cpu()
+    bad = (~losses.isfinite()).nonzero()
+    if len(bad):
+        index = int(bad[0])
+        lr = state.schedule.lr_at(state.epoch * state.steps + index)
+        raise Diverged(float(losses[index]), state.epoch + 1, index + 1, lr)
+
+
+def _finish_epoch(state: State, plan: Plan) -> dict[str, Any]:
+    """Evaluate, select, and step on to the next epoch."""
+    check_finite(state)
+    start = time.monotonic()
+    images = len(plan.train)
+    train = _train_score(state, images, plan.batch_size)
+    scores = {name: _evaluate(state, data, plan) for name, data in plan.evaluations.items()}
+    decay = float(penalty(state.model, plan.l2)) if plan.l2 else 0.0
+    lr = state.schedule.lr_at(state.global_step - 1)
+    _check_scores(scores, state.epoch + 1, lr)
+    state.seconds += time.monotonic() - start
+    row: dict[str, Any] = {"epoch": state.epoch + 1, "step": state.global_step}
+    for name, score in {"train": train, **scores}.items():
+        row |= {f"{name}_loss": score.loss, f"{name}_accuracy": score.accuracy}
+    row |= {
+        "penalty": decay,
+        "lr": lr,
+        "images_per_second": images / max(state.epoch_seconds, 1e-9),
+        "seconds": state.epoch_seconds + time.monotonic() - start,
+        "memory_bytes": peak_memory(state.device),
+    }
+    _select(state, plan, scores)
+    if plan.select is not None:
+        state.schedule.epoch_ended(scores[plan.select].loss + decay)
+    state.epoch, state.step, state.epoch_seconds = state.epoch + 1, 0, 0.0
+    return row
+
+
+def _train_score(state: State, images: int, batch_size: int) -> Score:
+    """Average an epoch's steps over its images, as seen while learning (dropout on)."""
+    sizes = torch.full((state.steps,), batch_size, dtype=torch.float64)
+    sizes[-1] = images - batch_size * (state.steps - 1)
+    loss = (state.losses.cpu().double() * sizes).sum() / images
+    return Score(float(loss), int(state.correct.sum()) / images)
+
+
+def _check_scores(scores: Mapping[str, Score], epoch: int, lr: float) -> None:
+    for score in scores.values():
+        if not torch.tensor(score.loss).isfinite():
+            raise Diverged(score.loss, epoch, None, lr)
+
+
+def _select(state: State, plan: Plan, scores: Mapping[str, Score]) -> None:
+    """Keep the weights of the epoch with the best accuracy; of equal ones, the lowest loss."""
+    if plan.select is None:
+        return
+    score, best = scores[plan.select], state.best
+    if best is None or (score.accuracy, -score.loss) > (best.accuracy, -best.loss):
+        weights = {key: value.detach().clone() for key, value in state.model.state_dict().items()}
+        state.best = Best(state.epoch + 1, score.accuracy, score.loss, weights)
+
+
+def _evaluate(state: State, data: Resident, plan: Plan) -> Score:
+    return evaluate(
+        state.model, data, state.device, precision=plan.precision, batch_size=plan.eval_batch_size
+    )
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module, data: Resident, device: torch.device, *, precision: str, batch_size: int
+) -> Score:
+    """Score a model on all images of a split; it is left in evaluation mode."""
+    model.eval()
+    loss = torch.zeros((), dtype=torch.float64, device=device)
+    correct = torch.zeros((), dtype=torch.int64, device=device)
+    for images, labels in data.in_order(batch_size):
+        with autocast(precision, device):
+            logits = model(images)
+        loss += functional.cross_entropy(logits.float(), labels, reduction="sum")
+        correct += (logits.argmax(1) == labels).sum()
+    return Score(float(loss) / len(data), int(correct) / len(data))

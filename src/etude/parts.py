@@ -1,0 +1,114 @@
+"""From a configuration to the parts of a run: data, network, optimizer, schedule, plan."""
+
+import torch
+from torch import nn
+
+from etude.config import Config, build, settings, source_of
+from etude.config.schema import DATASET
+from etude.data.augment import Augment
+from etude.data.prepare import Data, prepare
+from etude.data.resident import Resident
+from etude.data.source import Labelled
+from etude.errors import UserError
+from etude.loop import Plan, State
+from etude.optim import parameter_groups
+from etude.schedule import Schedule
+from etude.seeds import mix
+from etude.step import Step
+
+
+def load_data(config: Config) -> Data:
+    """Read the data set and divide it."""
+    dataset = settings(config.dataset)
+    return prepare(source_of(config), **{key: dataset[key] for key in DATASET})
+
+
+def make_model(config: Config, data: Data, device: torch.device) -> nn.Module:
+    """Build and initialise the network on the CPU, so that a seed means one network everywhere."""
+    context = {
+        "in_channels": data.channels,
+        "num_classes": len(data.classes),
+        "input_size": data.size,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(mix(config.seed, "model"))
+        model: nn.Module = build(config.model, config.packages, **context)
+    build(config.init, config.packages)(model, seed=mix(config.seed, "init"))
+    layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
+    return model.to(device).to(memory_format=layout)
+
+
+def make_state(
+    config: Config, model: nn.Module, data: Data, device: torch.device, precision: str
+) -> tuple[State, Step]:
+    """Put the optimizer, the schedule and the step around a network."""
+    batch_size, images = config.train.batch_size, len(data.train.labels)
+    if batch_size > images:
+        raise UserError(
+            f"train.batch_size={batch_size} is larger than the training split of {images} images"
+        )
+    steps = -(-images // batch_size)
+    chosen = settings(config.optimizer)
+    decay = 2 * config.l2 or chosen.get("weight_decay", 0.0)
+    groups = parameter_groups(model, weight_decay=decay, decay=config.train.decay)
+    fused = {"fused": True} if device.type == "cuda" else {}
+    optimizer = build(chosen, config.packages, params=groups, **fused)
+    schedule: Schedule = build(config.scheduler, config.packages)
+    schedule.bind(
+        base_lr=optimizer.param_groups[0]["lr"],
+        steps_per_epoch=steps,
+        epochs=epochs(config),
+        scale=config.scale,
+    )
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
+    step = Step(
+        model,
+        optimizer,
+        scaler=scaler,
+        device=device,
+        precision=precision,
+        label_smoothing=config.train.label_smoothing,
+        clip_norm=config.train.clip_norm,
+        accumulate=config.train.accumulate,
+        compiled=config.train.step == "compile",
+    )
+    return State(model, optimizer, scaler, schedule, device, steps), step
+
+
+def epochs(config: Config) -> int:
+    """Give the epochs to train, at least one."""
+    return max(1, round(config.train.epochs * config.scale))
+
+
+def make_plan(config: Config, data: Data, device: torch.device, precision: str) -> Plan:
+    """Put the splits on the device, and say what is done with them."""
+    augment: Augment = build(config.augment, config.packages)
+
+    def resident(split: Labelled, augment: Augment | None = None) -> Resident:
+        return Resident(
+            split,
+            normalize=data.normalize,
+            augment=augment,
+            device=device,
+            channels_last=config.train.channels_last,
+        )
+
+    test = resident(data.test)
+    evaluations: dict[str, Resident] = {}
+    if data.validation is not None:
+        evaluations["validation"] = resident(data.validation)
+    if config.train.test_every_epoch:
+        evaluations["test"] = test
+    return Plan(
+        epochs=epochs(config),
+        batch_size=config.train.batch_size,
+        seed=config.seed,
+        train=resident(data.train, augment),
+        evaluations=evaluations,
+        test=test,
+        # The test split chooses only where the document's protocol has nothing else.
+        select=next(iter(evaluations), None),
+        eval_batch_size=config.train.eval_batch_size,
+        precision=precision,
+        l2=config.l2,
+    )

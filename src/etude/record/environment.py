@@ -1,0 +1,110 @@
+"""What a run was made with, so that a difference can be told later."""
+
+import hashlib
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import etude
+from etude.record.folder import write_json
+
+ENVIRONMENT = "environment.json"
+_LIBRARIES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scikit-learn", "pillow")
+
+
+def environment() -> dict[str, Any]:
+    """Describe the software, the machine and the command."""
+    return {
+        **software(),
+        "git": _git(),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+    }
+
+
+def software() -> dict[str, Any]:
+    """Give the versions of what decides a result, and a hash of Étude's own code."""
+    versions = {"python": platform.python_version(), "etude": etude.__version__}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = version(library)
+        except PackageNotFoundError:  # pragma: no cover (they are all required)
+            continue
+    return {"versions": versions, "code": _code()}
+
+
+def since(folder: Path) -> list[str]:
+    """Say in words how today's software differs from what a folder's run was made with."""
+    try:
+        then = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    now = software()
+    old = then.get("versions", {})
+    changed = [
+        f"{name} {old.get(name, '(none)')} → {new}"
+        for name, new in now["versions"].items()
+        if old.get(name) != new
+    ]
+    if then.get("code") != now["code"]:
+        changed.append("Étude's code has changed")
+    return changed
+
+
+def write_environment(folder: Path) -> None:
+    """Record what a run is made with; what it goes on with later is added to that."""
+    path = folder / ENVIRONMENT
+    now = environment()
+    if path.exists():
+        then = json.loads(path.read_text(encoding="utf-8"))
+        write_json(path, {**then, "resumed": [*then["resumed"], now]})
+    else:
+        write_json(path, {**now, "resumed": []})
+
+
+def _code() -> str:
+    root = Path(etude.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _git() -> dict[str, Any] | None:
+    """Give the commit of the checkout that Étude runs from; None for an installed wheel."""
+    root = Path(etude.__file__).parent
+    if not (root.parents[1] / ".git").exists():
+        return None
+    try:
+        commit = _output(root, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_output(root, "status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _output(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(  # noqa: S603
+        command, check=True, capture_output=True, text=True, timeout=10
+    ).stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

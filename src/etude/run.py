@@ -1,0 +1,322 @@
+"""One run, from configuration to summary."""
+
+import logging
+import warnings
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save_file
+
+from etude import console
+from etude.checkpoint import LAST, Checkpoints
+from etude.config import Config, fingerprint, results, settings
+from etude.data.prepare import Data
+from etude.hardware import (
+    choose_device,
+    choose_precision,
+    describe,
+    make_deterministic,
+    peak_memory,
+)
+from etude.loop import Diverged, Plan, State, Stopped, evaluate, fit
+from etude.parts import load_data, make_model, make_plan, make_state
+from etude.peek import Peek
+from etude.record.curves import draw
+from etude.record.environment import since, write_environment
+from etude.record.folder import (
+    METRICS,
+    SUMMARY,
+    append_line,
+    claimed,
+    keep_metrics,
+    set_aside,
+    write_json,
+    write_text,
+)
+from etude.reference import compare
+from etude.seeds import mix
+from etude.step import Step
+from etude.stop import Stop
+
+if TYPE_CHECKING:
+    from etude.record.events import Events
+
+log = logging.getLogger(__name__)
+BEST = "best.safetensors"
+
+
+def run(
+    config: Config, folder: Path, *, texts: Mapping[str, str], arm: str, documented: bool
+) -> dict[str, Any]:
+    """Train one network as configured, or go on where an earlier process left off.
+
+    Args:
+        config: What to train, and how.
+        folder: Where it is recorded; made once everything has been checked and loaded.
+        texts: Texts for the folder, by path: the configuration as composed and as resolved.
+        arm: What the run shares with those that differ only in their seed.
+        documented: Whether it is an experiment as its document has it, so that figures are judged.
+
+    Returns:
+        The summary.
+
+    Raises:
+        UserError: Something asked for is not possible; nothing has been written.
+        Busy: Another process is at work in the folder.
+        Diverged: The loss became NaN or infinite.
+        SystemExit: A signal came, and the state has been saved: 130 after Ctrl-C, else 75.
+    """
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    make_deterministic(deterministic=config.train.deterministic)
+    data = load_data(config)
+    model = make_model(config, data, device)
+    state, step = make_state(config, model, data, device, precision)
+    if config.fresh and (aside := set_aside(folder)):
+        log.info("the earlier run is now %s", aside)
+    with claimed(folder), _logged(folder):
+        checkpoints = _resume(config, folder, state, data, precision)
+        summary = _begin(config, folder, texts, state, data, precision)
+        with (
+            _verdict(folder, summary),
+            Stop() as stop,
+            _events(folder, config, state, arm) as events,
+        ):
+            plan = make_plan(config, data, device, precision)
+            rows = _train(folder, state, step, plan, checkpoints, stop, events)
+            summary |= _finish(folder, state, plan, rows, events)
+            if config.record.curves:
+                draw(rows, folder / "curves.png", title=f"{config.name}, seed {config.seed}")
+            summary["reference"] = compare(config.reference, rows, summary, judged=documented)
+    console.show_summary(summary, folder)
+    return summary
+
+
+def _begin(
+    config: Config,
+    folder: Path,
+    texts: Mapping[str, str],
+    state: State,
+    data: Data,
+    precision: str,
+) -> dict[str, Any]:
+    """Write what is known before the first step; a resumed run keeps what it began with."""
+    parameters = list(state.model.parameters())
+    buffers = [b for name, b in state.model.named_buffers() if not name.endswith("batches_tracked")]
+    trainable = sum(p.numel() for p in parameters if p.requires_grad)
+    summary: dict[str, Any] = {
+        "state": "running",
+        "name": config.name,
+        "fingerprint": fingerprint(config),
+        "seed": config.seed,
+        "scale": config.scale,
+        "parameters": {
+            "trainable": trainable,
+            "total": sum(tensor.numel() for tensor in (*parameters, *buffers)),
+        },
+        "device": describe(state.device),
+        "precision": precision,
+        "data": {
+            "digest": data.digest,
+            "root": settings(config.dataset).get("root"),
+            **{split: _size(getattr(data, split)) for split in ("train", "validation", "test")},
+        },
+        "choices": results(config),
+    }
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        write_text(folder / name, text)
+    for change in since(folder):
+        log.warning("since this run began: %s", change)
+    write_environment(folder)
+    write_json(folder / SUMMARY, summary)
+    log.info(
+        "%s: %s parameters; %s images to train on, %s to validate, %s to test; %s on %s",
+        type(state.model).__name__,
+        f"{trainable:,}",
+        *(f"{summary['data'][split]:,}" for split in ("train", "validation", "test")),
+        precision,
+        summary["device"],
+    )
+    return summary
+
+
+def _size(split: Any) -> int:
+    return 0 if split is None else len(split.labels)
+
+
+def _resume(config: Config, folder: Path, state: State, data: Data, precision: str) -> Checkpoints:
+    """Seed what is drawn while training, or take up the last checkpoint."""
+    checkpoints = Checkpoints(
+        folder,
+        identity={"precision": precision, "data": data.digest},
+        every_seconds=config.train.checkpoint_seconds,
+        every_steps=config.train.checkpoint_steps,
+    )
+    torch.manual_seed(mix(config.seed, "dropout"))  # of all devices
+    saved = checkpoints.load()
+    if saved is not None:
+        state.load_state_dict(saved)
+        log.info("going on from epoch %d, step %d", state.epoch + 1, state.step)
+    return checkpoints
+
+
+def _train(
+    folder: Path,
+    state: State,
+    step: Step,
+    plan: Plan,
+    checkpoints: Checkpoints,
+    stop: Stop,
+    events: "Events | None",
+) -> list[dict[str, Any]]:
+    """Train to the end, recording every epoch; give all epochs' metrics."""
+    rows = keep_metrics(folder, state.epoch)
+    bar = console.Bar(
+        Peek(plan.batch_size),
+        done=state.global_step,
+        steps=state.steps,
+        epochs=plan.epochs,
+        batch_size=plan.batch_size,
+    )
+    with bar:
+        for row in fit(state, step, plan, checkpoints=checkpoints, stop=stop, display=bar):
+            append_line(folder / METRICS, row)
+            rows.append(row)
+            log.info("%s", console.epoch_line(row, plan.epochs))
+            if events is not None:
+                events.epoch(row)
+    return rows
+
+
+def _finish(
+    folder: Path,
+    state: State,
+    plan: Plan,
+    rows: list[dict[str, Any]],
+    events: "Events | None",
+) -> dict[str, Any]:
+    """Score the final and the best weights on the test split, and keep the best."""
+    final = _result(rows[-1]) | _tested(state, plan, rows[-1])
+    best = final
+    if state.best is not None and state.best.epoch != rows[-1]["epoch"]:
+        state.model.load_state_dict(state.best.weights)
+        row = rows[state.best.epoch - 1]
+        best = _result(row) | _tested(state, plan, row)
+    if events is not None and "test" not in plan.evaluations:
+        events.epoch({key: final[key] for key in ("epoch", "test_loss", "test_accuracy")})
+    weights = {key: value.contiguous() for key, value in state.model.state_dict().items()}
+    temporary = folder / f".{BEST}.tmp"
+    save_file(weights, temporary, metadata={"epoch": str(best["epoch"])})
+    temporary.replace(folder / BEST)
+    images = len(plan.train) * len(rows)
+    training = sum(len(plan.train) / row["images_per_second"] for row in rows)
+    return {
+        "state": "finished",
+        "epochs": len(rows),
+        "final": final,
+        "best": best,
+        "selection": plan.select or "none (the final epoch)",
+        "seconds": state.seconds,
+        "images_per_second": images / training,
+        "peak_memory_bytes": peak_memory(state.device),
+    }
+
+
+def _result(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: value
+        for key, value in row.items()
+        if key in {"epoch", "penalty"} or key.endswith(("_loss", "_accuracy"))
+    }
+
+
+def _tested(state: State, plan: Plan, row: dict[str, Any]) -> dict[str, float]:
+    """Score the model's weights on the test split, unless its epoch has done so."""
+    if "test" in plan.evaluations:
+        return {key: row[key] for key in ("test_loss", "test_accuracy")}
+    score = evaluate(
+        state.model,
+        plan.test,
+        state.device,
+        precision=plan.precision,
+        batch_size=plan.eval_batch_size,
+    )
+    return {"test_loss": score.loss, "test_accuracy": score.accuracy}
+
+
+@contextmanager
+def _verdict(folder: Path, summary: dict[str, Any]) -> Generator[None]:
+    """Put into the summary how the run ended, whatever ended it."""
+    try:
+        yield
+    except Stopped as stopped:
+        log.warning("stopped, and saved; the same command goes on from here")
+        summary |= {"state": "preempted"}
+        raise SystemExit(stopped.exit_code) from None
+    except KeyboardInterrupt:
+        summary |= {"state": "preempted"}
+        raise
+    except Exception as error:
+        summary |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
+        _tell(error, folder)
+        raise
+    finally:
+        write_json(folder / SUMMARY, summary)
+
+
+def _tell(error: Exception, folder: Path) -> None:
+    """Put an error into the run's own log; a divergence is a result and needs no traceback."""
+    if isinstance(error, Diverged):
+        saved = (folder / LAST).exists()
+        where = (
+            f"the last good checkpoint is {folder / LAST}" if saved else "no checkpoint is older"
+        )
+        error.add_note(f"{where}; a lower optimizer.lr or train.clip_norm may help")
+        log.info("%s; %s", error, where)
+    else:
+        log.debug("the run failed", exc_info=error)
+
+
+@contextmanager
+def _logged(folder: Path) -> Generator[None]:
+    """Write messages, warnings and tracebacks to the run's own log."""
+    handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("etude")
+    logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    log.warning("%s", message)
+
+
+@contextmanager
+def _events(folder: Path, config: Config, state: State, arm: str) -> Generator["Events | None"]:
+    """Open TensorBoard's view; close it with how the run ended."""
+    if not config.record.tensorboard:
+        yield None
+        return
+    from etude.record.events import Events  # noqa: PLC0415 (TensorBoard takes its time)
+
+    purge = state.epoch + 1 if state.global_step else None
+    events = Events(folder, results(config), group=arm, purge_step=purge)
+    succeeded: bool | None = False
+    try:
+        yield events
+        succeeded = True
+    except (Stopped, KeyboardInterrupt):
+        succeeded = None
+        raise
+    finally:
+        events.close(succeeded=succeeded)
