@@ -123,8 +123,7 @@ def _launch(hydra: Hydra, args: argparse.Namespace) -> int:
     planned = jobs.plan(hydra, args.overrides, mode)
     from etude.preflight import inspect  # noqa: PLC0415 (not needed for --help or --cfg)
 
-    for job in planned:
-        inspect(job)
+    inspect(planned)
     overrides = [*args.overrides, f"hydra.mode={mode.name}"]
     worker = Worker(several=sweep)
     try:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from hydra._internal.hydra import Hydra
 from hydra.core.object_type import ObjectType
-from hydra.errors import MissingConfigException
+from hydra.errors import MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from etude.config.check import nearest
+from etude.config.check import unknown
 
 
 def explain(error: Exception, hydra: Hydra | None, words: Sequence[str]) -> str:
@@ -27,6 +27,8 @@ def explain(error: Exception, hydra: Hydra | None, words: Sequence[str]) -> str:
         key = re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", text)
         if key:
             return _unknown_key(key[1], text, hydra, words)
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: this is no override; write key=value, in quotes where need be"
     lines = (line.strip() for line in text.splitlines())
     return "; ".join(line for line in lines if line and not set(line) <= set("^~ "))
 
@@ -37,8 +39,7 @@ def _unknown_choice(text: str, hydra: Hydra) -> str:
         return text.partition("\n")[0]
     group, _, choice = missing[1].rpartition("/")
     choices = sorted(hydra.config_loader.get_group_options(group, ObjectType.CONFIG))
-    listed = ", ".join(choices)
-    return f"{group}={choice}: there is no such choice{nearest(choice, choices)} ({listed})"
+    return f"{group}={choice}: {unknown(choice, choices, 'choice')}"
 
 
 def _unknown_key(key: str, text: str, hydra: Hydra, words: Sequence[str]) -> str:
@@ -46,7 +47,7 @@ def _unknown_key(key: str, text: str, hydra: Hydra, words: Sequence[str]) -> str
     if key in known:  # it is there, but not like this
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return "; ".join(lines[:2])
-    return f"{key}: there is no such key{nearest(key, known) or '; see etude --help'}"
+    return f"{key}: {unknown(key, known)}"
 
 
 def _keys(hydra: Hydra, words: Sequence[str]) -> list[str]:

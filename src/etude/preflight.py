@@ -1,42 +1,67 @@
-"""What can be known of a job before anything slow is imported, written or started."""
+"""What can be known of jobs before anything is written or started."""
 
-from etude.config import source_of
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from etude.config import Config, build, source_of
 from etude.errors import UserError
 from etude.jobs import Job
 from etude.record.folder import read_summary
 
+if TYPE_CHECKING:
+    from etude.data.source import Facts
 
-def inspect(job: Job) -> None:
-    """Check that a job's data is there and what it claims to be, and that a batch fits.
 
-    A job that has finished needs no data, and one that runs elsewhere may have it there.
+def inspect(jobs: Sequence[Job]) -> None:
+    """Check that the jobs' data is there and fits, and that their networks can be built.
+
+    Jobs that run elsewhere may have their data there, and are left alone. What needs no torch
+    comes first, for all of them; so does a job that has finished, which needs nothing more.
 
     Raises:
-        UserError: The job could not be trained.
+        UserError: A job could not be trained.
     """
+    here = [job for job in jobs if job.local]
+    facts = [(job.config, _facts(job.config)) for job in here if not _finished(job)]
+    if any(job.config.device.startswith("cuda") for job in here) or facts:
+        _build([job.config.device for job in here], facts)
+
+
+def _finished(job: Job) -> bool:
     summary = read_summary(job.folder) or {}
-    done = summary.get("state") == "finished" and not job.config.fresh
-    if done or not job.local:
-        return
-    _check_batch(job, _training_images(job))
-    if job.config.device.startswith("cuda"):
-        from etude.hardware import choose_device  # noqa: PLC0415 (imports torch)
-
-        choose_device(job.config.device)
+    return summary.get("state") == "finished" and not job.config.fresh
 
 
-def _training_images(job: Job) -> int:
-    from etude.data.splits import held_out  # noqa: PLC0415
+def _facts(config: Config) -> "Facts":
+    from etude.data.splits import held_out  # noqa: PLC0415 (not needed to show a finished run)
 
-    dataset = job.config.dataset
-    images: int = source_of(job.config).facts().train_images
-    images = min(images, dataset.limit_train or images)
-    return images - held_out(images, dataset.validation_split, dataset.validation_fraction)
-
-
-def _check_batch(job: Job, images: int) -> None:
-    batch_size = job.config.train.batch_size
-    if batch_size > images:
+    facts: Facts = source_of(config).facts()
+    dataset = config.dataset
+    images = min(facts.train_images, dataset.limit_train or facts.train_images)
+    images -= held_out(images, dataset.validation_split, dataset.validation_fraction)
+    if config.train.batch_size > images:
         raise UserError(
-            f"train.batch_size={batch_size} is larger than the training split of {images} images"
+            f"train.batch_size={config.train.batch_size} is larger than "
+            f"the training split of {images} images"
         )
+    build(config.augment, config.packages)
+    build(config.scheduler, config.packages)
+    return facts
+
+
+def _build(devices: Sequence[str], jobs: Sequence[tuple[Config, Any]]) -> None:
+    import torch  # noqa: PLC0415 (seconds, and no job could start without it)
+
+    from etude.hardware import choose_device  # noqa: PLC0415
+
+    for device in set(devices):
+        choose_device(device)
+    for config, facts in jobs:
+        with torch.device("meta"):  # shapes only
+            build(
+                config.model,
+                config.packages,
+                in_channels=facts.channels,
+                num_classes=facts.num_classes,
+                input_size=config.dataset.input_size or facts.size,
+            )

@@ -76,7 +76,7 @@ def run(
     model = make_model(config, data, device)
     state, step = make_state(config, model, data, device, precision)
     if config.fresh and (aside := set_aside(folder)):
-        log.info("the earlier run is now %s", aside)
+        log.info("the earlier run is now %s", console.near(aside))
     with claimed(folder), _logged(folder):
         checkpoints = _resume(config, folder, state, data, precision)
         summary = _begin(config, folder, texts, state, data, precision)

@@ -88,7 +88,7 @@ def test_missing_files_are_refused_with_the_way_out(tmp_path: Path):
 def test_the_one_file_that_is_missing_is_named(tmp_path: Path):
     raw = put(tmp_path / "MNIST" / "raw")
     (raw / "t10k-labels-idx1-ubyte").unlink()
-    with pytest.raises(UserError, match="has not all MNIST files; .* put t10k-labels-idx1-ubyte"):
+    with pytest.raises(UserError, match=r"has not all MNIST files; .* put t10k-labels-idx1-ubyte"):
         MNIST(tmp_path, download=False).facts()
 
 

@@ -57,7 +57,7 @@ def test_a_permutation_is_the_same_today_as_when_it_was_introduced():
     assert permutation(10, seed=0).tolist() == [1, 0, 3, 2, 5, 9, 6, 4, 8, 7]
 
 
-@pytest.mark.parametrize("fraction", [None, 0.0, 1.0, -0.1, 0.001, 0.9999])
+@pytest.mark.parametrize("fraction", [None, 0.0, 1.0, -0.1, 0.9999])
 def test_a_fraction_that_leaves_a_part_empty_is_refused(fraction: float | None):
     with pytest.raises(UserError, match=f"dataset.validation_fraction={fraction} of 100 images"):
         held_out(100, "stratified", fraction)

@@ -88,6 +88,8 @@ def build(part: Any, packages: Sequence[str] = (), **context: Any) -> Any:
         return instantiate({**values, "_convert_": "all"}, **wanted)
     except Exception as error:
         cause = error.__cause__ or error
+        if isinstance(cause, UserError):
+            raise cause from error
         if isinstance(cause, ValueError | TypeError):
             raise UserError(f"{values['_target_']}: {_first_line(cause)}") from error
         raise

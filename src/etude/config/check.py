@@ -7,7 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationToMissingValueError,
+    OmegaConfBaseException,
+    ValidationError,
+)
 
 from etude.config.build import check_settings, check_target, settings
 from etude.config.schema import GROUPS, SCHEMAS, Config, Plateau
@@ -55,10 +59,24 @@ def check(composed: DictConfig) -> Config:
     return config
 
 
-def nearest(word: str, words: Iterable[str]) -> str:
-    """Give ", did you mean '…'?" for the nearest of some words, or nothing if none is near."""
-    matches = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
-    return f"; did you mean '{matches[0]}'?" if matches else ""
+def unknown(word: str, words: Iterable[str], what: str = "key") -> str:
+    """Say that there is no such key or choice, with the nearest right one, or else all of them.
+
+    Args:
+        word: What was given.
+        words: What there is, written alike.
+        what: What it is called.
+    """
+    words = sorted(words)
+    parent, _, name = word.rpartition(".")
+    siblings = [other for other in words if other.rpartition(".")[0] == parent]
+    # Compared by their last part: a long path that is right would make any name look near.
+    names = {other.rpartition(".")[2]: other for other in siblings}
+    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    matches = [names[match] for match in matches] or [w for w in siblings if w.startswith(word)]
+    matches = matches or difflib.get_close_matches(word, words, n=1, cutoff=0.75)
+    hint = f"; did you mean '{matches[0]}'?" if matches else f"; there are {', '.join(siblings)}"
+    return f"there is no such {what}{hint if siblings or matches else '; see etude --help'}"
 
 
 def _packages(composed: DictConfig) -> list[str]:
@@ -91,16 +109,13 @@ def _typed(
     fields = {f.name: f for f in dataclasses.fields(schema) if f.name not in skip}
     values: dict[str, Any] = {}
     problems += [
-        f"{prefix}{key}: there is no such key{_suggest(str(key), prefix, fields)}"
+        f"{prefix}{key}: {unknown(f'{prefix}{key}', [f'{prefix}{name}' for name in fields])}"
         for key in node
         if key not in fields
     ]
     for name, field in fields.items():
         key = f"{prefix}{name}"
-        if name not in node:
-            if field.default_factory is dataclasses.MISSING:
-                problems.append(f"{key} is missing; set {key}=<value>")
-        elif OmegaConf.is_missing(node, name):
+        if name not in node.keys() or OmegaConf.is_missing(node, name):  # noqa: SIM118 (`in` differs)
             problems.append(f"{key} must be given: {key}=<value>")
         else:
             _take(node, schema, field, key, values, problems)
@@ -124,12 +139,18 @@ def _take(
         else:
             problems.append(f"{key} is a group of keys; set {key}.<key>=<value>")
         return
+    given = None
     try:
         given = _plain_value(node, field.name)
         typed = OmegaConf.merge(OmegaConf.structured(schema), {field.name: given})
         value = _plain_value(cast("DictConfig", typed), field.name)
+    except InterpolationToMissingValueError:
+        return  # the missing key is told by itself
+    except ValidationError:
+        problems.append(f"{key}={given} must be {field.metadata.get('rule') or _in_words(field)}")
+        return
     except OmegaConfBaseException as error:
-        problems.append(f"{key}: {_first_line(error)}")
+        problems.append(f"{key}: {str(error).strip().partition(chr(10))[0]}")
         return
     values[field.name] = value
     problems.extend(_range(value, field, key))
@@ -159,15 +180,9 @@ def _range(value: Any, field: "dataclasses.Field[Any]", key: str) -> Iterable[st
             yield f"{key}={item} must be {field.metadata['rule']}"
 
 
-def _suggest(key: str, prefix: str, fields: Iterable[str]) -> str:
-    names = [f"{prefix}{name}" for name in fields]
-    return nearest(f"{prefix}{key}", names) or (
-        f" (there are: {', '.join(names)})" if prefix and names else ""
-    )
-
-
-def _first_line(error: OmegaConfBaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+def _in_words(field: "dataclasses.Field[Any]") -> str:
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+    return words.get(field.type, f"of type {field.type}")  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def _contradictions(config: Config) -> Iterable[str]:

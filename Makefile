@@ -1,0 +1,46 @@
+# make train    set up .venv and train LeNet-5 on handwritten digits; ARGS="…" is passed on
+# make test     set up .venv and run the tests;  make test-slow runs the long ones too
+# make check    linters, formatting, types
+# make board    TensorBoard over outputs/, on this machine only
+# make clean    remove caches and builds; .venv and outputs/ stay
+PYTHON ?= python3
+PORT ?= 6006
+ARGS ?=
+BIN := .venv/bin
+
+.PHONY: train test test-slow check format board clean
+
+train: .venv/ready
+	@$(BIN)/etude $(ARGS)
+
+test: .venv/ready
+	@$(BIN)/pytest $(ARGS)
+
+test-slow: .venv/ready
+	@$(BIN)/pytest -m "slow or not slow" $(ARGS)
+
+check: .venv/ready
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright
+
+format: .venv/ready
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+board: .venv/ready
+	@$(BIN)/tensorboard --logdir $${ETUDE_OUTPUTS:-outputs} --host 127.0.0.1 --port $(PORT)
+
+clean:
+	rm -rf .pytest_cache .ruff_cache dist build
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Made once, and again when pyproject.toml changes. A half-made one has no `ready` and is repeated.
+.venv/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; ok = (3, 11) <= v <= (3, 13); \
+	  sys.exit(0 if ok else "etude needs Python 3.11 to 3.13; this is %d.%d. Try make PYTHON=python3.12" % v)'
+	@echo "setting up .venv (once; PyTorch with CUDA is a download of some gigabytes)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@

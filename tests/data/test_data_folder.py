@@ -1,0 +1,231 @@
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
+
+from etude.data import folder as module
+from etude.data.folder import EXTENSIONS, Folder, list_images
+from etude.data.source import Facts, Labelled
+from etude.errors import UserError
+
+NOISE = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ETUDE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def root(tmp_path: Path, cache: Path) -> Path:
+    """Two parts, two classes, several formats, shapes and modes."""
+    photos = tmp_path / "photos"
+    for part in ("train", "test"):
+        for name in ("cat", "dog"):
+            (photos / part / name).mkdir(parents=True)
+            Image.fromarray(NOISE).save(photos / part / name / "1.png")
+    Image.fromarray(NOISE[:20]).save(photos / "train" / "cat" / "2.JPG")
+    Image.fromarray(NOISE[:, :, 0]).save(photos / "train" / "dog" / "grey.png")
+    return photos
+
+
+def source(root: Path, **changes: object) -> Folder:
+    settings = {"train": "train", "test": "test", "input_size": 8, "interpolation": "nearest"}
+    return Folder(root, **(settings | changes))
+
+
+def test_a_folders_facts_are_told_without_opening_an_image(root: Path):
+    (root / "test" / "cat" / "broken.jpg").write_bytes(b"")
+    assert source(root).facts() == Facts(4, 3, num_classes=2, channels=3, size=8)
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+def test_images_are_resized_straight_to_the_square_by_pil(root: Path, interpolation: str):
+    loaded = source(root, interpolation=interpolation).load()
+    resampling = Image.Resampling[interpolation.upper()]
+    expected = np.asarray(Image.fromarray(NOISE).resize((8, 8), resampling)).transpose(2, 0, 1)
+    assert np.array_equal(loaded.test.images[0].numpy(), expected)
+
+
+def test_grey_images_become_three_equal_channels(root: Path):
+    grey = source(root).load().train.images[3]
+    assert torch.equal(grey[0], grey[1])
+    assert torch.equal(grey[0], grey[2])
+
+
+def test_labels_follow_the_classes_in_alphabetical_order(root: Path):
+    loaded = source(root).load()
+    assert loaded.classes == ("cat", "dog")
+    assert loaded.train.labels.tolist() == [0, 0, 1, 1]
+    assert loaded.train.images.shape == (4, 3, 8, 8)
+
+
+def test_a_listing_is_torchvisions_with_nested_folders_and_other_files(root: Path):
+    cats = root / "train" / "cat"
+    (cats / "inner").mkdir()
+    for name in ("z.txt", "b.webp", "inner/a.jpeg", "inner/c.tiff"):
+        (cats / name).touch()
+    listing = list_images(root / "train")
+    expected = make_dataset(root / "train", extensions=IMG_EXTENSIONS)
+    found = [image.path for image in listing.images]
+    assert sorted(zip(found, listing.labels, strict=True)) == sorted(expected)
+
+
+def test_the_extensions_are_torchvisions():
+    assert EXTENSIONS == IMG_EXTENSIONS
+
+
+def test_hidden_files_and_folders_are_passed_over(root: Path):
+    (root / "train" / ".ipynb_checkpoints").mkdir()
+    (root / "train" / "cat" / ".thumbnails").mkdir()
+    (root / "train" / "cat" / ".thumbnails" / "1.png").touch()
+    (root / "train" / "cat" / "._1.png").touch()
+    assert source(root).facts().train_images == 4
+
+
+def test_a_missing_part_is_refused(root: Path):
+    with pytest.raises(UserError, match=r"dataset.root has no folder .*valid"):
+        source(root, test="valid").facts()
+
+
+def test_a_part_without_classes_is_refused(root: Path):
+    (root / "empty").mkdir()
+    with pytest.raises(UserError, match="empty has no class folders"):
+        source(root, test="empty").facts()
+
+
+def test_a_class_without_images_is_refused(root: Path):
+    (root / "test" / "dog" / "1.png").unlink()
+    with pytest.raises(UserError, match="dog has no images"):
+        source(root).facts()
+
+
+def test_parts_with_different_classes_are_refused(root: Path):
+    (root / "test" / "dog").rename(root / "test" / "horse")
+    with pytest.raises(UserError, match="class dog is in train but not in test"):
+        source(root).facts()
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ({"input_size": None}, "dataset.input_size=null"),
+        ({"input_size": 0}, "dataset.input_size=0"),
+        ({"interpolation": "pad"}, "dataset.interpolation=pad"),
+    ],
+)
+def test_an_impossible_setting_is_refused(root: Path, setting: dict[str, object], reason: str):
+    for attempt in (source(root, **setting).facts, source(root, **setting).load):
+        with pytest.raises(UserError, match=reason):
+            attempt()
+
+
+@pytest.mark.parametrize("keep", [0, 20, 1000])
+def test_an_image_that_cannot_be_decoded_is_named(root: Path, keep: int):
+    whole = root / "train" / "cat" / "1.png"
+    broken = root / "train" / "dog" / "2.png"
+    broken.write_bytes(whole.read_bytes()[:keep])
+    with pytest.raises(UserError, match=r"dog/2\.png cannot be decoded") as error:
+        source(root).load()
+    assert "\n" not in str(error.value)
+
+
+def test_more_pixels_than_the_machine_has_memory_are_refused(root: Path):
+    with pytest.raises(UserError, match="GiB of memory as pixels"):
+        source(root, input_size=10_000_000).load()
+
+
+def same(one: Labelled, other: Labelled) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_second_load_reads_the_cache_and_opens_no_image(root: Path):
+    first = source(root).load()
+    for file in root.rglob("*.*g"):
+        status = file.stat()
+        file.write_bytes(bytes(status.st_size))  # no images any more, but of the same size
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    second = source(root).load()
+    assert same(first.train, second.train)
+    assert same(first.test, second.test)
+
+
+def change_pixels(root: Path) -> Folder:
+    Image.fromarray(255 - NOISE).save(root / "test" / "dog" / "1.png")
+    return source(root)
+
+
+def touch(root: Path) -> Folder:
+    os.utime(root / "test" / "dog" / "1.png", ns=(1, 1))
+    return source(root)
+
+
+def rename(root: Path) -> Folder:
+    (root / "test" / "dog" / "1.png").rename(root / "test" / "dog" / "0.png")
+    return source(root)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        change_pixels,
+        touch,
+        rename,
+        lambda root: source(root, input_size=9),
+        lambda root: source(root, interpolation="bilinear"),
+    ],
+)
+def test_whatever_decides_the_pixels_makes_another_cache(root: Path, cache: Path, change: object):
+    source(root).load()
+    change(root).load()
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_a_decoder_that_changes_makes_another_cache(
+    root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+):
+    source(root).load()
+    monkeypatch.setattr(module, "DECODER", -1)
+    source(root).load()
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_a_folder_that_moved_keeps_its_cache(root: Path, cache: Path):
+    source(root).load()
+    source(root.rename(root.with_name("elsewhere"))).load()
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_a_damaged_cache_is_made_again(root: Path, cache: Path, caplog: pytest.LogCaptureFixture):
+    first = source(root).load()
+    (file,) = cache.iterdir()
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert same(source(root).load().test, first.test)
+    assert "is damaged; it is made again" in caplog.text
+    assert file.read_bytes() != content
+
+
+def test_decoding_tells_its_progress(
+    root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "PROGRESS_SECONDS", -1.0)
+    with caplog.at_level(logging.INFO):
+        source(root).load()
+    assert "decoded 4 of 4 images" in caplog.text
+
+
+@pytest.mark.skipif(not Path("data/catdog").is_dir(), reason="needs document 003's photographs")
+def test_document_003s_cats_and_dogs_are_337_and_59(cache: Path):
+    photographs = source(Path("data/catdog"), test="validation", input_size=32)
+    loaded = photographs.load()
+    assert photographs.facts() == Facts(337, 59, num_classes=2, channels=3, size=32)
+    assert loaded.classes == ("cat", "dog")
+    assert (len(loaded.train.labels), len(loaded.test.labels)) == (337, 59)
