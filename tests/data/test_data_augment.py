@@ -88,7 +88,7 @@ def test_crops_use_every_offset_equally_often():
 
 
 def test_a_draw_next_to_one_stays_in_the_crops_range(images: Tensor):
-    last = torch.full((1, 2), 1 - 2**-24)  # times 2001 it rounds up to 2001
+    last = torch.full((1, 2), 1 - 2**-24)
     cropped = Augment(crop_padding=1000)(images[:1], last)
     padded = functional.pad(images[:1], (1000,) * 4)
     assert torch.equal(cropped, padded[:, :, 2000:, 2000:])

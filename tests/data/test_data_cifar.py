@@ -34,7 +34,7 @@ def body(value: object) -> bytes:
 
 def array(tensor: torch.Tensor) -> bytes:
     empty = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85U\x01btR"
-    # Its `align` and `copy` are the numbers 0 and 1, as then; numpy 2.4 warns of that.
+    # Its `align` and `copy` are the numbers 0 and 1, as then; numpy 2.4.0 to 2.4.4 warn of that.
     dtype = b"cnumpy\ndtype\n(U\x02u1K\x00K\x01tR(K\x03U\x01|NNN" + 2 * body(-1) + b"K\x00tb"
     shape = b"".join(body(side) for side in tensor.shape)
     pixels = tensor.numpy().tobytes()

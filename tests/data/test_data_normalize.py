@@ -98,10 +98,14 @@ def test_floats_and_bytes_are_mapped_alike_and_left_unchanged(images: Tensor, mo
     assert torch.equal(floats, images.float())
 
 
-@pytest.mark.parametrize("mode", ["mean_std", "pixel_mean", "caffe"])
-def test_the_memory_format_is_kept(images: Tensor, mode: str):
+@pytest.mark.parametrize("mode", MODES)
+def test_a_map_that_is_laid_out_gives_the_same_numbers_in_that_memory_format(
+    images: Tensor, mode: str
+):
+    normalize = fit(mode, images)
     channels_last = images.contiguous(memory_format=torch.channels_last)
-    result = fit(mode, images)(channels_last)
+    result = normalize.laid_out(channels_last)(channels_last)
+    assert torch.equal(result, normalize(images))
     assert result.is_contiguous(memory_format=torch.channels_last)
 
 

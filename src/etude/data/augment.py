@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from etude.data.gather import both, shift, take, within
+from etude.data.gather import crossed, shift, take, within
 from etude.errors import UserError
 
 FILLS = ("constant", "nearest")
@@ -122,8 +122,9 @@ class Augment:
             return take(images, rows, columns)
         offsets = _integers(draws[:, :2], 2 * self.crop_padding + 1) - self.crop_padding
         rows, columns = rows + offsets[:, :1], columns + offsets[:, 1:]
-        inside = both(within(rows, height), within(columns, width))
-        return take(images, rows, columns).masked_fill(~inside, self.fill_value)
+        cropped = take(images, rows, columns)
+        inside = crossed(within(rows, height), within(columns, width))
+        return torch.lerp(cropped.new_full((), self.fill_value), cropped, inside)
 
     def _erase(self, images: Tensor, draws: Tensor) -> Tensor:
         """Overwrite one rectangle; draws (N, 5): whether, area, ratio, top, left.
@@ -139,15 +140,15 @@ class Augment:
         ratio = _between(ratio, self.erase_ratio)
         tall = (area * ratio).sqrt().long().clamp(max=height)
         wide = (area / ratio).sqrt().long().clamp(max=width)
-        erased = both(_span(top, tall, height), _span(left, wide, width))
-        chosen = (whether < self.erase_probability)[:, None, None, None]
-        return images.masked_fill(erased & chosen, self.erase_value)
+        rows, columns = _span(top, tall, height), _span(left, wide, width)
+        chosen = (whether < self.erase_probability)[:, None]
+        erased = crossed(rows & chosen, columns)
+        return torch.lerp(images, images.new_full((), self.erase_value), erased)
 
 
 def _integers(draws: Tensor, count: Tensor | int) -> Tensor:
-    """Map [0, 1) to the whole numbers 0..count-1."""
-    # The product may round up to `count` itself.
-    return (draws * count).long().clamp(max=count - 1)
+    """Map [0, 1) to the whole numbers 0..count-1, which rounding in float32 does not leave."""
+    return (draws * count).long()
 
 
 def _between(draws: Tensor, limits: Sequence[float]) -> Tensor:

@@ -78,7 +78,7 @@ class CIFAR10:
         reader: type[datasets.CIFAR10] = getattr(datasets, self.name)
         try:
             with warnings.catch_warnings():
-                # The files were pickled by an older numpy; 2.4 deprecates how they spell a dtype.
+                # Of how these old files spell a dtype; numpy 2.4.0 to 2.4.4 warned.
                 warnings.filterwarnings("ignore", message=r".*align should be passed")
                 return reader(self.root, train=train)
         except (OSError, RuntimeError) as error:

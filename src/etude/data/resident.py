@@ -44,15 +44,16 @@ class Resident:
         device: torch.device | str,
         channels_last: bool,
     ) -> None:
-        self.labels = data.labels.to(device)
-        self.normalize = normalize.to(device)
-        self.augment = augment
         self.device = torch.device(device)
+        self.augment = augment
         self.format = torch.channels_last if channels_last else torch.contiguous_format
-        # Images lie flat in the order of the format, as a gather forgets a tensor's strides.
-        images = data.images.permute(0, 2, 3, 1) if channels_last else data.images
-        self._shape = images.shape[1:]
-        self._pixels = images.to(device).reshape(len(images), -1)
+        images = data.images.to(self.device).contiguous(memory_format=self.format)
+        self.labels = data.labels.to(self.device)
+        self.normalize = normalize.to(self.device).laid_out(images)
+        # Flat, in the order of the format, as a gather would forget the strides.
+        stored = images.permute(0, 2, 3, 1) if channels_last else images
+        self._shape = stored.shape[1:]
+        self._pixels = stored.reshape(len(images), -1)
 
     def __len__(self) -> int:
         return len(self.labels)

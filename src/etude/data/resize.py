@@ -18,8 +18,8 @@ def resize(images: Tensor, size: int | None, interpolation: str) -> Tensor:
     Args:
         images: (N, C, H, H) uint8.
         size: The new side in pixels; None keeps the old one.
-        interpolation: `bilinear`, antialiased where it shrinks; `nearest`, as PIL's; `pad`, which
-            puts zeros around the image, one more below and right when the difference is odd.
+        interpolation: `bilinear`, antialiased where it shrinks; `nearest`, PIL's but for ties;
+            `pad`, zeros around the image, one more below and right when the difference is odd.
 
     Returns:
         (N, C, size, size) uint8; the very same tensor where there is nothing to do.
@@ -45,7 +45,8 @@ def resize(images: Tensor, size: int | None, interpolation: str) -> Tensor:
 
 def _interpolate(images: Tensor, size: int, interpolation: str) -> Tensor:
     if interpolation == "nearest":
-        # The pixel under each new centre, in whole numbers: floor((i + ½)·side / size).
+        # The pixel under each new centre, floor((i + ½)·side / size), in whole numbers: a centre
+        # between two pixels takes the later one, where PIL's rounding errors decide.
         centres = (2 * torch.arange(size) + 1) * images.shape[-1] // (2 * size)
         return images[:, :, centres][:, :, :, centres]
     bilinear = functional.interpolate(images.float(), (size, size), mode="bilinear", antialias=True)
