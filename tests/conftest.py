@@ -1,0 +1,50 @@
+"""What the tests share: a working folder of their own, and small runs through the real command."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from etude.app import main
+
+torch.set_num_threads(1)  # small networks, and the same bits whatever else the machine does
+
+# Real digits, few of them: a run takes about a second.
+SMALL = ["dataset.limit_train=200", "dataset.limit_test=50", "train.epochs=2"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "gpu" in item.keywords and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, with no settings from outside."""
+    for name in ("ETUDE_OUTPUTS", "ETUDE_DATA", "HYDRA_FULL_ERROR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def etude(workplace: Path) -> Callable[..., int]:
+    """The command, in this process; returns its exit code."""
+
+    def command(*words: str) -> int:
+        return main(list(words))
+
+    return command
+
+
+def only_run(workplace: Path) -> Path:
+    (summary,) = workplace.glob("outputs/*/*/summary.json")
+    return summary.parent
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))

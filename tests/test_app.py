@@ -1,0 +1,259 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import SMALL, only_run, summary_of
+
+import etude as package
+
+Etude = Callable[..., int]
+HEAVY = {"torch", "torchvision", "tensorboard", "matplotlib", "sklearn", "numpy"}
+
+# What is given, and what the one line must say: the value, and the rule or the way out.
+BAD = [
+    ("train.epocs=3", ["train.epocs", "did you mean 'train.epochs'"]),
+    ("+train.epocs=3", ["train.epocs", "did you mean 'train.epochs'"]),
+    ("++train.epocs=3", ["train.epocs", "did you mean 'train.epochs'"]),
+    ("optimzer=adam", ["optimzer", "did you mean 'optimizer'"]),
+    ("+optimzer=adam", ["optimzer", "did you mean 'optimizer'"]),
+    ("optimizer=adamm", ["optimizer=adamm", "did you mean 'adam'"]),
+    ("experiment=lenet", ["experiment=lenet", "did you mean 'lenet5_mnist'"]),
+    ("optimizer.momentum=0.9", ["optimizer.momentum", "optimizer.betas"]),
+    ("model.dropuot=0.5", ["model.dropuot", "no such key"]),
+    ("train.epochs=abc", ["train.epochs=abc", "a whole number above 0"]),
+    ("train.epochs=1.5", ["train.epochs=1.5", "a whole number above 0"]),
+    ("train.epochs=0", ["train.epochs=0", "a whole number above 0"]),
+    ("train.test_every_epoch=maybe", ["train.test_every_epoch=maybe", "true or false"]),
+    ("optimizer.lr=-1", ["optimizer.lr=-1", "above 0"]),
+    ("optimizer.lr=nan", ["optimizer.lr=nan", "finite"]),
+    ("optimizer.betas=[0.9,1.5]", ["optimizer.betas=1.5", "below 1"]),
+    ("dataset.validation_fraction=1.5", ["dataset.validation_fraction=1.5", "between 0 and 1"]),
+    ("l2=1e-4 optimizer.weight_decay=1e-4", ["l2=0.0001", "optimizer.weight_decay=0.0001", "one"]),
+    ("device=gpu", ["device=gpu", "auto, cpu, cuda"]),
+    ("train.batch_size=5000", ["train.batch_size=5000", "1293 images"]),
+    ("dataset=cifar10", ["dataset.root=data", "dataset.download=true"]),
+    ("dataset=folder", ["dataset.root", "must be given"]),
+    ("dataset=folder dataset.root=nowhere dataset.input_size=32", ["nowhere", "put"]),
+    ("model=vgg11_mnist", ["input_size=28", "at least 32"]),
+    ("model._target_=os.system", ["_target_=os.system", "not below etude"]),
+    ("model._target_=torch.hub.load", ["_target_=torch.hub.load", "not below etude"]),
+    ("model._target_=etude.app.os.system", ["etude.app.os.system", "another package"]),
+    ("model._target_=torch.nn.Nothing", ["torch.nn.Nothing", "cannot be imported"]),
+    ("scheduler=steps scheduler.values=[1,2]", ["factor", "values", "exactly one"]),
+    ("scheduler=plateau dataset.validation_split=none", ["plateau", "evaluation loss"]),
+    ("seed=99999999999", ["seed=99999999999", "from 0 to"]),
+    ("seed=-1", ["seed=-1", "from 0 to"]),
+    ("train=3", ["train", "group of keys"]),
+    ("nonsense", ["nonsense", "key=value"]),
+    ("--nonsense", ["--nonsense", "--hydra-help"]),
+    ("--config-dir nowhere", ["nowhere", "no folder"]),
+    ("name=../elsewhere", ["name=../elsewhere", "letters, digits"]),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), BAD)
+def test_bad_input_gets_one_line_and_leaves_nothing_behind(
+    etude: Etude, workplace: Path, capsys: pytest.CaptureFixture[str], words: str, said: list[str]
+):
+    assert etude(*words.split()) == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert len([line for line in errors.splitlines() if all(s in line for s in said)]) == 1
+    assert "Traceback" not in errors
+    assert list(workplace.iterdir()) == []
+
+
+def test_all_problems_of_a_configuration_are_told_at_once(
+    etude: Etude, capsys: pytest.CaptureFixture[str]
+):
+    assert etude("optimizer.lr=-1", "train.epochs=0", "+train.nothing=1") == 2
+    assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+def test_asking_for_cuda_where_there_is_none_is_refused(
+    etude: Etude, workplace: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert etude("device=cuda:99") == 2
+    assert "device=cuda:99" in capsys.readouterr().err
+    assert list(workplace.iterdir()) == []
+
+
+def test_a_file_that_is_not_what_it_claims_to_be_is_named(
+    etude: Etude, workplace: Path, capsys: pytest.CaptureFixture[str]
+):
+    raw = workplace / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        (raw / f"{part}-images-idx3-ubyte").write_text("<html>not found</html>" * 9)
+        (raw / f"{part}-labels-idx1-ubyte").write_text("<html>not found</html>" * 9)
+    assert etude("dataset=mnist") == 2
+    assert "train-images-idx3-ubyte" in capsys.readouterr().err
+    assert not (workplace / "outputs").exists()
+
+
+@pytest.mark.parametrize("bad", ["optimizer.lr=0.1,-1", "model=lenet5,vgg11_mnist", "l2=0,x"])
+def test_a_sweep_with_one_bad_job_starts_none(etude: Etude, workplace: Path, bad: str):
+    assert etude("-m", bad, *SMALL) == 2
+    assert list(workplace.iterdir()) == []
+
+
+def test_the_option_for_a_sweep_may_stand_between_the_words(etude: Etude, workplace: Path):
+    assert etude("seed=0,1", "-m", *SMALL) == 0
+    assert len(list(workplace.glob("outputs/*/*/summary.json"))) == 2
+
+
+def imported_by(*words: str, expected: int = 0) -> set[str]:
+    """The modules that a fresh process has loaded when the command is over."""
+    code = (
+        "import sys; from etude.app import main; code = main(sys.argv[1:]); "
+        "print(*sys.modules, file=sys.stderr); sys.exit(code)"
+    )
+    result = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert result.returncode == expected
+    return set(result.stderr.split())
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--cfg", "job"], ["--info", "searchpath"]])
+def test_looking_around_imports_nothing_heavy(words: list[str]):
+    assert not imported_by(*words) & HEAVY
+
+
+@pytest.mark.parametrize("word", ["train.epocs=1", "optimizer=x", "train.batch_size=9999", "l2=-1"])
+def test_a_refusal_imports_nothing_heavy(word: str):
+    assert not imported_by(word, expected=2) & HEAVY
+
+
+def test_a_finished_run_is_shown_without_importing_torch(etude: Etude, workplace: Path):
+    assert etude(*SMALL) == 0
+    assert "torch" not in imported_by(*SMALL)
+
+
+def test_help_shows_the_groups_their_choices_and_three_commands(
+    etude: Etude, capsys: pytest.CaptureFixture[str]
+):
+    assert etude("--help") == 0
+    text = capsys.readouterr().out
+    for group in ("model", "dataset", "augment", "init", "optimizer", "scheduler", "experiment"):
+        assert f"\n{group}: " in text
+    assert "alexnet_mnist" in text
+    assert text.partition("Three commands")[2].count("\netude") == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [("etude data", "dataset="), ("etude dataset=ci", "dataset=cifar10"), ("etude train.ep", "train.epochs=")],
+)  # fmt: skip
+def test_tab_completes_groups_choices_and_keys(line: str, answer: str):
+    environment = {**os.environ, "COMP_LINE": line, "COMP_POINT": str(len(line)), "COMP_CWORD": "1"}
+    command = [sys.executable, "-m", "etude", "-sc", "query=bash"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert answer in result.stdout.split()
+
+
+def test_the_version_is_etudes_own(etude: Etude, capsys: pytest.CaptureFixture[str]):
+    assert etude("--version") == 0
+    assert capsys.readouterr().out.strip() == f"etude {package.__version__}"
+
+
+def test_a_users_files_are_laid_over_the_shipped_ones(
+    etude: Etude, workplace: Path, capsys: pytest.CaptureFixture[str]
+):
+    own = workplace / "my conf" / "optimizer"
+    own.mkdir(parents=True)
+    (own / "adam.yaml").write_text("defaults: [adam_keras, _self_]\nlr: 0.123\n")
+    (own / "mine.yaml").write_text("defaults: [sgd, _self_]\nlr: 0.456\n")
+    for choice, rate in (("adam", "0.123"), ("mine", "0.456")):
+        words = [
+            "--config-dir",
+            "my conf",
+            f"optimizer={choice}",
+            "--cfg",
+            "job",
+            "-p",
+            "optimizer",
+        ]
+        assert etude(*words) == 0
+        assert f"lr: {rate}" in capsys.readouterr().out
+
+
+OWN_MODEL = """
+from torch import nn
+
+class Tiny(nn.Module):
+    def __init__(self, num_classes, input_size, width=8):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(input_size ** 2, width), nn.ReLU(),
+                                    nn.Linear(width, num_classes))
+
+    def forward(self, images):
+        return self.layers(images)
+"""
+
+
+@pytest.fixture
+def own_model(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (workplace / "mynets.py").write_text(OWN_MODEL)
+    (workplace / "conf" / "model").mkdir(parents=True)
+    (workplace / "conf" / "model" / "tiny.yaml").write_text("_target_: mynets.Tiny\nwidth: 12\n")
+    monkeypatch.syspath_prepend(workplace)
+    return "--config-dir=conf"
+
+
+def test_a_users_own_model_trains_once_its_package_is_listed(
+    etude: Etude, own_model: str, workplace: Path
+):
+    assert etude(own_model, "model=tiny", "packages=[mynets]", *SMALL) == 0
+    parameters = 28 * 28 * 12 + 12 + 12 * 10 + 10
+    assert summary_of(only_run(workplace))["parameters"]["trainable"] == parameters
+
+
+def test_a_users_own_model_is_refused_until_its_package_is_listed(
+    etude: Etude, own_model: str, capsys: pytest.CaptureFixture[str]
+):
+    assert etude(own_model, "model=tiny", *SMALL) == 2
+    assert "add packages=[mynets]" in capsys.readouterr().err
+
+
+def test_a_misspelt_setting_of_a_users_own_model_is_refused(
+    etude: Etude, own_model: str, capsys: pytest.CaptureFixture[str]
+):
+    assert etude(own_model, "model=tiny", "packages=[mynets]", "+model.widht=3", *SMALL) == 2
+    assert "widht" in capsys.readouterr().err
+
+
+def test_a_model_of_torchvision_can_be_named(etude: Etude, workplace: Path):
+    (workplace / "conf" / "model").mkdir(parents=True)
+    (workplace / "conf" / "model" / "squeezenet.yaml").write_text(
+        "_target_: torchvision.models.squeezenet1_1\nnum_classes: 10\n"
+    )
+    words = ["--config-dir=conf", "model=squeezenet", "--cfg", "job"]
+    assert etude(*words) == 0
+
+
+def experiments() -> list[str]:
+    root = Path(package.__file__).parents[2] / "conf" / "experiment"
+    return sorted(path.stem for path in root.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("experiment", experiments())
+def test_every_experiment_composes_and_names_its_document(
+    etude: Etude, capsys: pytest.CaptureFixture[str], experiment: str
+):
+    assert etude(f"experiment={experiment}", "--cfg", "job") == 0
+    text = capsys.readouterr().out
+    assert f"name: {experiment}\n" in text
+    assert "source: document" in text
+
+
+def choices() -> list[str]:
+    root = Path(package.__file__).parents[2] / "conf"
+    files = sorted(root.glob("*/*.yaml"))
+    return [f"{path.parent.name}={path.stem}" for path in files if path.stem != "folder"]
+
+
+@pytest.mark.parametrize("choice", choices())
+def test_every_choice_composes_and_passes_the_checks(etude: Etude, choice: str):
+    assert etude(choice, "--cfg", "job") == 0
