@@ -13,7 +13,12 @@ from etude.app import main
 torch.set_num_threads(1)  # small networks, and the same bits whatever else the machine does
 
 # Real digits, few of them: a run takes about a second.
-SMALL = ["dataset.limit_train=200", "dataset.limit_test=50", "train.epochs=2"]
+SMALL = [
+    "dataset.limit_train=200",
+    "dataset.limit_test=50",
+    "train.epochs=2",
+    "record.curves=false",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import SMALL, only_run, summary_of
 from safetensors.torch import load_file
 
@@ -163,8 +164,6 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(
 def test_a_checkpoint_never_holds_weights_after_a_loss_that_is_not_finite(
     etude: Etude, workplace: Path
 ):
-    import torch
-
     words = ["optimizer=sgd", "optimizer.lr=1e30", "train.checkpoint_steps=1"]
     assert etude(*SMALL, *words) == 1
     saved = torch.load(only_run(workplace) / "last.ckpt", weights_only=True)

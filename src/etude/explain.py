@@ -52,7 +52,7 @@ def _unknown_key(key: str, text: str, hydra: Hydra, words: Sequence[str]) -> str
 
 def _keys(hydra: Hydra, words: Sequence[str]) -> list[str]:
     """List the groups and dotted keys of the configuration that the command's choices make."""
-    groups = hydra.list_all_config_groups()
+    groups = [g for g in hydra.list_all_config_groups() if not g.startswith("hydra")]
     choices = [word for word in words if word.partition("=")[0] in groups and "," not in word]
     for overrides in (choices, []):
         try:

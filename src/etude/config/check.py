@@ -67,7 +67,7 @@ def unknown(word: str, words: Iterable[str], what: str = "key") -> str:
         words: What there is, written alike.
         what: What it is called.
     """
-    words = sorted(words)
+    words = sorted(set(words))
     parent, _, name = word.rpartition(".")
     siblings = [other for other in words if other.rpartition(".")[0] == parent]
     # Compared by their last part: a long path that is right would make any name look near.
@@ -107,9 +107,11 @@ def _typed(
 ) -> dict[str, Any]:
     """Check a node key by key, so that all problems are found at once."""
     fields = {f.name: f for f in dataclasses.fields(schema) if f.name not in skip}
+    names = [*fields, *skip]
+    blank = cast("DictConfig", OmegaConf.structured(schema))  # takes only what its types allow
     values: dict[str, Any] = {}
     problems += [
-        f"{prefix}{key}: {unknown(f'{prefix}{key}', [f'{prefix}{name}' for name in fields])}"
+        f"{prefix}{key}: {unknown(f'{prefix}{key}', [f'{prefix}{name}' for name in names])}"
         for key in node
         if key not in fields
     ]
@@ -118,13 +120,13 @@ def _typed(
         if name not in node.keys() or OmegaConf.is_missing(node, name):  # noqa: SIM118 (`in` differs)
             problems.append(f"{key} must be given: {key}=<value>")
         else:
-            _take(node, schema, field, key, values, problems)
+            _take(node, blank, field, key, values, problems)
     return values
 
 
 def _take(
     node: DictConfig,
-    schema: type,
+    blank: DictConfig,
     field: "dataclasses.Field[Any]",
     key: str,
     values: dict[str, Any],
@@ -142,8 +144,8 @@ def _take(
     given = None
     try:
         given = _plain_value(node, field.name)
-        typed = OmegaConf.merge(OmegaConf.structured(schema), {field.name: given})
-        value = _plain_value(cast("DictConfig", typed), field.name)
+        blank.merge_with({field.name: given})
+        value = _plain_value(blank, field.name)
     except InterpolationToMissingValueError:
         return  # the missing key is told by itself
     except ValidationError:

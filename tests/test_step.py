@@ -1,0 +1,95 @@
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from etude.models.lenet import LeNet5
+from etude.step import Step
+
+CPU = torch.device("cpu")
+
+
+def batch(size: int = 12) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(size, 1, 28, 28, generator=generator)
+    return images, torch.randint(10, (size,), generator=generator)
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return LeNet5(1, 10, input_size=28)
+
+
+def trained(model: nn.Module, *, precision: str = "float32", **settings: Any) -> list[float]:
+    """Train a model for three steps on one batch; its losses."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", enabled=precision == "float16")
+    step = Step(model, optimizer, scaler=scaler, device=CPU, precision=precision, **settings)
+    return [float(step(*batch()).loss) for _ in range(3)]
+
+
+def weights(model: nn.Module) -> Tensor:
+    return nn.utils.parameters_to_vector(model.parameters()).detach()
+
+
+def test_a_step_is_one_update_by_the_mean_gradient():
+    model = network()
+    expected = copy.deepcopy(model)
+    images, labels = batch()
+    functional.cross_entropy(expected(images), labels).backward()
+    with torch.no_grad():
+        for parameter in expected.parameters():
+            parameter.sub_(0.1 * parameter.grad)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    result = Step(model, optimizer, scaler=scaler, device=CPU, precision="float32")(images, labels)
+    torch.testing.assert_close(weights(model), weights(expected))
+    assert 0 <= int(result.correct) <= 12
+
+
+@pytest.mark.parametrize("parts", [2, 5, 100])
+def test_a_batch_computed_in_parts_gives_the_same_update(parts: int):
+    whole, divided = network(), network()
+    assert trained(divided, accumulate=parts) == pytest.approx(trained(whole), rel=1e-5)
+    torch.testing.assert_close(weights(divided), weights(whole), rtol=1e-4, atol=1e-6)
+
+
+def test_the_gradients_norm_is_clipped_over_all_parameters():
+    model = network()
+    before = weights(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    step = Step(model, optimizer, scaler=scaler, device=CPU, precision="float32", clip_norm=0.01)
+    step(*batch())
+    assert float((weights(model) - before).norm()) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_label_smoothing_is_in_the_loss():
+    images, labels = batch()
+    model = network()
+    with torch.no_grad():
+        expected = functional.cross_entropy(model(images), labels, label_smoothing=0.1)
+    assert trained(model, label_smoothing=0.1)[0] == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_lower_precision_learns_alike_with_weights_kept_in_float32(precision: str):
+    model, low = network(), network()
+    assert trained(low, precision=precision) == pytest.approx(trained(model), rel=0.02)
+    assert {parameter.dtype for parameter in low.parameters()} == {torch.float32}
+    assert not torch.equal(weights(low), weights(model))
+
+
+def test_channels_last_gives_the_same_update():
+    plain = network()
+    last = network().to(memory_format=torch.channels_last)
+    assert trained(last) == pytest.approx(trained(plain), rel=1e-5)
+
+
+@pytest.mark.slow
+def test_a_compiled_step_agrees_with_an_eager_one():
+    eager, compiled = network(), network()
+    assert trained(compiled, compiled=True) == pytest.approx(trained(eager), rel=1e-4)
