@@ -76,7 +76,7 @@ def test_a_run_cut_at_random_steps_equals_an_uninterrupted_one(
     assert etude(*words, "name=whole") == 0
     seed = random.randrange(10**6)
     print(f"random.seed({seed})")  # noqa: T201 (to repeat a failure)
-    cuts = sorted(random.Random(seed).sample(range(1, STEPS), 3))  # noqa: S311
+    cuts = sorted(random.Random(seed).sample(range(1, STEPS), 3))
     train = loop.Step.__call__
     done = 0
 
