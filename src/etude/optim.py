@@ -145,6 +145,7 @@ class KerasAdam(torch.optim.Adam):
         lr: Learning rate.
         betas: Decay of the running means of the gradient and of its square.
         eps: Keras's ε.
+        fused: Update all parameters in one kernel.
         options: The other options of `torch.optim.Adam`.
 
     Raises:
@@ -158,14 +159,16 @@ class KerasAdam(torch.optim.Adam):
         lr: float | Tensor = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-7,
+        *,
+        fused: bool | None = None,
         **options: Any,
     ) -> None:
-        if options.get("capturable") and options.get("fused"):
+        if options.get("capturable") and fused:
             raise ValueError(
                 "capturable=True and fused=True: the fused kernel cannot follow Keras's ε"
                 " in a captured graph; take foreach=True"
             )
-        super().__init__(params, lr, betas, eps, **options)
+        super().__init__(params, lr, betas, eps, fused=fused, **options)
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Update the parameters once; return what `closure` returned."""

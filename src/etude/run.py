@@ -92,6 +92,8 @@ def run(
                 draw(rows, folder / "curves.png", title=f"{config.name}, seed {config.seed}")
             summary["reference"] = compare(config.reference, rows, summary, judged=documented)
     console.show_summary(summary, folder)
+    if stop.exit_code is not None:  # it came too late for this run, but the next must not begin
+        raise SystemExit(stop.exit_code)
     return summary
 
 
@@ -124,7 +126,7 @@ def _begin(
             "root": settings(config.dataset).get("root"),
             **{split: _size(getattr(data, split)) for split in ("train", "validation", "test")},
         },
-        "choices": results(config),
+        "hyperparameters": results(config),
     }
     for name, text in texts.items():
         (folder / name).parent.mkdir(exist_ok=True)
@@ -272,9 +274,8 @@ def _tell(error: Exception, folder: Path) -> None:
     """Put an error into the run's own log; a divergence is a result and needs no traceback."""
     if isinstance(error, Diverged):
         saved = (folder / LAST).exists()
-        where = (
-            f"the last good checkpoint is {folder / LAST}" if saved else "no checkpoint is older"
-        )
+        path = console.near(folder / LAST)
+        where = f"the last good checkpoint is {path}" if saved else "there is no checkpoint yet"
         error.add_note(f"{where}; a lower optimizer.lr or train.clip_norm may help")
         log.info("%s; %s", error, where)
     else:
@@ -310,7 +311,7 @@ def _events(folder: Path, config: Config, state: State, arm: str) -> Generator["
     from etude.record.events import Events  # noqa: PLC0415 (TensorBoard takes its time)
 
     purge = state.epoch + 1 if state.global_step else None
-    events = Events(folder, results(config), group=arm, purge_step=purge)
+    events = Events(folder, results(config), group=f"{config.name} {arm}", purge_step=purge)
     succeeded: bool | None = False
     try:
         yield events
