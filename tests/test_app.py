@@ -45,6 +45,7 @@ BAD = [
     ("model._target_=torch.nn.Nothing", ["torch.nn.Nothing", "cannot be imported"]),
     ("scheduler=steps scheduler.values=[1,2]", ["factor", "values", "exactly one"]),
     ("scheduler=plateau dataset.validation_split=none", ["plateau", "evaluation loss"]),
+    ("scheduler.warmup_epochs=40", ["warmup_epochs=40", "shorter than the run of 30 epochs"]),
     ("seed=99999999999", ["seed=99999999999", "from 0 to"]),
     ("seed=-1", ["seed=-1", "from 0 to"]),
     ("train=3", ["train", "group of keys"]),
@@ -61,7 +62,7 @@ def test_bad_input_gets_one_line_and_leaves_nothing_behind(
 ):
     assert etude(*words.split()) == 2
     output, errors = capsys.readouterr()
-    assert output == ""
+    assert output.strip() in {"", "loading PyTorch …"}
     assert len([line for line in errors.splitlines() if all(s in line for s in said)]) == 1
     assert "Traceback" not in errors
     assert list(workplace.iterdir()) == []

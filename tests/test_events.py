@@ -48,7 +48,7 @@ def test_the_hyperparameters_are_one_session_with_its_arm_and_status(etude: Etud
     found = sessions(only_run(workplace))
     start = found[metadata.SESSION_START_INFO_TAG].session_start_info
     assert start.hparams["optimizer.lr"].number_value == 0.002
-    assert start.hparams["model._target_"].string_value == "etude.models.lenet.LeNet5"
+    assert start.hparams["model"].string_value == "LeNet5"
     assert "lr=0.002" in start.group_name
     assert "seed" not in start.group_name
     end = found[metadata.SESSION_END_INFO_TAG].session_end_info

@@ -34,7 +34,7 @@ def folder(etude: Callable[..., int], workplace: Path) -> Folder:
 # If one of these changes, every finished run that users have is orphaned: a new key needs
 # `since=<default>` in the schema, a new value in conf/ is a new experiment.
 GOLDEN = {
-    "": "seed=0-5a78ad9d",
+    "": "seed=0-56b2e87c",
     "experiment=lenet5_mnist": "seed=0-aff844bd",
 }
 

@@ -57,7 +57,7 @@ def make_state(
     schedule.bind(
         base_lr=optimizer.param_groups[0]["lr"],
         steps_per_epoch=steps,
-        epochs=epochs(config),
+        epochs=config.epochs,
         scale=config.scale,
     )
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
@@ -73,11 +73,6 @@ def make_state(
         compiled=config.train.step == "compile",
     )
     return State(model, optimizer, scaler, schedule, device, steps), step
-
-
-def epochs(config: Config) -> int:
-    """Give the epochs to train, at least one."""
-    return max(1, round(config.train.epochs * config.scale))
 
 
 def make_plan(config: Config, data: Data, device: torch.device, precision: str) -> Plan:
@@ -100,7 +95,7 @@ def make_plan(config: Config, data: Data, device: torch.device, precision: str) 
     if config.train.test_every_epoch:
         evaluations["test"] = test
     return Plan(
-        epochs=epochs(config),
+        epochs=config.epochs,
         batch_size=config.train.batch_size,
         seed=config.seed,
         train=resident(data.train, augment),

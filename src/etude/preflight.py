@@ -1,15 +1,18 @@
 """What can be known of jobs before anything is written or started."""
 
+import logging
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from etude.config import Config, build, source_of
+from etude.config import Config, build, settings, source_of
 from etude.errors import UserError
 from etude.jobs import Job
 from etude.record.folder import read_summary
 
 if TYPE_CHECKING:
     from etude.data.source import Facts
+log = logging.getLogger(__name__)
 
 
 def inspect(jobs: Sequence[Job]) -> None:
@@ -45,11 +48,24 @@ def _facts(config: Config) -> "Facts":
             f"the training split of {images} images"
         )
     build(config.augment, config.packages)
-    build(config.scheduler, config.packages)
+    _bind(config, images)
     return facts
 
 
+def _bind(config: Config, images: int) -> None:
+    """Try the schedule on the run; what it warns of is told when the run begins."""
+    schedule = build(config.scheduler, config.packages)
+    with warnings.catch_warnings(action="ignore"):
+        schedule.bind(
+            base_lr=settings(config.optimizer).get("lr", 1.0),
+            steps_per_epoch=-(-images // config.train.batch_size),
+            epochs=config.epochs,
+            scale=config.scale,
+        )
+
+
 def _build(devices: Sequence[str], jobs: Sequence[tuple[Config, Any]]) -> None:
+    log.info("loading PyTorch …")
     import torch  # noqa: PLC0415 (seconds, and no job could start without it)
 
     from etude.hardware import choose_device  # noqa: PLC0415

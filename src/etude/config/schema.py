@@ -320,6 +320,11 @@ class Config:
     record: Record = field(default_factory=Record)
     reference: list[Reference] = field(default_factory=list[Reference], metadata={"result": False})
 
+    @property
+    def epochs(self) -> int:
+        """Epochs to train, `scale` applied; at least one."""
+        return max(1, round(self.train.epochs * self.scale))
+
 
 # What `etude.data.prepare` does with any source's images; the other keys are the source's own.
 DATASET = tuple(f.name for f in fields(Dataset) if f.name != "_target_")

@@ -65,7 +65,7 @@ class Events:
             self._give_up(error)
 
     def _start(self, hyperparameters: dict[str, Any], group: str) -> None:
-        flat = {key: _plain(value) for key, value in hyperparameters.items()}
+        flat = {key.removesuffix("._target_"): _plain(v) for key, v in hyperparameters.items()}
         metrics = dict.fromkeys(("accuracy/test", "accuracy/train", "loss/test", "loss/train"), 0.0)
         experiment, session, _ = hparams(flat, metrics)
         content = _data.HParamsPluginData.FromString(session.value[0].metadata.plugin_data.content)
@@ -100,4 +100,6 @@ def tag(key: str) -> str:
 
 
 def _plain(value: object) -> str | int | float | bool:
+    if isinstance(value, str):
+        return value.rpartition(".")[2]  # of a target, the class
     return value if isinstance(value, str | int | float | bool) else str(value)
