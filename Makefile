@@ -22,7 +22,7 @@ test-slow: .venv/ready
 check: .venv/ready
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/pyright
+	@$(BIN)/pyright --project pyproject.toml
 
 format: .venv/ready
 	@$(BIN)/ruff check --fix .
