@@ -8,9 +8,8 @@ Nothing in here imports torch before a job has passed every check.
 
 import argparse
 import logging
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,35 +17,69 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 import etude
 from etude import jobs
-from etude.console import Messages, complain, errors, near, show_summary, show_sweep
+from etude.console import Messages, announce_study, announce_time, complain, show_arms, show_sweep
 from etude.errors import UserError
 from etude.explain import explain
 from etude.jobs import CONFIG_NAME, Job
-from etude.record.folder import Busy, read_summary, remove_if_empty
-
-log = logging.getLogger(__name__)
+from etude.record.folder import read_summary
+from etude.work import Unwritable, Worker, finished, outcome, outputs_needed, verdict
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
+    return _answer(_parser(), _dispatch, arguments)
+
+
+def main_of_one_job(
+    parser: argparse.ArgumentParser,
+    do: Callable[[Job, argparse.Namespace], int],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Run another command, about the one job that its words describe; return its exit code.
+
+    Its words are checked, and refused, as those of `etude` are.
+
+    Args:
+        parser: Gives `overrides` and `config_dir`.
+        do: Takes the checked job and what was parsed; gives the exit code.
+        arguments: The words; None takes the process's.
+    """
+
+    def dispatch(hydra: Hydra, args: argparse.Namespace) -> int:
+        for word in args.overrides:
+            if word.startswith("study="):
+                raise UserError(f"{word} stands for many runs; give one of them: experiment=<name>")
+        (job,) = jobs.plan(hydra, args.overrides, RunMode.RUN)
+        return do(job, args)
+
+    return _answer(parser, dispatch, arguments)
+
+
+def _answer(
+    parser: argparse.ArgumentParser,
+    dispatch: Callable[[Hydra, argparse.Namespace], int],
+    arguments: Sequence[str] | None,
+) -> int:
+    """Do what the words ask for, and tell in one line why not."""
     _log_to_terminal()
     given = list(sys.argv[1:] if arguments is None else arguments)
     hydra: Hydra | None = None
     try:
-        args = _parser().parse_intermixed_args(given)
+        args = parser.parse_intermixed_args(given)
         hydra = _hydra(args.config_dir)
-        return _dispatch(hydra, args)
+        return dispatch(hydra, args)
     except UserError as error:
         complain(error)
         return 2
+    except Unwritable as error:
+        complain(error)
+        return 1
     except (HydraException, OmegaConfBaseException) as error:
         complain(explain(error, hydra, given))
         return 2
@@ -58,16 +91,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         GlobalHydra.instance().clear()
 
 
-class _Parser(argparse.ArgumentParser):
-    """Hydra's options, with errors in one line."""
+class Parser(argparse.ArgumentParser):
+    """A command's options, with errors in one line."""
+
+    listed_by = "--help"
 
     def error(self, message: str) -> Any:
-        raise UserError(f"{message}; the options are listed by --hydra-help")
+        """Refuse the words.
+
+        Raises:
+            UserError: Always.
+        """
+        raise UserError(f"{message}; the options are listed by {self.listed_by}")
+
+
+class _HydraParser(Parser):
+    listed_by = "--hydra-help"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = get_args_parser()
-    parser.__class__ = _Parser
+    parser.__class__ = _HydraParser
     for action in parser._actions:
         if "--version" in action.option_strings:
             cast("Any", action).version = f"etude {etude.__version__}"
@@ -118,110 +162,43 @@ def _dispatch(hydra: Hydra, args: argparse.Namespace) -> int:
 
 def _launch(hydra: Hydra, args: argparse.Namespace) -> int:
     """Check all jobs, then start the first."""
+    if any(word.startswith("study=") for word in args.overrides):
+        return _launch_study(hydra, args)
     sweep = args.multirun or hydra.get_mode(CONFIG_NAME, args.overrides) == RunMode.MULTIRUN
     mode = RunMode.MULTIRUN if sweep else RunMode.RUN
     planned = jobs.plan(hydra, args.overrides, mode)
+    _inspect(planned)
+    overrides = [*args.overrides, f"hydra.mode={mode.name}"]
+    worker = Worker(several=sweep)
+    with outputs_needed():
+        if not sweep:
+            hydra.run(CONFIG_NAME, worker, overrides)
+            return worker.exit_code
+        hydra.multirun(CONFIG_NAME, worker, overrides)
+    show_sweep(outcome(job) for job in planned)
+    return verdict(planned)
+
+
+def _launch_study(hydra: Hydra, args: argparse.Namespace) -> int:
+    """Say what a study asks and what it will take, run it, and tell how its arms compare."""
+    study, composed, planned = jobs.plan_study(hydra, args.overrides)
+    _inspect(planned)
+    waiting = [job for job in planned if not finished(job)]
+    announce_study(study, runs=len(planned), waiting=[job.config.epochs for job in waiting])
+    if waiting:
+        from etude.estimate import seconds_for  # noqa: PLC0415 (imports torch)
+
+        announce_time(seconds_for(waiting))
+    with outputs_needed():
+        jobs.launch(hydra, composed, Worker(several=True), planned)
+    show_arms(study, [(job.label, read_summary(job.folder)) for job in planned])
+    return verdict(planned)
+
+
+def _inspect(planned: list[Job]) -> None:
     from etude.preflight import inspect  # noqa: PLC0415 (not needed for --help or --cfg)
 
     inspect(planned)
-    overrides = [*args.overrides, f"hydra.mode={mode.name}"]
-    worker = Worker(several=sweep)
-    try:
-        if sweep:
-            hydra.multirun(CONFIG_NAME, worker, overrides)
-        else:
-            hydra.run(CONFIG_NAME, worker, overrides)
-    except OSError as error:
-        complain(f"{error}; results go below outputs/, or below ETUDE_OUTPUTS")
-        return 1
-    return _verdict(planned) if sweep else worker.exit_code
-
-
-def _verdict(planned: list[Job]) -> int:
-    """Tell what all jobs came to, from their folders, whichever launcher ran them."""
-    rows = [_outcome(job) for job in planned]
-    show_sweep(rows)
-    unfinished = sum(state != "finished" for _, state, _, _ in rows)
-    if unfinished:
-        complain(f"{unfinished} of {len(rows)} runs did not finish; the same command goes on")
-    return 1 if unfinished else 0
-
-
-def _outcome(job: Job) -> tuple[str, str, float | None, str]:
-    summary = read_summary(job.folder) or {"state": "not started"}
-    final = summary.get("final", {})
-    remark = summary.get("error", "")
-    return job.folder.name, summary["state"], final.get("test_accuracy"), remark
-
-
-class Worker:
-    """What Hydra calls for each job: trains it, and keeps its failure from ending the others.
-
-    Args:
-        several: Whether it is one job of a sweep.
-    """
-
-    def __init__(self, *, several: bool) -> None:
-        self.several = several
-        self.exit_code = 0
-
-    def __call__(self, task: DictConfig) -> float | None:
-        """Do one job; give its test accuracy, as Hydra's sweepers expect, or None if it failed."""
-        hydra = cast("DictConfig", HydraConfig.get())
-        folder = Path(hydra.runtime.output_dir)
-        if self.several:
-            log.info("\nrun %s  %s", hydra.job.num, folder.name)
-        try:
-            return _work(task, hydra, folder)
-        except UserError as error:
-            complain(error)
-            self.exit_code = 2
-        except Busy as error:
-            complain(error)
-            self.exit_code = 1
-        except Exception as error:  # noqa: BLE001 (told in one line, whatever it is)
-            _complain_of_failure(error, folder)
-            self.exit_code = 1
-        finally:
-            remove_if_empty(folder)
-        return None
-
-
-def _work(task: DictConfig, hydra: DictConfig, folder: Path) -> float:
-    job = jobs.make(task, hydra, folder)
-    summary = _finished(job, folder)
-    if summary is None:
-        from etude.run import run  # noqa: PLC0415 (imports torch)
-
-        texts = jobs.texts(task, hydra)
-        summary = run(job.config, folder, texts=texts, arm=job.arm, documented=job.documented)
-    return summary["final"]["test_accuracy"]
-
-
-def _finished(job: Job, folder: Path) -> dict[str, Any] | None:
-    """Show a run that is done already, and say what has changed since."""
-    summary = read_summary(folder)
-    if job.config.fresh or summary is None or summary["state"] != "finished":
-        return None
-    from etude.record.environment import since  # noqa: PLC0415
-
-    log.info("finished before; fresh=true trains it again")
-    for change in since(folder):
-        log.warning("since then: %s", change)
-    show_summary(summary, folder)
-    return summary
-
-
-def _complain_of_failure(error: Exception, folder: Path) -> None:
-    """Tell of an error in one line; those that explain themselves bring notes."""
-    if os.environ.get("HYDRA_FULL_ERROR") == "1":
-        errors.print_exception()
-    notes = getattr(error, "__notes__", None)
-    if notes:
-        complain("; ".join([str(error), *notes]))
-    else:
-        first_line = str(error).partition("\n")[0]
-        complain(f"{type(error).__name__}: {first_line}; traceback: {near(folder / 'run.log')}")
 
 
 def _log_to_terminal() -> None:

@@ -3,8 +3,9 @@
 import logging
 import os
 import shlex
+import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,6 +13,8 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from etude.study import Study
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -121,12 +124,89 @@ def show_summary(summary: dict[str, Any], folder: Path) -> None:
     console.print(f"TensorBoard  tensorboard --logdir {shlex.quote(near(folder.parent))}")
 
 
+def show_outcome(summary: dict[str, Any]) -> None:
+    """Print a finished run's results in a line."""
+    final, best = summary["final"], summary["best"]
+    console.print(
+        f"test accuracy {final['test_accuracy']:.4f} at the end, "
+        f"{best['test_accuracy']:.4f} at epoch {best['epoch']}, the best; {summary['seconds']:.1f} s"
+    )
+
+
 def show_sweep(rows: Iterable[tuple[str, str, float | None, str]]) -> None:
     """Print one line a job: folder, state, test accuracy, remark."""
     table = Table("run", "state", "test accuracy", "remark")
     for folder, state, accuracy, remark in rows:
         table.add_row(folder, state, "" if accuracy is None else f"{accuracy:.4f}", remark)
     console.print(table)
+
+
+def announce_study(study: Study, *, runs: int, waiting: Sequence[int]) -> None:
+    """Print a study's question and claim, and how much there is to do (epochs of each run)."""
+    console.print(f"study {study.name}: {study.question}", style="bold", markup=False)
+    console.print(f"claim: {study.claim}", markup=False)
+    console.print(f"source: {study.source}", markup=False)
+    epochs = sorted(set(waiting))
+    each = f" of {' or '.join(map(str, epochs))} epochs" if epochs else ""
+    console.print(
+        f"{len(study.arms)} arms × {len(study.seeds)} seeds = {runs} runs{each}; "
+        f"{runs - len(waiting)} are done; baseline: {study.baseline}",
+        markup=False,
+    )
+
+
+def announce_time(seconds: float) -> None:
+    """Print how long it will take, as a few timed steps tell."""
+    console.print(f"about {_duration(seconds)}, by a few timed steps")
+
+
+def show_arms(study: Study, runs: Iterable[tuple[str, dict[str, Any] | None]]) -> None:
+    """Print how a study's arms compare: final and best test accuracy, mean ± standard deviation."""
+    table = Table(title=f"{study.name}: test accuracy", title_justify="left")
+    for column in ("arm", "runs", "final", "− baseline", "best", "remark"):
+        left = column in {"arm", "remark"}
+        table.add_column(column, justify="left" if left else "right", no_wrap=column != "remark")
+    found: dict[str, list[dict[str, Any]]] = {}
+    for label, summary in runs:
+        found.setdefault(label, []).append(summary or {"state": "not started"})
+    means = {label: _mean(_accuracies(summaries, "final")) for label, summaries in found.items()}
+    for label, summaries in found.items():
+        final, best = (_accuracies(summaries, which) for which in ("final", "best"))
+        states = [s["state"] for s in summaries if s["state"] != "finished"]
+        remarks = [f"{states.count(state)} {state}" for state in sorted(set(states))]
+        remarks += ["one seed"] if len(final) == 1 else []
+        base, mean = means.get(study.baseline), means[label]
+        difference = ""
+        if label != study.baseline and base is not None and mean is not None:
+            difference = f"{mean - base:+.4f}"
+        table.add_row(
+            label, str(len(final)), _spread(final), difference, _spread(best), ", ".join(remarks)
+        )
+    console.print(table)
+    console.print(f"claim: {study.claim}", markup=False)
+
+
+def _accuracies(summaries: Iterable[dict[str, Any]], which: str) -> list[float]:
+    return [s[which]["test_accuracy"] for s in summaries if s["state"] == "finished"]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return statistics.fmean(values) if values else None
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    if len(values) == 1:
+        return f"{values[0]:.4f}"
+    return f"{statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f}"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
 
 
 def _results(summary: dict[str, Any]) -> Table:

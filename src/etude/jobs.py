@@ -1,23 +1,26 @@
 """From a command's words to the jobs that they stand for, each composed, checked and named."""
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.types import RunMode
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from etude.config import Config, check, describe, fingerprint, results
 from etude.config.schema import GROUPS
+from etude.study import KEYS, Study, read
 
 CONFIG_NAME = "config"
 Flat = dict[str, Any]
@@ -33,6 +36,8 @@ class Job:
         arm: What it shares with the runs that differ only in their seed.
         documented: Whether nothing that counts was changed in its experiment's file.
         local: Whether it is trained in this process.
+        words: What Hydra composed it from.
+        label: Its arm, as its study calls it.
     """
 
     config: Config
@@ -40,6 +45,8 @@ class Job:
     arm: str
     documented: bool
     local: bool
+    words: tuple[str, ...] = ()
+    label: str = ""
 
 
 def register_resolvers() -> None:
@@ -68,13 +75,71 @@ def plan(hydra: Hydra, overrides: list[str], mode: RunMode) -> list[Job]:
     )
     if mode == RunMode.RUN:
         return [_job(composed, "hydra.run.dir")]
-    loader = hydra.config_loader
     params: Mapping[str, Any] = OmegaConf.select(composed, "hydra.sweeper.params") or {}
     words = [*(f"{key}={value}" for key, value in params.items()), *composed.hydra.overrides.task]
-    parsed = OverridesParser.create(config_loader=loader).parse_overrides(words)
+    return [_of_sweep(hydra, composed, job) for job in _product(hydra, words)]
+
+
+def plan_study(hydra: Hydra, overrides: list[str]) -> tuple[Study, DictConfig, list[Job]]:
+    """Compose and check every run of a study.
+
+    Args:
+        hydra: Composes.
+        overrides: The command's words: the study's, and others that go to all of its runs.
+
+    Returns:
+        The study, the configuration that a launcher is made from, and the runs.
+
+    Raises:
+        UserError: The study or a run's configuration is not valid.
+        HydraException: A run cannot be composed.
+    """
+    own = [word for word in overrides if word.partition("=")[0].split(".")[0] in KEYS]
+    mode = f"hydra.mode={RunMode.MULTIRUN.name}"
+    chosen = hydra.compose_config(CONFIG_NAME, [*own, mode], RunMode.MULTIRUN)
+    node = cast("Flat", OmegaConf.to_container(chosen.study, resolve=True))
+    name = str(chosen.hydra.runtime.choices.study)
+    study = read(name, node, size=chosen.size, pretrained=chosen.pretrained)
+    hydras = [word for word in overrides if word.startswith("hydra")]
+    words = [*own, *hydras, mode, f"name={study.name}"]
+    composed = hydra.compose_config(CONFIG_NAME, words, RunMode.MULTIRUN)
+    others = [word for word in overrides if word not in {*own, *hydras}]
+    runs = [
+        replace(_of_sweep(hydra, composed, job), label=arm.name)
+        for arm, run in study.runs()
+        for job in _product(hydra, _last_of_each(run, others))
+    ]
+    return study, composed, list({job.folder: job for job in runs}.values())
+
+
+def launch(hydra: Hydra, composed: DictConfig, task: TaskFunction, runs: Sequence[Job]) -> None:
+    """Hand a study's runs to the launcher that its configuration names."""
+    callbacks = Callbacks(composed)
+    context = HydraContext(config_loader=hydra.config_loader, callbacks=callbacks)
+    launcher = Plugins.instance().instantiate_launcher(
+        config=composed, hydra_context=context, task_function=task
+    )
+    callbacks.on_multirun_start(config=composed, config_name=CONFIG_NAME)
+    launcher.launch([list(job.words) for job in runs], initial_job_idx=0)
+    callbacks.on_multirun_end(config=composed, config_name=CONFIG_NAME)
+
+
+def _product(hydra: Hydra, words: Sequence[str]) -> list[list[str]]:
+    """Expand words with commas as Hydra's basic sweeper does."""
+    parsed = OverridesParser.create(config_loader=hydra.config_loader).parse_overrides(list(words))
     (batch,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
-    sweep = (loader.load_sweep_config(composed, list(job)) for job in batch)
-    return [_job(job, "hydra.sweep.dir", "hydra.sweep.subdir") for job in sweep]
+    return batch
+
+
+def _last_of_each(words: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Let a later word for a key take the place of an earlier one; the user's come last."""
+    return list({word.partition("=")[0]: word for word in (*words, *others)}.values())
+
+
+def _of_sweep(hydra: Hydra, master: DictConfig, words: list[str]) -> Job:
+    composed = hydra.config_loader.load_sweep_config(master, list(words))
+    job = _job(composed, "hydra.sweep.dir", "hydra.sweep.subdir")
+    return replace(job, words=tuple(words))
 
 
 def make(task: DictConfig, hydra: DictConfig, folder: Path) -> Job:
@@ -88,7 +153,7 @@ def make(task: DictConfig, hydra: DictConfig, folder: Path) -> Job:
     Raises:
         UserError: Its configuration is not valid.
     """
-    config = check(task)
+    config = check(_task(task))
     choices = _choices(hydra)
     as_documented, its_choices = _experiment(hydra)
     changed = _differs(results(config), as_documented)
@@ -120,7 +185,7 @@ def _job(composed: DictConfig, *folder_keys: str) -> Job:
 
 
 def _split(composed: DictConfig) -> tuple[DictConfig, DictConfig]:
-    task = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+    task = _task(composed)
     return task, cast("DictConfig", composed["hydra"])
 
 
@@ -134,6 +199,12 @@ def _folder_text(*, _root_: DictConfig) -> str:
 
 def _subfolder(*, _root_: DictConfig) -> str:
     return _folder(_root_).name
+
+
+def _task(composed: DictConfig) -> DictConfig:
+    """Leave out what a single run knows nothing of."""
+    others = {"hydra", *KEYS}
+    return OmegaConf.masked_copy(composed, [str(key) for key in composed if key not in others])
 
 
 def _folder(composed: DictConfig) -> Path:

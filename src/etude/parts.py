@@ -15,6 +15,7 @@ from etude.optim import parameter_groups
 from etude.schedule import Schedule
 from etude.seeds import mix
 from etude.step import Step
+from etude.weights import Report, Wanted, load
 
 
 def load_data(config: Config) -> Data:
@@ -33,9 +34,16 @@ def make_model(config: Config, data: Data, device: torch.device) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(config.seed, "model"))
         model: nn.Module = build(config.model, config.packages, **context)
-    build(config.init, config.packages)(model, seed=mix(config.seed, "init"))
+    init = settings(config.init)
+    own = {key: value for key, value in init.items() if key not in Wanted._fields}
+    build(own, config.packages)(model, seed=mix(config.seed, "init"))
     layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
     return model.to(device).to(memory_format=layout)
+
+
+def load_weights(config: Config, model: nn.Module) -> Report | None:
+    """Put weights from elsewhere over the random ones where `init` asks for it; tell which."""
+    return load(model, Wanted.of(settings(config.init)))
 
 
 def make_state(

@@ -5,10 +5,12 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from etude import weights
 from etude.config import Config, build, settings, source_of
 from etude.errors import UserError
 from etude.jobs import Job
-from etude.record.folder import read_summary
+from etude.weights import Wanted
+from etude.work import finished
 
 if TYPE_CHECKING:
     from etude.data.source import Facts
@@ -16,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def inspect(jobs: Sequence[Job]) -> None:
-    """Check that the jobs' data is there and fits, and that their networks can be built.
+    """Check that the jobs' data and weights are there, and that their networks can be built.
 
     Jobs that run elsewhere may have their data there, and are left alone. What needs no torch
     comes first, for all of them; so does a job that has finished, which needs nothing more.
@@ -25,14 +27,9 @@ def inspect(jobs: Sequence[Job]) -> None:
         UserError: A job could not be trained.
     """
     here = [job for job in jobs if job.local]
-    facts = [(job.config, _facts(job.config)) for job in here if not _finished(job)]
+    facts = [(job.config, _facts(job.config)) for job in here if not finished(job)]
     if any(job.config.device.startswith("cuda") for job in here) or facts:
         _build([job.config.device for job in here], facts)
-
-
-def _finished(job: Job) -> bool:
-    summary = read_summary(job.folder) or {}
-    return summary.get("state") == "finished" and not job.config.fresh
 
 
 def _facts(config: Config) -> "Facts":
@@ -47,6 +44,7 @@ def _facts(config: Config) -> "Facts":
             f"train.batch_size={config.train.batch_size} is larger than "
             f"the training split of {images} images"
         )
+    weights.find(Wanted.of(settings(config.init)))
     build(config.augment, config.packages)
     _bind(config, images)
     return facts
@@ -74,10 +72,11 @@ def _build(devices: Sequence[str], jobs: Sequence[tuple[Config, Any]]) -> None:
         choose_device(device)
     for config, facts in jobs:
         with torch.device("meta"):  # shapes only
-            build(
+            model = build(
                 config.model,
                 config.packages,
                 in_channels=facts.channels,
                 num_classes=facts.num_classes,
                 input_size=config.dataset.input_size or facts.size,
             )
+        weights.check(model, Wanted.of(settings(config.init)))

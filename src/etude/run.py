@@ -22,7 +22,7 @@ from etude.hardware import (
     peak_memory,
 )
 from etude.loop import Diverged, Plan, State, Stopped, evaluate, fit
-from etude.parts import load_data, make_model, make_plan, make_state
+from etude.parts import load_data, load_weights, make_model, make_plan, make_state
 from etude.peek import Peek
 from etude.record.curves import draw
 from etude.record.environment import since, write_environment
@@ -40,12 +40,12 @@ from etude.reference import compare
 from etude.seeds import mix
 from etude.step import Step
 from etude.stop import Stop
+from etude.weights import BEST, Report
 
 if TYPE_CHECKING:
     from etude.record.events import Events
 
 log = logging.getLogger(__name__)
-BEST = "best.safetensors"
 
 
 def run(
@@ -74,12 +74,13 @@ def run(
     make_deterministic(deterministic=config.train.deterministic)
     data = load_data(config)
     model = make_model(config, data, device)
+    report = load_weights(config, model)
     state, step = make_state(config, model, data, device, precision)
     if config.fresh and (aside := set_aside(folder)):
         log.info("the earlier run is now %s", console.near(aside))
     with claimed(folder), _logged(folder):
         checkpoints = _resume(config, folder, state, data, precision)
-        summary = _begin(config, folder, texts, state, data, precision)
+        summary = _begin(config, folder, texts, state, data, precision, report)
         with (
             _verdict(folder, summary),
             Stop() as stop,
@@ -91,7 +92,6 @@ def run(
             if config.record.curves:
                 draw(rows, folder / "curves.png", title=f"{config.name}, seed {config.seed}")
             summary["reference"] = compare(config.reference, rows, summary, judged=documented)
-    console.show_summary(summary, folder)
     if stop.exit_code is not None:  # it came too late for this run, but the next must not begin
         raise SystemExit(stop.exit_code)
     return summary
@@ -104,6 +104,7 @@ def _begin(
     state: State,
     data: Data,
     precision: str,
+    report: Report | None,
 ) -> dict[str, Any]:
     """Write what is known before the first step; a resumed run keeps what it began with."""
     parameters = list(state.model.parameters())
@@ -126,6 +127,7 @@ def _begin(
             "root": settings(config.dataset).get("root"),
             **{split: _size(getattr(data, split)) for split in ("train", "validation", "test")},
         },
+        "weights": report.plain() if report is not None else None,
         "hyperparameters": results(config),
     }
     for name, text in texts.items():
@@ -143,6 +145,8 @@ def _begin(
         precision,
         summary["device"],
     )
+    for line in report.lines() if report is not None else ():
+        log.info("%s", line)
     return summary
 
 

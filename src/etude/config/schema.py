@@ -115,14 +115,31 @@ class AlexNetSmall:
 
 
 @dataclass
+class LRN:
+    """Local response normalisation, with the paper's alpha."""
+
+    size: int = setting("a whole number above 0", lambda v: v > 0)
+    alpha: float = positive()
+    beta: float = positive()
+    k: float = positive()
+
+
+@dataclass
 class VGG:
     """Settings of `etude.models.vgg.VGG`."""
 
     _target_: str = MISSING
-    variant: str = one_of("A", "B", "C", "D", "E")
-    hidden: int = setting("a whole number above 0", lambda v: v > 0)
-    stage_dropout: list[float] = fraction()
+    variant: str = one_of("A", "A-LRN", "B", "C", "D", "E")
+    batch_norm: bool = setting()
+    bn_eps: float = positive()
+    bn_momentum: float = fraction(zero=False, one=True)
+    head_batch_norm: bool = setting()
     dropout: float = fraction()
+    stage_dropout: list[float] = fraction()
+    activation: str = one_of("relu", "tanh", "sigmoid")
+    width: float = positive()
+    hidden: int = setting("a whole number above 0", lambda v: v > 0)
+    lrn: LRN = field(default_factory=LRN)
 
 
 @dataclass
@@ -185,18 +202,29 @@ class Plain:
 
 
 @dataclass
-class HeNormal:
-    """Settings of `etude.init.HeNormal`."""
+class Init:
+    """What every initialisation has: weights from elsewhere over the random ones."""
 
     _target_: str = MISSING
+    # Its text is in the fingerprint, a path's too. A run's folder ends in its own fingerprint, so
+    # that its text stands for its weights; what a file holds is not looked at.
+    weights: str | None = setting(since=None)
+    weights_file: str | None = setting(result=False, since=None)
+    weights_names: dict[str, str] | None = setting("{our layer: the file's layer}", since=None)
+    download: bool = setting(result=False)
+
+
+@dataclass
+class HeNormal(Init):
+    """Settings of `etude.init.HeNormal`."""
+
     variance_corrected: bool = setting()
 
 
 @dataclass
-class Normal:
+class Normal(Init):
     """Settings of `etude.init.Normal`."""
 
-    _target_: str = MISSING
     std: float = positive()
 
 
@@ -343,10 +371,10 @@ SCHEMAS: dict[str, type] = {
     "etude.data.cifar.CIFAR100": Downloaded,
     "etude.data.folder.Folder": Folder,
     "etude.data.augment.Augment": Augment,
-    "etude.init.GlorotUniform": Plain,
+    "etude.init.GlorotUniform": Init,
     "etude.init.HeNormal": HeNormal,
     "etude.init.Normal": Normal,
-    "etude.init.PyTorch": Plain,
+    "etude.init.PyTorch": Init,
     "torch.optim.SGD": SGD,
     "etude.optim.KerasSGD": SGD,
     "torch.optim.Adam": Adam,

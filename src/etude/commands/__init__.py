@@ -1,0 +1,1 @@
+"""The commands beside `etude`, one a file."""

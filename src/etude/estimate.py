@@ -1,0 +1,77 @@
+"""How long jobs will take, from a few timed steps on made-up images."""
+
+import time
+from collections.abc import Sequence
+
+import torch
+
+from etude.config import Config, source_of
+from etude.data.normalize import fit
+from etude.data.prepare import Data
+from etude.data.source import Facts, Labelled
+from etude.data.splits import held_out
+from etude.hardware import choose_device, choose_precision, synchronize
+from etude.jobs import Job
+from etude.parts import make_model, make_plan, make_state
+
+_STEPS = 3
+_FORWARD_SHARE = 1 / 3  # of a step; the backward pass takes the rest
+
+
+def seconds_for(jobs: Sequence[Job]) -> float:
+    """Estimate the seconds that jobs take one after the other; reading data is not counted."""
+    known: dict[str, float] = {}
+    total = 0.0
+    for config in (job.config for job in jobs):
+        facts: Facts = source_of(config).facts()
+        kind = repr((config.model, config.dataset, config.augment, config.train, config.precision))
+        if kind not in known:
+            known[kind] = _seconds_of_step(config, facts)
+        total += known[kind] * _steps(config, facts) * config.epochs
+    return total
+
+
+def _steps(config: Config, facts: Facts) -> float:
+    """Give the steps of an epoch, evaluation included as the part of a step that it costs."""
+    dataset = config.dataset
+    images = min(facts.train_images, dataset.limit_train or facts.train_images)
+    validation = held_out(images, dataset.validation_split, dataset.validation_fraction)
+    test = facts.test_images if config.train.test_every_epoch else 0
+    evaluated = validation + min(test, dataset.limit_test or test)
+    return (images - validation + _FORWARD_SHARE * evaluated) / config.train.batch_size
+
+
+def _seconds_of_step(config: Config, facts: Facts) -> float:
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    data = _made_up(config, facts)
+    state, step = make_state(config, make_model(config, data, device), data, device, precision)
+    plan = make_plan(config, data, device, precision)
+    start = 0.0
+    for epoch in range(_STEPS + 1):
+        (batch,) = plan.train.epoch(0, epoch, config.train.batch_size)
+        step(*batch)
+        if epoch == 0:  # the first also allocates and chooses kernels
+            synchronize(device)
+            start = time.monotonic()
+    synchronize(device)
+    del state
+    return (time.monotonic() - start) / _STEPS
+
+
+def _made_up(config: Config, facts: Facts) -> Data:
+    """Make one batch of noise in the data set's shape."""
+    size = config.dataset.input_size or facts.size
+    shape = (config.train.batch_size, facts.channels, size, size)
+    images = torch.randint(256, shape, dtype=torch.uint8)
+    noise = Labelled(images, torch.randint(facts.num_classes, (len(images),)))
+    return Data(
+        train=noise,
+        validation=None,
+        test=noise,
+        classes=tuple(map(str, range(facts.num_classes))),
+        normalize=fit("unit", images),
+        channels=facts.channels,
+        size=size,
+        digest="",
+    )

@@ -1,0 +1,109 @@
+"""A study: arms × seeds of one experiment, from a file in `conf/study/` to words of the command.
+
+Each of its runs is an ordinary run that the same words would make one by one; the study only says
+which belong together, what is varied, and what its document claims.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from etude.errors import UserError
+
+SIZES = ("full", "small")
+# Keys that a study is chosen and changed with; its runs know nothing of them.
+KEYS = ("study", "size", "pretrained")
+_PRETRAINED = "init.weights=imagenet"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One combination of levels: its name, and the words that make it."""
+
+    name: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study at one size.
+
+    Args:
+        name: Of the folder below `outputs/` that holds its runs.
+        question: What it asks, in a line.
+        claim: What the document answers, in words and figures.
+        source: Where the document says so.
+        experiment: The file that every run starts from.
+        baseline: The arm that others are compared with.
+        seeds: One run of each arm for each.
+        arms: All combinations of the levels of its axes.
+    """
+
+    name: str
+    question: str
+    claim: str
+    source: str
+    experiment: str
+    baseline: str
+    seeds: tuple[int, ...]
+    arms: tuple[Arm, ...]
+
+    def runs(self) -> Iterator[tuple[Arm, tuple[str, ...]]]:
+        """Give the words of every run, arm by arm."""
+        for arm, seed in itertools.product(self.arms, self.seeds):
+            name = (f"experiment={self.experiment}", f"name={self.name}")
+            yield arm, (*name, *arm.words, f"seed={seed}")
+
+
+def read(name: str, node: Mapping[str, Any], *, size: str, pretrained: bool) -> Study:
+    """Make a study of its file's content.
+
+    Args:
+        name: The file's.
+        node: What it says.
+        size: `full`, or `small` for its twin that runs anywhere in minutes.
+        pretrained: Whether the arms that need pretrained weights belong to it.
+
+    Raises:
+        UserError: The file lacks something, or a word is not as it must be.
+    """
+    if size not in SIZES:
+        raise UserError(f"size={size} must be one of {', '.join(SIZES)}")
+    try:
+        twin = node[size]
+        arms = tuple(_arms(twin["axes"], pretrained=pretrained))
+        study = Study(
+            name=name if size == "full" else f"{name}_{size}",
+            question=str(node["question"]),
+            claim=str(node["claim"]),
+            source=str(node["source"]),
+            experiment=str(twin["experiment"]),
+            baseline=str(twin["baseline"]),
+            seeds=tuple(node["seeds"]),
+            arms=arms,
+        )
+    except KeyError as error:
+        raise UserError(f"study={name} has no {error.args[0]} for size={size}") from error
+    return _with_baseline(study)
+
+
+def _with_baseline(study: Study) -> Study:
+    names = [arm.name for arm in study.arms]
+    if not names:
+        raise UserError(f"study={study.name} has no arms; leave pretrained=true")
+    if study.baseline not in names and study.baseline.startswith("pretrained "):
+        # The arms that the baseline belongs to were left out; its twin among the others stands in.
+        scratch = study.baseline.replace("pretrained ", "scratch ", 1)
+        study = replace(study, baseline=scratch)
+    if study.baseline not in names:
+        study = replace(study, baseline=names[0])
+    return study
+
+
+def _arms(axes: Mapping[str, Mapping[str, Sequence[str]]], *, pretrained: bool) -> Iterator[Arm]:
+    levels = [list(axis.items()) for axis in axes.values()]
+    for combination in itertools.product(*levels):
+        words = tuple(word for _, own in combination for word in own)
+        if pretrained or _PRETRAINED not in words:
+            yield Arm(" ".join(name for name, _ in combination), words)

@@ -1,0 +1,127 @@
+"""What a launcher calls for each job, and what the jobs came to."""
+
+import logging
+import os
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from etude import jobs
+from etude.console import complain, errors, near, show_outcome, show_summary
+from etude.errors import UserError
+from etude.jobs import Job
+from etude.record.folder import Busy, read_summary, remove_if_empty
+
+log = logging.getLogger(__name__)
+
+
+def finished(job: Job) -> bool:
+    """Say whether a job has been done, and is not to be done again."""
+    summary = read_summary(job.folder) or {}
+    return summary.get("state") == "finished" and not job.config.fresh
+
+
+def outcome(job: Job) -> tuple[str, str, float | None, str]:
+    """Give a job's folder, state, test accuracy and remark, whichever launcher ran it."""
+    summary = read_summary(job.folder) or {"state": "not started"}
+    accuracy = summary.get("final", {}).get("test_accuracy")
+    return job.folder.name, summary["state"], accuracy, summary.get("error", "")
+
+
+def verdict(planned: Sequence[Job]) -> int:
+    """Give the exit code of several jobs, and say how many did not finish."""
+    unfinished = sum(outcome(job)[1] != "finished" for job in planned)
+    if unfinished:
+        complain(f"{unfinished} of {len(planned)} runs did not finish; the same command goes on")
+    return 1 if unfinished else 0
+
+
+class Unwritable(Exception):  # noqa: N818
+    """Results cannot be written."""
+
+
+@contextmanager
+def outputs_needed() -> Generator[None]:
+    """Turn the system's word that results cannot be written into one line.
+
+    Raises:
+        Unwritable: They cannot.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise Unwritable(f"{error}; results go below outputs/, or below ETUDE_OUTPUTS") from error
+
+
+class Worker:
+    """What Hydra calls for each job: trains it, and keeps its failure from ending the others.
+
+    Args:
+        several: Whether it is one job of a sweep.
+    """
+
+    def __init__(self, *, several: bool) -> None:
+        self.several = several
+        self.exit_code = 0
+
+    def __call__(self, task: DictConfig) -> float | None:
+        """Do one job; give its test accuracy, as Hydra's sweepers expect, or None if it failed."""
+        hydra = cast("DictConfig", HydraConfig.get())
+        folder = Path(hydra.runtime.output_dir)
+        if self.several:
+            log.info("\nrun %s  %s", hydra.job.num, folder.name)
+        try:
+            return self._work(task, hydra, folder)
+        except UserError as error:
+            complain(error)
+            self.exit_code = 2
+        except Busy as error:
+            complain(error)
+            self.exit_code = 1
+        except Exception as error:  # noqa: BLE001 (told in one line, whatever it is)
+            _complain_of_failure(error, folder)
+            self.exit_code = 1
+        finally:
+            remove_if_empty(folder)
+        return None
+
+    def _work(self, task: DictConfig, hydra: DictConfig, folder: Path) -> float:
+        job = jobs.make(task, hydra, folder)
+        summary = read_summary(folder)
+        if summary is not None and finished(job):
+            _tell_what_changed(folder)
+        else:
+            from etude.run import run  # noqa: PLC0415 (imports torch)
+
+            texts = jobs.texts(task, hydra)
+            summary = run(job.config, folder, texts=texts, arm=job.arm, documented=job.documented)
+        if self.several:
+            show_outcome(summary)
+        else:
+            show_summary(summary, folder)
+        return summary["final"]["test_accuracy"]
+
+
+def _tell_what_changed(folder: Path) -> None:
+    """Say that a run was done before, and what it was made with that is different now."""
+    from etude.record.environment import since  # noqa: PLC0415
+
+    log.info("finished before; fresh=true trains it again")
+    for change in since(folder):
+        log.warning("since then: %s", change)
+
+
+def _complain_of_failure(error: Exception, folder: Path) -> None:
+    """Tell of an error in one line; those that explain themselves bring notes."""
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        errors.print_exception()
+    notes = getattr(error, "__notes__", None)
+    if notes:
+        complain("; ".join([str(error), *notes]))
+    else:
+        first_line = str(error).partition("\n")[0]
+        complain(f"{type(error).__name__}: {first_line}; traceback: {near(folder / 'run.log')}")

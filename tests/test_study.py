@@ -1,0 +1,163 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import summary_of
+
+import etude as package
+from etude.study import read
+
+Etude = Callable[..., int]
+Output = pytest.CaptureFixture[str]
+
+CONF = Path(package.__file__).parents[2] / "conf" / "study"
+STUDIES = sorted(path.stem for path in CONF.glob("*.yaml"))
+QUICK = ["train.epochs=1", "dataset.limit_train=80", "dataset.limit_test=20",
+         "record.curves=false", "record.tensorboard=false"]  # fmt: skip
+
+
+def own_study(workplace: Path) -> list[str]:
+    """A study of two arms, on a network that takes no time."""
+    folder = workplace / "conf" / "study"
+    folder.mkdir(parents=True)
+    (folder / "rates.yaml").write_text(
+        "question: Which rate?\nclaim: The lower.\nsource: nobody\nseeds: [0, 1]\n"
+        "full: {experiment: lenet5_digits, baseline: low, axes: {rate: "
+        "{low: [optimizer.lr=0.001], high: [optimizer.lr=0.01]}}}\n"
+    )
+    return ["--config-dir=conf", "study=rates", *QUICK]
+
+
+def test_a_study_trains_every_arm_with_every_seed_and_compares_them(
+    etude: Etude, workplace: Path, capsys: Output
+):
+    assert etude(*own_study(workplace)) == 0
+    text = capsys.readouterr().out
+    assert "2 arms × 2 seeds = 4 runs of 1 epochs; 0 are done; baseline: low" in text
+    assert "Which rate?" in text
+    assert "by a few timed steps" in text
+    folders = list(workplace.glob("outputs/rates/*/summary.json"))
+    assert len(folders) == 4
+    rates = [summary_of(p.parent)["hyperparameters"]["optimizer.lr"] for p in folders]
+    assert sorted(rates) == [0.001, 0.001, 0.01, 0.01]
+    assert " ± " in text
+    assert list(workplace.glob("outputs/*")) == [workplace / "outputs" / "rates"]
+
+
+def test_a_study_given_again_trains_nothing(etude: Etude, workplace: Path, capsys: Output):
+    words = own_study(workplace)
+    assert etude(*words) == 0
+    capsys.readouterr()
+    assert etude(*words) == 0
+    text = capsys.readouterr().out
+    assert "4 are done" in text
+    assert text.count("finished before") == 4
+
+
+def test_a_studys_run_is_the_run_that_the_same_words_make_alone(etude: Etude, workplace: Path):
+    assert etude(*own_study(workplace)) == 0
+    before = set(workplace.glob("outputs/rates/*"))
+    words = ["experiment=lenet5_digits", "name=rates", "optimizer.lr=0.01", "seed=1", *QUICK]
+    assert etude(*words) == 0
+    assert set(workplace.glob("outputs/rates/*")) == before
+
+
+def test_a_failed_run_is_counted_and_leaves_the_others_alone(
+    etude: Etude, workplace: Path, capsys: Output
+):
+    words = own_study(workplace)
+    text = (workplace / "conf" / "study" / "rates.yaml").read_text()
+    rates = text.replace("optimizer.lr=0.01]", "optimizer=sgd_keras, optimizer.lr=1e30]")
+    (workplace / "conf" / "study" / "rates.yaml").write_text(rates)
+    assert etude(*words) == 1
+    output, errors = capsys.readouterr()
+    assert "2 failed" in output
+    assert "2 of 4 runs did not finish" in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["study=weight_deca"], "did you mean 'weight_decay'"),
+        (["study=depth", "size=tiny"], "size=tiny must be one of full, small"),
+        (["study=depth", "size=small", "train.epocs=3"], "did you mean 'train.epochs'"),
+        (["study=depth", "size=small", "optimizer.lr=-1"], "optimizer.lr=-1"),
+        (["study=depth"], "cifar-10"),
+    ],
+)
+def test_a_study_that_cannot_run_is_refused_before_it_starts(
+    etude: Etude, workplace: Path, capsys: Output, words: list[str], said: str
+):
+    assert etude(*words) == 2
+    assert said in capsys.readouterr().err
+    assert list(workplace.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", ["full", "small"])
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_says_what_it_asks_and_every_arm_composes(
+    etude: Etude, capsys: Output, name: str, size: str
+):
+    import yaml  # noqa: PLC0415
+
+    study = read(
+        name, yaml.safe_load((CONF / f"{name}.yaml").read_text()), size=size, pretrained=True
+    )
+    assert study.question.endswith("?")
+    assert study.source.startswith("document")
+    assert study.baseline in {arm.name for arm in study.arms}
+    assert len({arm.words for arm in study.arms}) == len(study.arms)
+    for arm in study.arms:
+        own = {
+            word.partition("=")[0]: word for word in (f"experiment={study.experiment}", *arm.words)
+        }
+        assert etude(*own.values(), "--cfg", "job") == 0, arm.name
+
+
+def test_without_pretrained_weights_their_arms_are_left_out_and_the_baseline_moves():
+    node = {
+        "question": "?", "claim": "", "source": "", "seeds": [0],
+        "full": {
+            "experiment": "e",
+            "baseline": "pretrained a",
+            "axes": {
+                "pretrained": {"pretrained": ["init.weights=imagenet"], "scratch": []},
+                "x": {"a": ["x=1"], "b": ["x=2"]},
+            },
+        },
+    }  # fmt: skip
+    whole = read("s", node, size="full", pretrained=True)
+    without = read("s", node, size="full", pretrained=False)
+    assert [arm.name for arm in whole.arms][::2] == ["pretrained a", "scratch a"]
+    assert [arm.name for arm in without.arms] == ["scratch a", "scratch b"]
+    assert without.baseline == "scratch a"
+
+
+def finals(workplace: Path, study: str) -> dict[str, list[float]]:
+    """The final test accuracies of a study's runs, by what is special about them."""
+    found: dict[str, list[float]] = {}
+    for path in sorted(workplace.glob(f"outputs/{study}/*/summary.json")):
+        arm = path.parent.name.partition("seed=")[0].rstrip("_")
+        found.setdefault(arm, []).append(summary_of(path.parent)["final"]["test_accuracy"])
+    return found
+
+
+@pytest.mark.slow
+def test_without_batch_norm_only_he_normal_trains_a_deep_plain_stack(etude: Etude, workplace: Path):
+    assert etude("study=initialization", "size=small", "study.seeds=[0]") == 0
+    found = finals(workplace, "initialization_small")
+    plain = "batch_norm=False_head_batch_norm=False"
+    (he,) = found[plain]
+    assert he > 0.5
+    for init in ("glorot_uniform", "normal_0.05", "normal_0.01"):
+        (accuracy,) = found[f"init={init}_{plain}"]
+        assert accuracy < 0.2
+    (with_norm,) = found["init=glorot_uniform"]
+    assert with_norm > 0.9
+
+
+@pytest.mark.slow
+def test_a_weight_decay_that_is_too_strong_loses(etude: Etude, workplace: Path):
+    assert etude("study=weight_decay", "size=small", "study.seeds=[0]") == 0
+    found = finals(workplace, "weight_decay_small")
+    assert max(found["l2=0.005"]) < min(found[""]) - 0.02
