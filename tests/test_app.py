@@ -45,6 +45,10 @@ BAD = [
     ("model._target_=torch.nn.Nothing", ["torch.nn.Nothing", "cannot be imported"]),
     ("scheduler=steps scheduler.values=[1,2]", ["factor", "values", "exactly one"]),
     ("scheduler=plateau dataset.validation_split=none", ["plateau", "evaluation loss"]),
+    (
+        "model=vgg_cifar dataset.input_size=32 train.batch_size=323",
+        ["train.batch_size=323", "one image", "batch norm"],
+    ),
     ("scheduler.warmup_epochs=40", ["warmup_epochs=40", "shorter than the run of 30 epochs"]),
     ("seed=99999999999", ["seed=99999999999", "from 0 to"]),
     ("seed=-1", ["seed=-1", "from 0 to"]),

@@ -133,6 +133,26 @@ def test_without_pretrained_weights_their_arms_are_left_out_and_the_baseline_mov
     assert without.baseline == "scratch a"
 
 
+def test_an_arm_can_begin_with_the_weights_of_an_earlier_one(
+    etude: Etude, workplace: Path, capsys: Output
+):
+    folder = workplace / "conf" / "study"
+    folder.mkdir(parents=True)
+    (folder / "warm.yaml").write_text(
+        "question: Warm?\nclaim: Yes.\nsource: nobody\nseeds: [0, 1]\n"
+        "full: {experiment: lenet5_digits, baseline: first, axes: {start: "
+        "{first: [], second: ['init.weights=@first']}}}\n"
+    )
+    assert etude("--config-dir=conf", "study=warm", *QUICK) == 0
+    loaded = [
+        summary_of(path.parent)["hyperparameters"]["init.weights"]
+        for path in workplace.glob("outputs/warm/*weights*/summary.json")
+    ]
+    assert len(loaded) == 2
+    assert {Path(weights).name.partition("-")[0][-6:] for weights in loaded} == {"seed=0", "seed=1"}
+    assert capsys.readouterr().out.count("0 fresh") == 2
+
+
 def finals(workplace: Path, study: str) -> dict[str, list[float]]:
     """The final test accuracies of a study's runs, by what is special about them."""
     found: dict[str, list[float]] = {}

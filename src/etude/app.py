@@ -182,7 +182,12 @@ def _launch(hydra: Hydra, args: argparse.Namespace) -> int:
 def _launch_study(hydra: Hydra, args: argparse.Namespace) -> int:
     """Say what a study asks and what it will take, run it, and tell how its arms compare."""
     study, composed, planned = jobs.plan_study(hydra, args.overrides)
-    _inspect(planned)
+    try:
+        _inspect(planned)
+    except UserError as error:
+        if "init.weights=imagenet" in str(error):
+            raise UserError(f"{error}; or leave out those arms: pretrained=false") from error
+        raise
     waiting = [job for job in planned if not finished(job)]
     announce_study(study, runs=len(planned), waiting=[job.config.epochs for job in waiting])
     if waiting:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -126,10 +127,10 @@ def show_summary(summary: dict[str, Any], folder: Path) -> None:
 
 def show_outcome(summary: dict[str, Any]) -> None:
     """Print a finished run's results in a line."""
-    final, best = summary["final"], summary["best"]
+    final, best = (summary[which]["test_accuracy"] for which in ("final", "best"))
     console.print(
-        f"test accuracy {final['test_accuracy']:.4f} at the end, "
-        f"{best['test_accuracy']:.4f} at epoch {best['epoch']}, the best; {summary['seconds']:.1f} s"
+        f"test accuracy {final:.4f} at the end, {best:.4f} at epoch {summary['best']['epoch']}, "
+        f"the best; {summary['seconds']:.1f} s"
     )
 
 
@@ -162,10 +163,11 @@ def announce_time(seconds: float) -> None:
 
 def show_arms(study: Study, runs: Iterable[tuple[str, dict[str, Any] | None]]) -> None:
     """Print how a study's arms compare: final and best test accuracy, mean ± standard deviation."""
-    table = Table(title=f"{study.name}: test accuracy", title_justify="left")
-    for column in ("arm", "runs", "final", "− baseline", "best", "remark"):
-        left = column in {"arm", "remark"}
-        table.add_column(column, justify="left" if left else "right", no_wrap=column != "remark")
+    title = f"{study.name}: test accuracy, mean ± standard deviation"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("arm", "runs", "final", "− baseline", "best", ""):
+        left = column in {"arm", ""}
+        table.add_column(column, justify="left" if left else "right", no_wrap=bool(column))
     found: dict[str, list[dict[str, Any]]] = {}
     for label, summary in runs:
         found.setdefault(label, []).append(summary or {"state": "not started"})

@@ -1,7 +1,7 @@
 """From a command's words to the jobs that they stand for, each composed, checked and named."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from etude.config import Config, check, describe, fingerprint, results
 from etude.config.schema import GROUPS
+from etude.errors import UserError
 from etude.study import KEYS, Study, read
 
 CONFIG_NAME = "config"
@@ -104,12 +105,24 @@ def plan_study(hydra: Hydra, overrides: list[str]) -> tuple[Study, DictConfig, l
     words = [*own, *hydras, mode, f"name={study.name}"]
     composed = hydra.compose_config(CONFIG_NAME, words, RunMode.MULTIRUN)
     others = [word for word in overrides if word not in {*own, *hydras}]
-    runs = [
-        replace(_of_sweep(hydra, composed, job), label=arm.name)
-        for arm, run in study.runs()
-        for job in _product(hydra, _last_of_each(run, others))
-    ]
-    return study, composed, list({job.folder: job for job in runs}.values())
+    runs: dict[Path, Job] = {}
+    for arm, run in study.runs():
+        for expanded in _product(hydra, _last_of_each(run, others)):
+            job_words = [_with_run_of_arm(word, expanded, runs.values()) for word in expanded]
+            job = replace(_of_sweep(hydra, composed, job_words), label=arm.name)
+            runs.setdefault(job.folder, job)
+    return study, composed, list(runs.values())
+
+
+def _with_run_of_arm(word: str, words: Sequence[str], earlier: Iterable[Job]) -> str:
+    """Put the folder of an earlier arm's run with the same seed in the place of `@<arm>`."""
+    key, at, label = word.partition("=@")
+    if not at:
+        return word
+    for job in earlier:
+        if job.label == label and f"seed={job.config.seed}" in words:
+            return f"{key}='{job.folder}'"
+    raise UserError(f"{word}: no arm called {label} comes before")
 
 
 def launch(hydra: Hydra, composed: DictConfig, task: TaskFunction, runs: Sequence[Job]) -> None:

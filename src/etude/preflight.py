@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from etude import weights
@@ -27,27 +27,39 @@ def inspect(jobs: Sequence[Job]) -> None:
         UserError: A job could not be trained.
     """
     here = [job for job in jobs if job.local]
-    facts = [(job.config, _facts(job.config)) for job in here if not finished(job)]
+    to_come = {str(job.folder) for job in jobs}  # runs whose weights others begin with
+    facts = [(job.config, _facts(job.config, to_come)) for job in here if not finished(job)]
     if any(job.config.device.startswith("cuda") for job in here) or facts:
-        _build([job.config.device for job in here], facts)
+        _build([job.config.device for job in here], facts, to_come)
 
 
-def _facts(config: Config) -> "Facts":
-    from etude.data.splits import held_out  # noqa: PLC0415 (not needed to show a finished run)
+def _wanted(config: Config, to_come: Collection[str]) -> Wanted:
+    """Give the weights that a run begins with, unless they are still to be made."""
+    wanted = Wanted.of(settings(config.init))
+    made = wanted.weights in to_come
+    return wanted._replace(weights=None, weights_names=None) if made else wanted
 
+
+def _facts(config: Config, to_come: Collection[str]) -> "Facts":
     facts: Facts = source_of(config).facts()
-    dataset = config.dataset
-    images = min(facts.train_images, dataset.limit_train or facts.train_images)
-    images -= held_out(images, dataset.validation_split, dataset.validation_fraction)
+    images = _images(config, facts)
     if config.train.batch_size > images:
         raise UserError(
             f"train.batch_size={config.train.batch_size} is larger than "
             f"the training split of {images} images"
         )
-    weights.find(Wanted.of(settings(config.init)))
+    weights.find(_wanted(config, to_come))
     build(config.augment, config.packages)
     _bind(config, images)
     return facts
+
+
+def _images(config: Config, facts: "Facts") -> int:
+    from etude.data.splits import held_out  # noqa: PLC0415 (not needed to show a finished run)
+
+    dataset = config.dataset
+    images = min(facts.train_images, dataset.limit_train or facts.train_images)
+    return images - held_out(images, dataset.validation_split, dataset.validation_fraction)
 
 
 def _bind(config: Config, images: int) -> None:
@@ -62,7 +74,9 @@ def _bind(config: Config, images: int) -> None:
         )
 
 
-def _build(devices: Sequence[str], jobs: Sequence[tuple[Config, Any]]) -> None:
+def _build(
+    devices: Sequence[str], jobs: Sequence[tuple[Config, Any]], to_come: Collection[str]
+) -> None:
     log.info("loading PyTorch …")
     import torch  # noqa: PLC0415 (seconds, and no job could start without it)
 
@@ -79,4 +93,19 @@ def _build(devices: Sequence[str], jobs: Sequence[tuple[Config, Any]]) -> None:
                 num_classes=facts.num_classes,
                 input_size=config.dataset.input_size or facts.size,
             )
-        weights.check(model, Wanted.of(settings(config.init)))
+        weights.check(model, _wanted(config, to_come))
+        _check_last_batch(config, facts, model)
+
+
+def _check_last_batch(config: Config, facts: "Facts", model: Any) -> None:
+    """Refuse a last batch of one image where batch norm would have nothing to average over."""
+    from torch import nn  # noqa: PLC0415
+
+    if _images(config, facts) % config.train.batch_size == 1 and any(
+        isinstance(module, nn.BatchNorm1d) for module in model.modules()
+    ):
+        size = config.train.batch_size
+        raise UserError(
+            f"train.batch_size={size} leaves one image for the last batch, and batch norm needs "
+            f"two; set train.batch_size={size + 1}"
+        )
