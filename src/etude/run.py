@@ -22,6 +22,7 @@ from etude.hardware import (
     peak_memory,
 )
 from etude.loop import Diverged, Plan, State, Stopped, evaluate, fit
+from etude.memory import count_parameters
 from etude.parts import load_data, load_weights, make_model, make_plan, make_state
 from etude.peek import Peek
 from etude.record.curves import draw
@@ -107,19 +108,14 @@ def _begin(
     report: Report | None,
 ) -> dict[str, Any]:
     """Write what is known before the first step; a resumed run keeps what it began with."""
-    parameters = list(state.model.parameters())
-    buffers = [b for name, b in state.model.named_buffers() if not name.endswith("batches_tracked")]
-    trainable = sum(p.numel() for p in parameters if p.requires_grad)
+    parameters = count_parameters(state.model)
     summary: dict[str, Any] = {
         "state": "running",
         "name": config.name,
         "fingerprint": fingerprint(config),
         "seed": config.seed,
         "scale": config.scale,
-        "parameters": {
-            "trainable": trainable,
-            "total": sum(tensor.numel() for tensor in (*parameters, *buffers)),
-        },
+        "parameters": parameters._asdict(),
         "device": describe(state.device),
         "precision": precision,
         "data": {
@@ -140,7 +136,7 @@ def _begin(
     log.info(
         "%s: %s parameters; %s images to train on, %s to validate, %s to test; %s on %s",
         type(state.model).__name__,
-        f"{trainable:,}",
+        f"{parameters.trainable:,}",
         *(f"{summary['data'][split]:,}" for split in ("train", "validation", "test")),
         precision,
         summary["device"],
