@@ -166,7 +166,10 @@ def make(task: DictConfig, hydra: DictConfig, folder: Path) -> Job:
     Raises:
         UserError: Its configuration is not valid.
     """
-    config = check(_task(task))
+    return _made(check(_task(task)), hydra, folder)
+
+
+def _made(config: Config, hydra: DictConfig, folder: Path) -> Job:
     choices = _choices(hydra)
     as_documented, its_choices = _experiment(hydra)
     changed = _differs(results(config), as_documented)
@@ -193,8 +196,9 @@ def texts(task: DictConfig, hydra: DictConfig) -> dict[str, str]:
 def _job(composed: DictConfig, *folder_keys: str) -> Job:
     HydraConfig.instance().set_config(composed)  # `name` and others interpolate from it
     task, hydra = _split(composed)
-    check(task)  # before the folder's name is asked for, which would wrap what it raises
-    return make(task, hydra, Path(*(str(OmegaConf.select(composed, key)) for key in folder_keys)))
+    config = check(task)  # before the folder's name is asked for, which would wrap what it raises
+    folder = Path(*(str(OmegaConf.select(composed, key)) for key in folder_keys))
+    return _made(config, hydra, folder)
 
 
 def _split(composed: DictConfig) -> tuple[DictConfig, DictConfig]:

@@ -144,7 +144,10 @@ def _take(
     given = None
     try:
         given = _plain_value(node, field.name)
-        blank.merge_with({field.name: given})
+        if isinstance(given, list | dict):
+            blank.merge_with({field.name: given})  # which looks into it, and takes its time
+        else:
+            blank[field.name] = given
         value = _plain_value(blank, field.name)
     except InterpolationToMissingValueError:
         return  # the missing key is told by itself
