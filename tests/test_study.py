@@ -191,4 +191,4 @@ def test_without_batch_norm_only_he_normal_trains_a_deep_plain_stack(etude: Etud
 def test_a_weight_decay_that_is_too_strong_loses(etude: Etude, workplace: Path):
     assert etude("study=weight_decay", "size=small", "study.seeds=[0]") == 0
     found = finals(workplace, "weight_decay_small")
-    assert max(found["l2=0.005"]) < min(found[""]) - 0.02
+    assert max(found["l2=0.1"]) < min(found[""]) - 0.05
