@@ -38,6 +38,7 @@ class Study:
         baseline: The arm that others are compared with.
         seeds: One run of each arm for each.
         arms: All combinations of the levels of its axes.
+        words: What every run has besides.
     """
 
     name: str
@@ -48,12 +49,13 @@ class Study:
     baseline: str
     seeds: tuple[int, ...]
     arms: tuple[Arm, ...]
+    words: tuple[str, ...]
 
     def runs(self) -> Iterator[tuple[Arm, tuple[str, ...]]]:
         """Give the words of every run, arm by arm."""
         for arm, seed in itertools.product(self.arms, self.seeds):
             name = (f"experiment={self.experiment}", f"name={self.name}")
-            yield arm, (*name, *arm.words, f"seed={seed}")
+            yield arm, (*name, *self.words, *arm.words, f"seed={seed}")
 
 
 def read(name: str, node: Mapping[str, Any], *, size: str, pretrained: bool) -> Study:
@@ -82,6 +84,7 @@ def read(name: str, node: Mapping[str, Any], *, size: str, pretrained: bool) -> 
             baseline=str(twin["baseline"]),
             seeds=tuple(node["seeds"]),
             arms=arms,
+            words=tuple(twin.get("words", ())),
         )
     except KeyError as error:
         raise UserError(f"study={name} has no {error.args[0]} for size={size}") from error
