@@ -10,11 +10,13 @@ from etude.data.prepare import Data, prepare
 from etude.data.resident import Resident
 from etude.data.source import Labelled
 from etude.errors import UserError
-from etude.loop import Plan, State
+from etude.graph import Captured
+from etude.loop import Plan, Steps
 from etude.optim import parameter_groups
 from etude.schedule import Schedule
 from etude.seeds import mix
-from etude.step import Step
+from etude.state import State
+from etude.step import Eager, Step
 from etude.weights import Report, Wanted, load
 
 
@@ -59,8 +61,14 @@ def make_state(
     chosen = settings(config.optimizer)
     decay = 2 * config.l2 or chosen.get("weight_decay", 0.0)
     groups = parameter_groups(model, weight_decay=decay, decay=config.train.decay)
-    fused = {"fused": True} if device.type == "cuda" else {}
-    optimizer = build(chosen, config.packages, params=groups, **fused)
+    captured = config.train.step == "graph"
+    optimizer = build(
+        chosen,
+        config.packages,
+        params=groups,
+        fused=True,
+        **({"capturable": True} if captured else {}),
+    )
     schedule: Schedule = build(config.scheduler, config.packages)
     schedule.bind(
         base_lr=optimizer.param_groups[0]["lr"],
@@ -81,6 +89,11 @@ def make_state(
         compiled=config.train.step == "compile",
     )
     return State(model, optimizer, scaler, schedule, device, steps), step
+
+
+def make_steps(config: Config, step: Step) -> Steps:
+    """Choose how an epoch's steps are carried out."""
+    return Captured(step) if config.train.step == "graph" else Eager(step)
 
 
 def make_plan(config: Config, data: Data, device: torch.device, precision: str) -> Plan:

@@ -20,10 +20,11 @@ from etude.hardware import (
     describe,
     make_deterministic,
     peak_memory,
+    set_tf32,
 )
-from etude.loop import Diverged, Plan, State, Stopped, evaluate, fit
+from etude.loop import Diverged, Plan, Steps, Stopped, evaluate, fit
 from etude.memory import count_parameters
-from etude.parts import load_data, load_weights, make_model, make_plan, make_state
+from etude.parts import load_data, load_weights, make_model, make_plan, make_state, make_steps
 from etude.peek import Peek
 from etude.record.curves import draw
 from etude.record.environment import since, write_environment
@@ -39,7 +40,7 @@ from etude.record.folder import (
 )
 from etude.reference import compare
 from etude.seeds import mix
-from etude.step import Step
+from etude.state import State
 from etude.stop import Stop
 from etude.weights import BEST, Report
 
@@ -73,6 +74,7 @@ def run(
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     make_deterministic(deterministic=config.train.deterministic)
+    set_tf32(precision)
     data = load_data(config)
     model = make_model(config, data, device)
     report = load_weights(config, model)
@@ -88,7 +90,7 @@ def run(
             _events(folder, config, state, arm) as events,
         ):
             plan = make_plan(config, data, device, precision)
-            rows = _train(folder, state, step, plan, checkpoints, stop, events)
+            rows = _train(folder, state, make_steps(config, step), plan, checkpoints, stop, events)
             summary |= _finish(folder, state, plan, rows, events)
             if config.record.curves:
                 draw(rows, folder / "curves.png", title=f"{config.name}, seed {config.seed}")
@@ -169,7 +171,7 @@ def _resume(config: Config, folder: Path, state: State, data: Data, precision: s
 def _train(
     folder: Path,
     state: State,
-    step: Step,
+    steps: Steps,
     plan: Plan,
     checkpoints: Checkpoints,
     stop: Stop,
@@ -185,7 +187,7 @@ def _train(
         batch_size=plan.batch_size,
     )
     with bar:
-        for row in fit(state, step, plan, checkpoints=checkpoints, stop=stop, display=bar):
+        for row in fit(state, steps, plan, checkpoints=checkpoints, stop=stop, display=bar):
             append_line(folder / METRICS, row)
             rows.append(row)
             log.info("%s", console.epoch_line(row, plan.epochs))

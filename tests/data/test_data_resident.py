@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from etude.data.augment import Augment
+from etude.data.batch import Batch
 from etude.data.digits import Digits
 from etude.data.normalize import Normalize, fit
-from etude.data.resident import Batch, Resident
+from etude.data.resident import Resident
 from etude.data.source import Labelled
 from etude.seeds import mix
 

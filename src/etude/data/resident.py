@@ -6,22 +6,15 @@ A batch is one gather: no workers, no copies from the host, and nothing that wai
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from etude.data.augment import Augment
+from etude.data.batch import Batch
 from etude.data.normalize import Normalize
 from etude.data.source import Labelled
 from etude.seeds import mix
-
-
-class Batch(NamedTuple):
-    """A network's input (N, C, H, W) float32, and its labels (N,) int64."""
-
-    images: Tensor
-    labels: Tensor
 
 
 class Resident:
@@ -76,13 +69,21 @@ class Resident:
             batch_size: Images a batch; the last one may be smaller.
             start_batch: Batches that are passed over.
         """
-        order = self._order(seed, epoch)
-        draws = self._draws(seed, epoch)
+        order = self.order(seed, epoch)
+        draws = self.draws(seed, epoch)
         for start in range(start_batch * batch_size, len(self), batch_size):
-            part = order[start : start + batch_size]
-            pixels = self._pixels.index_select(0, part)
-            own = None if draws is None else draws.index_select(0, part)
-            yield Batch(self._input(pixels, own), self.labels.index_select(0, part))
+            yield self.batch(order[start : start + batch_size], draws)
+
+    def batch(self, part: Tensor, draws: Tensor | None) -> Batch:
+        """Gather and augment the images at the places `part` (N,) int64.
+
+        Args:
+            part: Places in the split.
+            draws: All of the epoch's random numbers, as `draws` gives them.
+        """
+        pixels = self._pixels.index_select(0, part)
+        own = None if draws is None else draws.index_select(0, part)
+        return Batch(self._input(pixels, own), self.labels.index_select(0, part))
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Give every image once, in the split's order, without augmentation."""
@@ -91,12 +92,12 @@ class Resident:
         ):
             yield Batch(self._input(pixels, None), labels)
 
-    def _order(self, seed: int, epoch: int) -> Tensor:
+    def order(self, seed: int, epoch: int) -> Tensor:
         """Shuffle, on the CPU so that every device trains in the same order: (len,) int64."""
         generator = torch.Generator().manual_seed(mix(seed, "order", epoch))
         return torch.randperm(len(self), generator=generator).to(self.device)
 
-    def _draws(self, seed: int, epoch: int) -> Tensor | None:
+    def draws(self, seed: int, epoch: int) -> Tensor | None:
         """Draw every image's random numbers, by its place in the split: (len, K)."""
         if self.augment is None or self.augment.draws == 0:
             return None
