@@ -8,7 +8,6 @@ from etude.data.digits import Digits
 from etude.data.normalize import fit
 from etude.data.resident import Resident
 from etude.data.resize import resize
-from etude.data.source import Labelled
 from etude.errors import UserError
 from etude.graph import Captured, Epoch, whole_step
 from etude.models.lenet import LeNet5
@@ -32,15 +31,16 @@ def made(optimizer: str, device: torch.device, **settings: Any) -> tuple[State, 
     """Build everything that an epoch needs, from one seed."""
     torch.manual_seed(0)
     train = Digits().load().train
-    data = Labelled(resize(train.images[:IMAGES], 16, "bilinear"), train.labels[:IMAGES])
+    pixels = resize(train.images[:IMAGES], 16, "bilinear")
     images = Resident(
-        data,
-        normalize=fit("unit", data.images),
+        pixels,
+        train.labels[:IMAGES],
+        normalize=fit("unit", pixels),
         augment=Augment(shift_fraction=0.1, crop_padding=2, flip_probability=0.5),
         device=device,
         channels_last=True,
     )
-    model = LeNet5(1, 10, input_size=data.images.shape[-1]).to(device)
+    model = LeNet5(1, 10, input_size=16).to(device)
     kind, own = OPTIMIZERS[optimizer]
     scaler = torch.amp.GradScaler(device.type, enabled=False)
     optimizer_ = kind(model.parameters(), lr=0.01, **own, **settings)

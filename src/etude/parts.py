@@ -1,14 +1,19 @@
 """From a configuration to the parts of a run: data, network, optimizer, schedule, plan."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
 from etude.config import Config, build, settings, source_of
 from etude.config.schema import DATASET
 from etude.data.augment import Augment
+from etude.data.batch import Split
+from etude.data.files import Files
 from etude.data.prepare import Data, prepare
 from etude.data.resident import Resident
 from etude.data.source import Labelled
+from etude.data.stream import Stream
 from etude.errors import UserError
 from etude.graph import Captured
 from etude.loop import Plan, Steps
@@ -100,26 +105,28 @@ def make_plan(config: Config, data: Data, device: torch.device, precision: str) 
     """Put the splits on the device, and say what is done with them."""
     augment: Augment = build(config.augment, config.packages)
 
-    def resident(split: Labelled, augment: Augment | None = None) -> Resident:
-        return Resident(
-            split,
-            normalize=data.normalize,
-            augment=augment,
-            device=device,
-            channels_last=config.train.channels_last,
-        )
+    def ready(split: Labelled, augment: Augment | None = None) -> Split:
+        how: Any = {
+            "normalize": data.normalize,
+            "augment": augment,
+            "device": device,
+            "channels_last": config.train.channels_last,
+        }
+        if isinstance(split.images, Files):
+            return Stream(split.images, split.labels, workers=torch.get_num_threads(), **how)
+        return Resident(split.images, split.labels, **how)
 
-    test = resident(data.test)
-    evaluations: dict[str, Resident] = {}
+    test = ready(data.test)
+    evaluations: dict[str, Split] = {}
     if data.validation is not None:
-        evaluations["validation"] = resident(data.validation)
+        evaluations["validation"] = ready(data.validation)
     if config.train.test_every_epoch:
         evaluations["test"] = test
     return Plan(
         epochs=config.epochs,
         batch_size=config.train.batch_size,
         seed=config.seed,
-        train=resident(data.train, augment),
+        train=ready(data.train, augment),
         evaluations=evaluations,
         test=test,
         # The test split chooses only where the document's protocol has nothing else.

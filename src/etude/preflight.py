@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from etude import weights
+from etude import startup, weights
 from etude.config import Config, build, settings, source_of
 from etude.errors import UserError
 from etude.jobs import Job
@@ -31,6 +31,7 @@ def inspect(jobs: Sequence[Job]) -> None:
     facts = [(job.config, _facts(job.config, to_come)) for job in here if not finished(job)]
     if facts:
         _build(facts, to_come)
+    startup.mark("checks")
 
 
 def _wanted(config: Config, to_come: Collection[str]) -> Wanted:
@@ -78,6 +79,7 @@ def _build(jobs: Sequence[tuple[Config, Any]], to_come: Collection[str]) -> None
     log.info("loading PyTorch …")
     import torch  # noqa: PLC0415 (seconds, and no job could start without it)
 
+    startup.mark("PyTorch")
     for choices in {(config.device, config.precision, config.train.step) for config, _ in jobs}:
         _check_device(*choices)
     for config, facts in jobs:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import save_file
 
-from etude import console
+from etude import console, startup
 from etude.checkpoint import LAST, Checkpoints
 from etude.config import Config, fingerprint, results, settings
 from etude.data.prepare import Data
@@ -76,20 +76,26 @@ def run(
     make_deterministic(deterministic=config.train.deterministic)
     set_tf32(precision)
     data = load_data(config)
+    startup.mark("data")
     model = make_model(config, data, device)
     report = load_weights(config, model)
     state, step = make_state(config, model, data, device, precision)
+    plan = make_plan(config, data, device, precision)
+    about = _about(config, data)
+    del data  # the plan has what it needs, laid out anew on the device
+    startup.mark("network and optimizer")
     if config.fresh and (aside := set_aside(folder)):
         log.info("the earlier run is now %s", console.near(aside))
     with claimed(folder), _logged(folder):
-        checkpoints = _resume(config, folder, state, data, precision)
-        summary = _begin(config, folder, texts, state, data, precision, report)
+        checkpoints = _resume(config, folder, state, str(about["digest"]), precision)
+        summary = _begin(config, folder, texts, state, about, precision, report)
         with (
             _verdict(folder, summary),
             Stop() as stop,
             _events(folder, config, state, arm) as events,
         ):
-            plan = make_plan(config, data, device, precision)
+            startup.mark("folder")
+            log.debug("first step %s", startup.told())
             rows = _train(folder, state, make_steps(config, step), plan, checkpoints, stop, events)
             summary |= _finish(folder, state, plan, rows, events)
             if config.record.curves:
@@ -105,7 +111,7 @@ def _begin(
     folder: Path,
     texts: Mapping[str, str],
     state: State,
-    data: Data,
+    about: Mapping[str, Any],
     precision: str,
     report: Report | None,
 ) -> dict[str, Any]:
@@ -120,11 +126,7 @@ def _begin(
         "parameters": parameters._asdict(),
         "device": describe(state.device),
         "precision": precision,
-        "data": {
-            "digest": data.digest,
-            "root": settings(config.dataset).get("root"),
-            **{split: _size(getattr(data, split)) for split in ("train", "validation", "test")},
-        },
+        "data": dict(about),
         "weights": report.plain() if report is not None else None,
         "hyperparameters": results(config),
     }
@@ -148,15 +150,21 @@ def _begin(
     return summary
 
 
-def _size(split: Any) -> int:
-    return 0 if split is None else len(split.labels)
+def _about(config: Config, data: Data) -> dict[str, Any]:
+    """Tell which images a run has, and how many."""
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {
+        "digest": data.digest,
+        "root": settings(config.dataset).get("root"),
+        **{name: 0 if split is None else len(split.labels) for name, split in splits.items()},
+    }
 
 
-def _resume(config: Config, folder: Path, state: State, data: Data, precision: str) -> Checkpoints:
+def _resume(config: Config, folder: Path, state: State, digest: str, precision: str) -> Checkpoints:
     """Seed what is drawn while training, or take up the last checkpoint."""
     checkpoints = Checkpoints(
         folder,
-        identity={"precision": precision, "data": data.digest},
+        identity={"precision": precision, "data": digest},
         every_seconds=config.train.checkpoint_seconds,
         every_steps=config.train.checkpoint_steps,
     )

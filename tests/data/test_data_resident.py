@@ -37,7 +37,7 @@ def resident(data: Labelled, **changes: Any) -> Resident:
         "device": "cpu",
         "channels_last": False,
     }
-    return Resident(data, **(settings | changes))
+    return Resident(*data, **(settings | changes))
 
 
 def same(one: list[Batch], other: list[Batch]) -> bool:
@@ -63,8 +63,6 @@ def test_an_epoch_gives_every_image_once_with_its_label(digits: Labelled):
 def test_the_last_batch_is_smaller_and_kept(digits: Labelled):
     sizes = [len(batch.labels) for batch in resident(digits).epoch(0, 0, 128)]
     assert sizes == [128, 128, 104]
-    assert resident(digits).steps(128) == 3
-    assert resident(digits).steps(120) == 3
 
 
 def test_every_epoch_and_every_seed_has_its_own_order(digits: Labelled):

@@ -175,6 +175,7 @@ class Folder(Dataset):
     name: str = setting()
     train: str = setting()
     test: str = setting()
+    stream: bool | None = setting(result=False)
 
 
 @dataclass
