@@ -92,9 +92,14 @@ def test_channels_last_gives_the_same_update():
 
 
 @pytest.mark.slow
-def test_a_compiled_step_agrees_with_an_eager_one():
+def test_a_compiled_step_agrees_with_an_eager_one_and_is_reused():
+    from torch._dynamo.utils import counters  # noqa: PLC0415 (seconds)
+
     eager, compiled = network(), network()
     assert trained(compiled, compiled=True) == pytest.approx(trained(eager), rel=1e-4)
+    graphs = counters["stats"]["unique_graphs"]
+    trained(network(), compiled=True)  # as a later job of a sweep does
+    assert counters["stats"]["unique_graphs"] == graphs, "it was compiled again"
 
 
 class Waiting(TorchDispatchMode):
