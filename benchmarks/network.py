@@ -1,0 +1,86 @@
+"""A row's network and optimizer, as Étude builds them, for the loops that are not Étude's."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.rows import CONF, Row
+from etude import app, jobs
+from etude.config import Config, settings, source_of
+from etude.hardware import choose_device
+from etude.parts import make_model, make_state
+
+
+class Shape(NamedTuple):
+    """What a network needs to know of the data."""
+
+    channels: int
+    classes: range
+    size: int
+
+
+class Network(NamedTuple):
+    """A network in training mode, with its optimizer and the layout of its input."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    layout: torch.memory_format
+    device: torch.device
+
+
+def compose(row: Row, *, device: str, precision: str, step: str = "eager") -> Config:
+    """Compose a row's configuration as the command would."""
+    torch.set_num_threads(1)
+    hydra = app._hydra(str(CONF))
+    words = row.etude_words(device=device, precision=precision, step=step)
+    try:
+        (job,) = jobs.plan(hydra, words, app.RunMode.RUN)
+    finally:
+        app.GlobalHydra.instance().clear()
+    return job.config
+
+
+def shape_of(config: Config) -> Shape:
+    """Tell the shape of a data set's images without loading them."""
+    facts = source_of(config).facts()
+    size = settings(config.dataset)["input_size"] or facts.size
+    return Shape(facts.channels, range(facts.num_classes), size)
+
+
+def make_network(config: Config) -> Network:
+    """Build the network, and the very optimizer that Étude would use, over plain parameters."""
+    device = choose_device(config.device)
+    shape: Any = shape_of(config)
+    model = make_model(config, shape, device).train()
+    data: Any = _Counted(range(config.train.batch_size))
+    state, _ = make_state(config, model, data, device, "float32")
+    theirs = state.optimizer
+    decayed = any(group["weight_decay"] for group in theirs.param_groups)
+    # What is not decayed needs a group of its own; else users have one.
+    params = [
+        {"params": group["params"], "weight_decay": group["weight_decay"]}
+        for group in theirs.param_groups
+    ]
+    optimizer = type(theirs)(params if decayed else model.parameters(), **theirs.defaults)
+    layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
+    return Network(model, optimizer, layout, device)
+
+
+def fixed_batch(config: Config, network: Network) -> tuple[Tensor, Tensor]:
+    """Make one batch of the data set's shape."""
+    shape, size = shape_of(config), config.train.batch_size
+    images = torch.rand(size, shape.channels, shape.size, shape.size)
+    labels = torch.randint(len(shape.classes), (size,))
+    return images.to(network.device, memory_format=network.layout), labels.to(network.device)
+
+
+class _Split(NamedTuple):
+    labels: range
+
+
+class _Counted:
+    """As much of a data set as an optimizer's schedule asks about."""
+
+    def __init__(self, labels: range) -> None:
+        self.train = _Split(labels)
