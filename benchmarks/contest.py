@@ -7,6 +7,7 @@ python -m benchmarks.contest --device cuda            with captured steps, and b
 """
 
 import argparse
+import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -43,11 +44,12 @@ def entries(row: Row, device: str, precisions: Sequence[str], *, peers: bool) ->
             words = ("--precision", precision, "--step", step)
             yield Entry("bare" + suffix, "bare", words)
             yield Entry("etude" + suffix, "etude_loop", words)
-    for workers in ("0", "2"):
-        yield Entry(f"dataloader {workers}", "dataloader", ("--workers", workers))
-    for workers in ("0", "2") if peers else ():
-        words = ("--workers", workers)
-        yield Entry(f"lightning {workers}", "lightning_trainer", words, "lightning")
+    for workers in row.workers:
+        suffix = f" with {workers} workers" if workers else ""
+        words = ("--workers", str(workers))
+        yield Entry("dataloader" + suffix, "dataloader", words)
+        if peers:
+            yield Entry("lightning" + suffix, "lightning_trainer", words, "lightning")
     if peers and device == "cpu":
         yield Entry("keras", "keras_fit", ("--arrays", _arrays(row)), "keras")
 
@@ -75,27 +77,14 @@ def play(row: Row, entered: Sequence[Entry], device: str) -> Answers:
             order = contestants[first:] + contestants[:first]
             for contestant in order if number % 2 == 0 else reversed(order):
                 contestant.play()
-            if number == 0:
-                contestants = _faster_loaders(contestants)
     return {c.name: told[c.name] | _measures(c, row) for c in contestants}
-
-
-def _faster_loaders(contestants: list[Contestant]) -> list[Contestant]:
-    """Of a loop with DataLoader workers and the same without, go on with the faster one."""
-    best: dict[str, Contestant] = {}
-    for contestant in contestants:
-        name, workers = contestant.name.split(" ")[0], contestant.name[-1]
-        key = name if workers in "02" and name in ("dataloader", "lightning") else contestant.name
-        rival = best.setdefault(key, contestant)
-        if contestant.turns[0]["seconds"] < rival.turns[0]["seconds"]:
-            best[key] = contestant
-    return list(best.values())
 
 
 def _measures(contestant: Contestant, row: Row) -> Answers:
     seconds = [turn["seconds"] for turn in contestant.turns]
     return {
         "images_per_second": row.images / median(seconds),
+        "steps_per_second": row.steps / median(seconds),
         "seconds": seconds,
         "cpu_seconds": [turn["cpu_seconds"] for turn in contestant.turns],
         "peak_bytes": contestant.turns[-1]["peak_bytes"],
@@ -149,7 +138,8 @@ def _goal(row: Row, ours: str, theirs: str) -> float | None:
         return row.goals_graph.get(theirs.partition(" ")[0])
     goals = row.goals_bfloat16 if "bfloat16" in ours else row.goals
     kind, _, settings = theirs.partition(" ")
-    return goals.get(settings if kind == "etude" else kind)
+    # The goals compare like with like in threads: workers are two processes more.
+    return None if "workers" in theirs else goals.get(settings if kind == "etude" else kind)
 
 
 def _knows_graph() -> bool:
@@ -159,9 +149,18 @@ def _knows_graph() -> bool:
 
 def _arrays(row: Row) -> str:
     """Have a row's images written for Keras, whose process has no PyTorch."""
-    command = [sys.executable, "-m", "benchmarks.pictures", "--row", row.name]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)  # noqa: S603
-    return answer.stdout.split()[-1]
+    return _told("pictures", "--row", row.name).split()[-1]
+
+
+def _matmul_rates(device: str, precisions: Sequence[str]) -> dict[str, float]:
+    return json.loads(_told("rate", device, *precisions))
+
+
+def _told(module: str, *words: str) -> str:
+    """Run a script of ours in a process of its own; give what it printed."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *words]
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)  # noqa: S603
+    return answer.stdout
 
 
 def _options() -> argparse.Namespace:
@@ -180,8 +179,9 @@ def main() -> None:
     precisions = chosen.precisions or ["float32", *(["bfloat16"] if bfloat16 else [])]
     if not chosen.precisions and not bfloat16:
         print("no bfloat16 rows: this CPU has no matrix units for it (amx_bf16)\n")
-    results: Answers = {"machine": machine.facts(chosen.device), "rows": {}}
-    texts = [tables.headline(results["machine"])]
+    rates = _matmul_rates(chosen.device, precisions)
+    results: Answers = {"matmul_flops_per_second": rates, "rows": {}}
+    texts: list[str] = []
     for name in chosen.rows:
         row = ROWS[name].on_cuda() if chosen.device == "cuda" else ROWS[name]
         row = replace(row, rounds=3) if chosen.quick else row
@@ -194,10 +194,10 @@ def main() -> None:
             "contestants": measured,
             "comparisons": compare(row, measured),
         }
-        texts.append(tables.row(name, results["rows"][name]))
+        texts.append(tables.row(name, results["rows"][name], rates))
         print(texts[-1], flush=True)
     if not chosen.quick:
-        tables.save(machine.slug(chosen.device), "contest", results, "\n".join(texts))
+        tables.save("contest", results, "\n".join(texts), device=chosen.device)
 
 
 if __name__ == "__main__":

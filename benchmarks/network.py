@@ -30,10 +30,14 @@ class Network(NamedTuple):
 
 
 def compose(row: Row, *, device: str, precision: str, step: str = "eager") -> Config:
-    """Compose a row's configuration as the command would."""
+    """Compose a row's configuration."""
+    return compose_words(row.etude_words(device=device, precision=precision, step=step))
+
+
+def compose_words(words: list[str]) -> Config:
+    """Compose a configuration as the command would; PyTorch keeps to one thread from here on."""
     torch.set_num_threads(1)
     hydra = app._hydra(str(CONF))
-    words = row.etude_words(device=device, precision=precision, step=step)
     try:
         (job,) = jobs.plan(hydra, words, app.RunMode.RUN)
     finally:

@@ -12,9 +12,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.environments import FOLDER
 from benchmarks.rows import ROOT, ROWS, Row
 
 ONE_THREAD = (
@@ -50,14 +52,14 @@ class Referee:
         if not sys.stdin.readline():
             self._answers.flush()
             os._exit(0)  # frameworks' own clean-up of an endless run would only take time
-        self._start, self._cpu = time.perf_counter(), time.process_time()
+        self._start, self._cpu = time.perf_counter(), cpu_seconds()
 
     def done(self) -> None:
         """Stop the clock, and tell it."""
         self._finish()
         seconds = time.perf_counter() - self._start
-        cpu_seconds = time.process_time() - self._cpu
-        self._say({"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_bytes": self._peak()})
+        used = cpu_seconds() - self._cpu
+        self._say({"seconds": seconds, "cpu_seconds": used, "peak_bytes": self._peak()})
 
     def serve(self, turn: Callable[[], object]) -> None:
         """Do turns until the driver has had enough."""
@@ -82,14 +84,16 @@ class Contestant:
     def __init__(self, name: str, command: Sequence[str | Path]) -> None:
         self.name = name
         self.turns: list[dict[str, float]] = []
-        environment = os.environ | dict.fromkeys(ONE_THREAD, "1") | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        self._log = FOLDER / "logs" / f"{name}.log"
+        self._log.parent.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(  # noqa: S603 (our own scripts)
             [str(word) for word in command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            stderr=self._log.open("w", encoding="utf-8"),
             cwd=ROOT,
-            env=environment,
+            env=os.environ | dict.fromkeys(ONE_THREAD, "1"),
         )
 
     def facts(self) -> dict[str, Any]:
@@ -121,8 +125,26 @@ class Contestant:
         line = self._process.stdout.readline()
         if not line:
             code = self._process.wait()
-            raise RuntimeError(f"{self.name} ended with exit code {code}; what it said is above")
+            raise RuntimeError(
+                f"{self.name} ended with exit code {code}; the end of {self._log}:\n"
+                + self._log.read_text(encoding="utf-8")[-2000:]
+            )
         return json.loads(line)
+
+
+def cpu_seconds() -> float:
+    """Give what this process has computed, and the workers below it, in seconds."""
+    workers = [
+        child
+        for task in Path("/proc/self/task").iterdir()
+        for child in (task / "children").read_text(encoding="utf-8").split()
+    ]
+    return time.process_time() + sum(_cpu_seconds_of(child) for child in workers)
+
+
+def _cpu_seconds_of(process: str) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # user and system
 
 
 def peak_resident() -> int:
@@ -139,6 +161,9 @@ def options() -> tuple[Row, argparse.Namespace]:
     parser.add_argument("--step", default="eager")
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--arrays", type=Path)
+    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--steps", type=int)
     chosen = parser.parse_args()
-    row = ROWS[chosen.row]
-    return (row.on_cuda() if chosen.device == "cuda" else row), chosen
+    row = ROWS[chosen.row].on_cuda() if chosen.device == "cuda" else ROWS[chosen.row]
+    batch_size, steps = chosen.batch_size or row.batch_size, chosen.steps or row.steps
+    return replace(row, batch_size=batch_size, steps=steps), chosen

@@ -19,6 +19,7 @@ class Row:
         batch_size: Images a step.
         steps: Steps of one turn, which for Étude is one epoch.
         rounds: Turns of every contestant.
+        workers: Processes that prepare images for a DataLoader: each number is one contestant.
         cuda: Steps of a turn on a GPU.
         goals: Least images/s of Étude's loop over a contestant's, by contestant, in float32.
         goals_bfloat16: Likewise for Étude in bfloat16; `float32` is Étude's own float32.
@@ -29,8 +30,9 @@ class Row:
     words: tuple[str, ...]
     augment: str = ""
     batch_size: int = 128
-    steps: int = 100
-    rounds: int = 11
+    steps: int = 60
+    rounds: int = 9
+    workers: tuple[int, ...] = (0,)
     cuda: int = 400
     goals: Mapping[str, float] = field(default_factory=dict[str, float])
     goals_bfloat16: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -74,6 +76,7 @@ def cifar10() -> tuple[str, ...]:
 LENET = Row(
     name="lenet",
     words=("experiment=lenet5_mnist",),
+    workers=(0, 2),
     goals={"bare": 0.95, "dataloader": 2.0, "lightning": 2.3, "keras": 1.1},
     goals_bfloat16={
         "bare": 0.95, "dataloader": 3.0, "lightning": 3.3, "keras": 1.6, "float32": 1.2,
@@ -95,7 +98,7 @@ ROWS: dict[str, Row] = {
         Row(
             name="alexnet",
             words=("experiment=alexnet_mnist",),
-            steps=2,
+            steps=1,
             rounds=7,
             cuda=200,
             goals={"bare": 0.97, "dataloader": 0.97, "keras": 1.0},
@@ -105,7 +108,7 @@ ROWS: dict[str, Row] = {
         Row(
             name="vgg11",
             words=("experiment=vgg11_mnist",),
-            batch_size=32,
+            batch_size=16,
             steps=1,
             rounds=4,
             cuda=50,
@@ -116,7 +119,7 @@ ROWS: dict[str, Row] = {
             name="vgg19",
             words=("experiment=vgg19_cifar10", *cifar10()),
             augment="shift_flip",
-            batch_size=32,
+            batch_size=16,
             steps=1,
             rounds=4,
             cuda=50,
@@ -132,7 +135,8 @@ ROWS: dict[str, Row] = {
                 "dataset.validation_split=none",
             ),
             augment="crop_flip_erase",
-            steps=2,
+            workers=(0, 2),
+            steps=1,
             rounds=7,
             cuda=200,
             goals={"bare": 0.97, "dataloader": 0.97},

@@ -1,10 +1,11 @@
 """Results as Markdown, and as JSON beside it in `benchmarks/results/`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import machine
 from benchmarks.rows import ROOT
 
 FOLDER = ROOT / "benchmarks" / "results"
@@ -27,8 +28,14 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(text(line) for line in (head, rule, *lines))
 
 
-def row(name: str, result: dict[str, Any]) -> str:
-    """Show one row of the contest: everybody's speed, then Étude's ratios."""
+def row(name: str, result: dict[str, Any], rates: Mapping[str, float]) -> str:
+    """Show one row of the contest: everybody's speed, then Étude's ratios.
+
+    Args:
+        name: The row's.
+        result: What was measured.
+        rates: Operations a second of a large matrix product, by precision.
+    """
     title = (
         f"### {name}: batch {result['batch_size']}, {result['rounds']} rounds of "
         f"{result['steps']} steps"
@@ -39,7 +46,7 @@ def row(name: str, result: dict[str, Any]) -> str:
             f"{told['images_per_second']:,.0f}",
             f"{result['batch_size'] / told['images_per_second'] * 1e6:,.0f}",
             f"{told['peak_bytes'] / 2**20:,.0f}",
-            _share(told),
+            _share(contestant, result, rates),
         ]
         for contestant, told in result["contestants"].items()
     ]
@@ -51,12 +58,12 @@ def row(name: str, result: dict[str, Any]) -> str:
     return f"{title}\n\n{table(head, speeds)}\n\n{ratios}\n"
 
 
-def _share(told: dict[str, Any]) -> str:
-    """Give the share of the rate of a large matrix product, where the contestant counted."""
-    if "step_flops" not in told:
-        return ""
-    rate = told["step_flops"] * told["images_per_second"] / told["batch_size"]
-    return f"{rate / told['matmul_flops_per_second']:.0%}"
+def _share(contestant: str, result: dict[str, Any], rates: Mapping[str, float]) -> str:
+    """Give a step's operations a second as a share of a large matrix product's."""
+    told = result["contestants"]
+    precision = "bfloat16" if "bfloat16" in contestant else "float32"
+    flops = next(each["step_flops"] for each in told.values() if "step_flops" in each)
+    return f"{told[contestant]['steps_per_second'] * flops / rates[precision]:.0%}"
 
 
 def _comparison(told: dict[str, Any]) -> list[str]:
@@ -72,18 +79,21 @@ def _comparison(told: dict[str, Any]) -> list[str]:
     ]
 
 
-def save(device: str, name: str, results: dict[str, Any], text: str) -> None:
-    """Write a benchmark's results for a device: `<device>-<name>.json` and `.md`."""
+def save(name: str, results: dict[str, Any], text: str, *, device: str = "cpu") -> None:
+    """Write a benchmark's results: `benchmarks/results/<device>-<name>.json` and `.md`."""
     FOLDER.mkdir(exist_ok=True)
-    path = FOLDER / f"{device}-{name}"
-    for suffix, content in {".json": json.dumps(results, indent=1), ".md": text}.items():
-        Path(f"{path}{suffix}").write_text(content + "\n", encoding="utf-8")
-    print(f"written: {path.relative_to(ROOT)}.md and .json")
+    facts = machine.facts(device)
+    path = FOLDER / f"{machine.slug(device)}-{name}"
+    told = json.dumps({"machine": facts, **results}, indent=1)
+    for suffix, content in {".json": told, ".md": f"{_headline(facts)}\n{text}"}.items():
+        Path(f"{path}{suffix}").write_text(content.rstrip() + "\n", encoding="utf-8")
+    print(f"written: {path.relative_to(ROOT)}.md and .json\n")
 
 
-def headline(told: dict[str, Any]) -> str:
+def _headline(facts: dict[str, Any]) -> str:
     """Show what a result was measured on, and with which command."""
     return (
-        f"{told['device']}, {told['cores']} cores, {' '.join(told['flags'])}; "
-        f"{told['date']}, commit {told['commit']}\n\n    {told['command']}\n"
+        f"{facts['device']}, {facts['cores']} cores ({' '.join(facts['flags'])}), "
+        f"{facts['date']}, commit {facts['commit']}{' with changes' * facts['changed']}\n\n"
+        f"    {facts['command']}\n"
     )

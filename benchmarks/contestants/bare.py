@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.network import Network, compose, fixed_batch, make_network
+from benchmarks.rate import step_flops
 from benchmarks.referee import Referee, options
 from etude.hardware import peak_memory, synchronize
 
@@ -45,7 +46,9 @@ def main() -> None:
     row, chosen = options()
     config = compose(row, device=chosen.device, precision=chosen.precision, step=chosen.step)
     network = make_network(config)
-    step = bare_step(network, *fixed_batch(config, network), chosen.precision)
+    images, labels = fixed_batch(config, network)
+    flops = step_flops(network.model, images)
+    step = bare_step(network, images, labels, chosen.precision)
     if chosen.step == "graph":
         step = captured(step)
 
@@ -54,7 +57,7 @@ def main() -> None:
             step()
 
     referee = Referee(lambda: synchronize(network.device), lambda: peak_memory(network.device))
-    referee.ready(versions={"torch": torch.__version__})
+    referee.ready(versions={"torch": torch.__version__}, step_flops=flops)
     referee.serve(turn)
 
 

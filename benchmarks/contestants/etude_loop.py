@@ -1,5 +1,6 @@
 """Étude's own loop over real data: every turn is an epoch of `loop.fit`, evaluation apart."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ import torch
 import etude
 from benchmarks.network import compose
 from benchmarks.referee import Referee, options
+from etude.config import Config
 from etude.hardware import choose_device, make_deterministic, peak_memory
 from etude.loop import State, fit
 from etude.parts import load_data, make_model, make_plan, make_state
@@ -32,18 +34,23 @@ class NoDisplay:
         """Do nothing."""
 
 
-def main() -> None:
-    row, chosen = options()
-    config = compose(row, device=chosen.device, precision=chosen.precision, step=chosen.step)
+def epochs_of(config: Config, precision: str) -> tuple[Iterator[dict[str, Any]], torch.device]:
+    """Make a run's parts as `etude.run` does; every item of the iterator is an epoch's metrics."""
     device = choose_device(config.device)
     make_deterministic(deterministic=config.train.deterministic)
     data = load_data(config)
     model = make_model(config, data, device)
-    state, step = make_state(config, model, data, device, chosen.precision)
-    plan = make_plan(config, data, device, chosen.precision)
-    del data
+    state, step = make_state(config, model, data, device, precision)
+    plan = make_plan(config, data, device, precision)
     without: Any = NoCheckpoints()
     epochs = fit(state, step, plan, checkpoints=without, stop=Stop(), display=NoDisplay())
+    return epochs, device
+
+
+def main() -> None:
+    row, chosen = options()
+    config = compose(row, device=chosen.device, precision=chosen.precision, step=chosen.step)
+    epochs, device = epochs_of(config, chosen.precision)
     referee = Referee(None, lambda: peak_memory(device))
     referee.ready(versions={"etude": etude.__version__, "torch": torch.__version__})
     referee.serve(lambda: next(epochs))
