@@ -6,6 +6,7 @@ the loop (Étude, or a framework that calls back) calls `wait` before a turn and
 
 import argparse
 import json
+import multiprocessing
 import os
 import resource
 import subprocess
@@ -134,15 +135,11 @@ class Contestant:
 
 def cpu_seconds() -> float:
     """Give what this process has computed, and the workers below it, in seconds."""
-    workers = [
-        child
-        for task in Path("/proc/self/task").iterdir()
-        for child in (task / "children").read_text(encoding="utf-8").split()
-    ]
-    return time.process_time() + sum(_cpu_seconds_of(child) for child in workers)
+    workers = multiprocessing.active_children()
+    return time.process_time() + sum(_cpu_seconds_of(worker.pid) for worker in workers)
 
 
-def _cpu_seconds_of(process: str) -> float:
+def _cpu_seconds_of(process: int | None) -> float:
     fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # user and system
 
