@@ -8,7 +8,6 @@ python -m benchmarks.contest --device cuda            with captured steps, and b
 
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import machine, tables
 from benchmarks.environments import python_of
-from benchmarks.referee import Contestant
+from benchmarks.referee import Contestant, told
 from benchmarks.rows import ROOT, ROWS, Row
 from benchmarks.statistics_of import differences, ratios
 
@@ -38,11 +37,12 @@ class Entry(NamedTuple):
 def entries(row: Row, device: str, precisions: Sequence[str], *, peers: bool) -> Iterator[Entry]:
     """List who takes part in a row."""
     graph = device == "cuda" and _knows_graph()
+    arrays = ("--arrays", told("pictures", "--row", row.name, "--device", device))
     for precision in precisions:
         for step in ("eager", "graph") if graph else ("eager",):
             suffix = f" {precision}" + (" graph" if step == "graph" else "")
             words = ("--precision", precision, "--step", step)
-            yield Entry("bare" + suffix, "bare", words)
+            yield Entry("bare" + suffix, "bare", (*words, *arrays))
             yield Entry("etude" + suffix, "etude_loop", words)
     for workers in row.workers:
         suffix = f" with {workers} workers" if workers else ""
@@ -51,7 +51,7 @@ def entries(row: Row, device: str, precisions: Sequence[str], *, peers: bool) ->
         if peers:
             yield Entry("lightning" + suffix, "lightning_trainer", words, "lightning")
     if peers and device == "cpu":
-        yield Entry("keras", "keras_fit", ("--arrays", _arrays(row)), "keras")
+        yield Entry("keras", "keras_fit", arrays, "keras")
 
 
 def start(entry: Entry, row: Row, device: str) -> Contestant:
@@ -68,7 +68,7 @@ def play(row: Row, entered: Sequence[Entry], device: str) -> Answers:
         contestants = [start(entry, row, device) for entry in entered]
         for contestant in contestants:
             stack.callback(contestant.stop)
-        told = {contestant.name: contestant.facts() for contestant in contestants}
+        facts = {contestant.name: contestant.facts() for contestant in contestants}
         for contestant in contestants:
             contestant.warm_up()
         for number in range(row.rounds):
@@ -77,7 +77,7 @@ def play(row: Row, entered: Sequence[Entry], device: str) -> Answers:
             order = contestants[first:] + contestants[:first]
             for contestant in order if number % 2 == 0 else reversed(order):
                 contestant.play()
-    return {c.name: told[c.name] | _measures(c, row) for c in contestants}
+    return {c.name: facts[c.name] | _measures(c, row) for c in contestants}
 
 
 def _measures(contestant: Contestant, row: Row) -> Answers:
@@ -147,22 +147,6 @@ def _knows_graph() -> bool:
     return "graph" in text
 
 
-def _arrays(row: Row) -> str:
-    """Have a row's images written for Keras, whose process has no PyTorch."""
-    return _told("pictures", "--row", row.name).split()[-1]
-
-
-def _matmul_rates(device: str, precisions: Sequence[str]) -> dict[str, float]:
-    return json.loads(_told("rate", device, *precisions))
-
-
-def _told(module: str, *words: str) -> str:
-    """Run a script of ours in a process of its own; give what it printed."""
-    command = [sys.executable, "-m", f"benchmarks.{module}", *words]
-    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)  # noqa: S603
-    return answer.stdout
-
-
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
@@ -179,25 +163,30 @@ def main() -> None:
     precisions = chosen.precisions or ["float32", *(["bfloat16"] if bfloat16 else [])]
     if not chosen.precisions and not bfloat16:
         print("no bfloat16 rows: this CPU has no matrix units for it (amx_bf16)\n")
-    rates = _matmul_rates(chosen.device, precisions)
+    rates = json.loads(told("rate", chosen.device, *precisions))
     results: Answers = {"matmul_flops_per_second": rates, "rows": {}}
     texts: list[str] = []
     for name in chosen.rows:
-        row = ROWS[name].on_cuda() if chosen.device == "cuda" else ROWS[name]
-        row = replace(row, rounds=3) if chosen.quick else row
-        measured = play(row, list(entries(row, chosen.device, precisions, peers=chosen.peers)),
-                        chosen.device)  # fmt: skip
-        results["rows"][name] = {
-            "batch_size": row.batch_size,
-            "steps": row.steps,
-            "rounds": row.rounds,
-            "contestants": measured,
-            "comparisons": compare(row, measured),
-        }
+        results["rows"][name] = contest(name, chosen, precisions)
         texts.append(tables.row(name, results["rows"][name], rates))
         print(texts[-1], flush=True)
     if not chosen.quick:
         tables.save("contest", results, "\n".join(texts), device=chosen.device)
+
+
+def contest(name: str, chosen: argparse.Namespace, precisions: Sequence[str]) -> Answers:
+    """Have a row's contestants play, and compare them."""
+    row = ROWS[name].on_cuda() if chosen.device == "cuda" else ROWS[name]
+    row = replace(row, rounds=3) if chosen.quick else row
+    entered = list(entries(row, chosen.device, precisions, peers=chosen.peers))
+    measured = play(row, entered, chosen.device)
+    return {
+        "batch_size": row.batch_size,
+        "steps": row.steps,
+        "rounds": row.rounds,
+        "contestants": measured,
+        "comparisons": compare(row, measured),
+    }
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks import tables
 from benchmarks.network import compose_words
+from benchmarks.referee import told
 from benchmarks.rows import CONF, ROOT, ROWS, Row
 from etude.config import settings, source_of
 
@@ -44,7 +45,9 @@ def peak_of(command: list[str]) -> int:
 def bare_peak(row: Row) -> int:
     """Measure three bare steps in a process of their own."""
     words = ["--row", row.name, "--batch-size", str(BATCH_SIZE), "--steps", "3"]
-    return peak_of([sys.executable, "-m", "benchmarks.contestants.bare", *words])
+    arrays = told("pictures", *words)
+    script = [sys.executable, "-m", "benchmarks.contestants.bare"]
+    return peak_of([*script, *words, "--arrays", arrays])
 
 
 def run_peak(row: Row, folder: str) -> int:
@@ -68,7 +71,7 @@ def measure(row: Row, folder: str) -> dict[str, Any]:
     return {"bare": bare, "data": data, "run": run, "ratio": run / (bare + data)}
 
 
-def show(told: dict[str, Any]) -> str:
+def show(rows: dict[str, Any]) -> str:
     """Lay the results out."""
     lines = [
         [
@@ -77,7 +80,7 @@ def show(told: dict[str, Any]) -> str:
             f"{row['ratio']:.3f}",
             tables.MARKS[row["ratio"] <= GOAL],
         ]
-        for name, row in told.items()
+        for name, row in rows.items()
     ]
     head = ["row", "bare step, MiB", "data, MiB", "run, MiB", "ratio", f"goal ≤ {GOAL:g}"]
     return f"### Peak memory, batch {BATCH_SIZE}\n\n{tables.table(head, lines)}\n"

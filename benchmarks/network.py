@@ -1,7 +1,9 @@
 """A row's network and optimizer, as Étude builds them, for the loops that are not Étude's."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -71,11 +73,10 @@ def make_network(config: Config) -> Network:
     return Network(model, optimizer, layout, device)
 
 
-def fixed_batch(config: Config, network: Network) -> tuple[Tensor, Tensor]:
-    """Make one batch of the data set's shape."""
-    shape, size = shape_of(config), config.train.batch_size
-    images = torch.rand(size, shape.channels, shape.size, shape.size)
-    labels = torch.randint(len(shape.classes), (size,))
+def fixed_batch(network: Network, arrays: Path) -> tuple[Tensor, Tensor]:
+    """Read the batch that `benchmarks.pictures` has written, and nothing else of the data set."""
+    with np.load(arrays) as written:
+        images, labels = (torch.from_numpy(written[key]) for key in ("batch", "batch_labels"))
     return images.to(network.device, memory_format=network.layout), labels.to(network.device)
 
 

@@ -1,6 +1,9 @@
 """A row's images as the other loops take them: torchvision's data sets, or NumPy arrays.
 
 python -m benchmarks.pictures --row lenet     write the arrays, and print the file's name
+
+The arrays are a turn's images as they are, for loops of another kind, and the first batch as
+Étude's network sees it, for the bare step: a maximum over noise takes longer than over digits.
 """
 
 from collections.abc import Callable
@@ -20,7 +23,7 @@ from benchmarks.rows import Row
 from etude.config import Config, settings
 from etude.data.cifar import CIFAR10
 from etude.data.idx import MNIST
-from etude.parts import load_data
+from etude.parts import load_data, make_plan
 
 # What the augmentations of conf/augment/ are called in torchvision.
 AUGMENTS: dict[str, list[Callable[[Any], Any]]] = {
@@ -69,12 +72,19 @@ def loader(config: Config, row: Row, workers: int) -> DataLoader[Any]:
 
 def arrays(config: Config, row: Row) -> Path:
     """Write a turn's images as NumPy arrays, once; give the file."""
-    path = FOLDER / "arrays" / f"{row.name}-{row.images}.npz"
+    path = FOLDER / "arrays" / f"{row.name}-{row.batch_size}x{row.steps}.npz"
     if not path.is_file():
-        train = load_data(config).train
         path.parent.mkdir(parents=True, exist_ok=True)
-        images = train.images[: row.images].permute(0, 2, 3, 1).contiguous()
-        np.savez(path, images=images.numpy(), labels=train.labels[: row.images].numpy())
+        data = load_data(config)
+        plan = make_plan(config, data, torch.device("cpu"), "float32")
+        batch = next(plan.train.epoch(config.seed, 0, row.batch_size))
+        np.savez(
+            path,
+            images=data.train.images[: row.images].permute(0, 2, 3, 1).contiguous().numpy(),
+            labels=data.train.labels[: row.images].numpy(),
+            batch=batch.images.contiguous().numpy(),
+            batch_labels=batch.labels.numpy(),
+        )
     return path
 
 

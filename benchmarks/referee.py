@@ -149,6 +149,13 @@ def peak_resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def told(module: str, *words: str) -> str:
+    """Run a script of ours in a process of its own, before anything is timed; give its output."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *words]
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)  # noqa: S603
+    return answer.stdout.strip()
+
+
 def options() -> tuple[Row, argparse.Namespace]:
     """Read a contestant's command line."""
     parser = argparse.ArgumentParser()

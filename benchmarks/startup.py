@@ -18,8 +18,7 @@ from benchmarks.statistics_of import ratios, spread
 PAIRS = 9
 GOAL = 1.5
 COMMANDS = {"--help": ["--help"], "--cfg job": ["--cfg", "job"]}
-# One batch, so that the first step is the first epoch.
-FIRST = ("dataset.limit_train=128", "dataset.limit_test=100", "train.epochs=1")
+ONE_STEP = ("dataset.limit_test=100", "train.epochs=1")
 EXPERIMENTS = {
     "etude (digits)": (),
     "experiment=lenet5_mnist": ("experiment=lenet5_mnist",),
@@ -52,13 +51,14 @@ def answers(folder: str) -> dict[str, Any]:
 def first_steps(folder: str) -> dict[str, list[float]]:
     """Time from the command to the end of the first step, three times each."""
     return {
-        name: [_first_step((*words, *FIRST, "fresh=true"), folder) for _ in range(3)]
+        name: [first_step((*words, *ONE_STEP), f"{folder}/{turn}") for turn in range(3)]
         for name, words in EXPERIMENTS.items()
     }
 
 
-def _first_step(words: Sequence[str], folder: str) -> float:
-    command = [sys.executable, "-m", "benchmarks.first_step", *words, f"hydra.run.dir={folder}/run"]
+def first_step(words: Sequence[str], folder: str) -> float:
+    """Run the command in a folder until its first step is done; give the seconds it took."""
+    command = [sys.executable, "-m", "benchmarks.first_step", *words, f"hydra.run.dir={folder}"]
     answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)  # noqa: S603
     return float(answer.stdout.split()[-1])
 

@@ -46,7 +46,7 @@ def main() -> None:
     row, chosen = options()
     config = compose(row, device=chosen.device, precision=chosen.precision, step=chosen.step)
     network = make_network(config)
-    images, labels = fixed_batch(config, network)
+    images, labels = fixed_batch(network, chosen.arrays)
     flops = step_flops(network.model, images)
     step = bare_step(network, images, labels, chosen.precision)
     if chosen.step == "graph":
