@@ -8,6 +8,7 @@ python -m benchmarks.contest --device cuda            with captured steps, and b
 
 import argparse
 import json
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -143,8 +144,9 @@ def _goal(row: Row, ours: str, theirs: str) -> float | None:
 
 
 def _knows_graph() -> bool:
-    text = (ROOT / "conf" / "config.yaml").read_text(encoding="utf-8")
-    return "graph" in text
+    """Ask Étude whether it can capture a step."""
+    command = [sys.executable, "-m", "etude", "--cfg", "job", "train.step=graph"]
+    return subprocess.run(command, check=False, capture_output=True, cwd=ROOT).returncode == 0  # noqa: S603
 
 
 def _options() -> argparse.Namespace:

@@ -18,7 +18,7 @@ from benchmarks.rows import CONF, ROOT, ROWS, Row
 from etude.config import settings, source_of
 
 GOAL = 1.1
-QUICK = ("lenet", "lenet_shift", "alexnet", "resnet20")
+QUICK = ("lenet", "alexnet", "resnet20")
 BATCH_SIZE = 128
 
 

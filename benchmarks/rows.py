@@ -30,7 +30,7 @@ class Row:
     words: tuple[str, ...]
     augment: str = ""
     batch_size: int = 128
-    steps: int = 60
+    steps: int = 40
     rounds: int = 9
     workers: tuple[int, ...] = (0,)
     cuda: int = 400
@@ -92,6 +92,7 @@ ROWS: dict[str, Row] = {
             LENET,
             name="lenet_shift",
             words=(*LENET.words, "augment=shift"),
+            workers=(0,),
             augment="shift",
             goals={**LENET.goals, "bare": 0.90},
             goals_bfloat16={**LENET.goals_bfloat16, "bare": 0.90},
@@ -137,7 +138,6 @@ ROWS: dict[str, Row] = {
                 "dataset.validation_split=none",
             ),
             augment="crop_flip_erase",
-            workers=(0, 2),
             steps=1,
             rounds=7,
             cuda=200,

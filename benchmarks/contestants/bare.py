@@ -9,7 +9,7 @@ from torch.nn import functional
 from benchmarks.network import Network, compose, fixed_batch, make_network
 from benchmarks.rate import step_flops
 from benchmarks.referee import Referee, options
-from etude.hardware import peak_memory, synchronize
+from etude.hardware import make_deterministic, peak_memory, synchronize
 
 
 def bare_step(
@@ -45,6 +45,7 @@ def captured(step: Callable[[], None]) -> Callable[[], None]:
 def main() -> None:
     row, chosen = options()
     config = compose(row, device=chosen.device, precision=chosen.precision, step=chosen.step)
+    make_deterministic(deterministic=config.train.deterministic)
     network = make_network(config)
     images, labels = fixed_batch(network, chosen.arrays)
     flops = step_flops(network.model, images)
