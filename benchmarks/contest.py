@@ -10,7 +10,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from benchmarks import machine, tables
-from benchmarks.environments import python_of
+from benchmarks.environments import installed, python_of
 from benchmarks.referee import Contestant, told
 from benchmarks.rows import ROOT, ROWS, Row
 from benchmarks.statistics_of import differences, ratios
@@ -35,8 +35,10 @@ class Entry(NamedTuple):
     environment: str | None = None
 
 
-def entries(row: Row, device: str, precisions: Sequence[str], *, peers: bool) -> Iterator[Entry]:
-    """List who takes part in a row."""
+def entries(
+    row: Row, device: str, precisions: Sequence[str], peers: Container[str]
+) -> Iterator[Entry]:
+    """List who takes part in a row; of the peers with environments, those that are there."""
     graph = device == "cuda" and _knows_graph()
     arrays = ("--arrays", told("pictures", "--row", row.name, "--device", device))
     for precision in precisions:
@@ -49,9 +51,9 @@ def entries(row: Row, device: str, precisions: Sequence[str], *, peers: bool) ->
         suffix = f" with {workers} workers" if workers else ""
         words = ("--workers", str(workers))
         yield Entry("dataloader" + suffix, "dataloader", words)
-        if peers:
+        if "lightning" in peers:
             yield Entry("lightning" + suffix, "lightning_trainer", words, "lightning")
-    if peers and device == "cpu":
+    if "keras" in peers and device == "cpu":
         yield Entry("keras", "keras_fit", arrays, "keras")
 
 
@@ -134,11 +136,12 @@ def _comparison(row: Row, ours: str, theirs: str, measured: Answers) -> Answers:
 
 
 def _goal(row: Row, ours: str, theirs: str) -> float | None:
-    """Look up the issue's goal: on the CPU alone, apart from the captured step's."""
-    if "graph" in ours:
-        return row.goals_graph.get(theirs.partition(" ")[0])
-    goals = row.goals_bfloat16 if "bfloat16" in ours else row.goals
+    """Look up what is wanted of a ratio."""
     kind, _, settings = theirs.partition(" ")
+    if "graph" in ours:
+        other_precision = kind == "etude" and "graph" in settings
+        return None if other_precision else row.goals_graph.get(kind)
+    goals = row.goals_bfloat16 if "bfloat16" in ours else row.goals
     # The goals compare like with like in threads: workers are two processes more.
     return None if "workers" in theirs else goals.get(settings if kind == "etude" else kind)
 
@@ -180,7 +183,8 @@ def contest(name: str, chosen: argparse.Namespace, precisions: Sequence[str]) ->
     """Have a row's contestants play, and compare them."""
     row = ROWS[name].on_cuda() if chosen.device == "cuda" else ROWS[name]
     row = replace(row, rounds=3) if chosen.quick else row
-    entered = list(entries(row, chosen.device, precisions, peers=chosen.peers))
+    peers = installed() if chosen.peers else ()
+    entered = list(entries(row, chosen.device, precisions, peers))
     measured = play(row, entered, chosen.device)
     return {
         "batch_size": row.batch_size,

@@ -33,6 +33,18 @@ def python_of(name: str) -> Path:
     return folder / "bin" / "python"
 
 
+def installed() -> set[str]:
+    """Make all environments; give those that could be made, and say which could not."""
+    names: set[str] = set()
+    for name in PACKAGES:
+        try:
+            python_of(name)
+            names.add(name)
+        except subprocess.CalledProcessError:
+            print(f"{name} is left out: its packages could not be installed; the reason is above\n")
+    return names
+
+
 def _make(folder: Path, packages: tuple[str, ...], *, shared: bool) -> None:
     venv.create(folder, with_pip=True, clear=True)
     if shared:
@@ -54,5 +66,4 @@ def _standard_library() -> set[str]:
 
 
 if __name__ == "__main__":
-    for environment in PACKAGES:
-        python_of(environment)
+    installed()

@@ -39,8 +39,9 @@ class Row:
     goals_graph: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def on_cuda(self) -> "Row":
-        """Give the row with a GPU's batch and turns."""
-        return replace(self, batch_size=128, steps=self.cuda, rounds=11)
+        """Give the row with a GPU's batch and turns; the other goals are a CPU's."""
+        turns = replace(self, batch_size=128, steps=self.cuda, rounds=11)
+        return replace(turns, goals={}, goals_bfloat16={})
 
     @property
     def images(self) -> int:

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from benchmarks.contest import compare
 from benchmarks.network import compose
 from benchmarks.resnet20 import ResNet20
 from benchmarks.rows import ROWS
@@ -21,6 +22,39 @@ def test_a_machine_that_slows_down_leaves_a_ratio_as_it_is():
 
 def test_a_difference_is_given_with_its_quartiles():
     assert differences([3.0, 5.0, 9.0, 9.0, 9.0], [1.0] * 5) == (8.0, 4.0, 8.0)
+
+
+def test_goals_are_held_against_like_settings_and_threads():
+    names = [
+        "bare float32",
+        "etude float32",
+        "etude bfloat16",
+        "dataloader",
+        "dataloader with 2 workers",
+    ]
+    turns = {"seconds": [1.0], "cpu_seconds": [1.0]}
+    told = compare(ROWS["lenet"], dict.fromkeys(names, turns))
+    goals = {(each["ours"], each["theirs"]): each["goal"] for each in told}
+    assert goals == {
+        ("etude float32", "bare float32"): 0.95,
+        ("etude float32", "dataloader"): 2.0,
+        ("etude float32", "dataloader with 2 workers"): None,
+        ("etude bfloat16", "etude float32"): 1.2,
+        ("etude bfloat16", "dataloader"): 3.0,
+        ("etude bfloat16", "dataloader with 2 workers"): None,
+    }
+
+
+def test_a_captured_step_is_held_against_the_eager_one():
+    names = ["bare float32 graph", "etude float32", "etude float32 graph", "etude bfloat16 graph"]
+    turns = {"seconds": [1.0], "cpu_seconds": [1.0]}
+    told = compare(ROWS["lenet"].on_cuda(), dict.fromkeys(names, turns))
+    goals = {(each["ours"], each["theirs"]): each["goal"] for each in told}
+    assert goals == {
+        ("etude float32 graph", "bare float32 graph"): None,
+        ("etude float32 graph", "etude float32"): 2.5,
+        ("etude bfloat16 graph", "etude float32 graph"): None,
+    }
 
 
 def test_resnet20_has_the_parameters_of_its_paper():
