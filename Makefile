@@ -1,6 +1,8 @@
 # make train    set up .venv and train LeNet-5 on handwritten digits; ARGS="…" is passed on
 # make test     set up .venv and run the tests;  make test-slow runs the long ones too
 # make check    linters, formatting, types
+# make bench    Étude's loop beside the bare step and its peers, start-up, growth, memory: on the CPU,
+#               under 10 minutes; make bench-cuda: likewise on a GPU, and whole runs
 # make board    TensorBoard over outputs/, on this machine only
 # make clean    remove caches and builds; .venv and outputs/ stay
 PYTHON ?= python3
@@ -8,7 +10,7 @@ PORT ?= 6006
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test test-slow check format board clean
+.PHONY: train test test-slow check format bench bench-cuda board clean
 
 train: .venv/ready
 	@$(BIN)/etude $(ARGS)
@@ -27,6 +29,14 @@ check: .venv/ready
 format: .venv/ready
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+bench: .venv/ready
+	@for part in contest startup growth memory; do $(BIN)/python -m benchmarks.$$part || exit 1; done
+
+bench-cuda: .venv/ready
+	@$(BIN)/python -m benchmarks.contest --device cuda
+	@$(BIN)/python -m benchmarks.stacked --device cuda
+	@$(BIN)/python -m benchmarks.whole_runs
 
 board: .venv/ready
 	@$(BIN)/tensorboard --logdir $${ETUDE_OUTPUTS:-outputs} --host 127.0.0.1 --port $(PORT)

@@ -1,0 +1,36 @@
+"""The DataLoader idiom: a torchvision data set, transforms image by image, the loss every step."""
+
+import torch
+from torch.nn import functional
+
+from benchmarks.network import compose, make_network
+from benchmarks.pictures import loader
+from benchmarks.referee import Referee, options
+from etude.hardware import peak_memory, synchronize
+
+
+def main() -> None:
+    row, chosen = options()
+    config = compose(row, device=chosen.device, precision="float32")
+    model, optimizer, layout, device = make_network(config)
+    batches = loader(config, row, chosen.workers)
+
+    def turn() -> float:
+        running = 0.0
+        for images, labels in batches:
+            images = images.to(device, memory_format=layout, non_blocking=True)  # noqa: PLW2901
+            labels = labels.to(device, non_blocking=True)  # noqa: PLW2901
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(model(images), labels)
+            loss.backward()
+            optimizer.step()
+            running += loss.item()
+        return running / len(batches)
+
+    referee = Referee(lambda: synchronize(device), lambda: peak_memory(device))
+    referee.ready(versions={"torch": torch.__version__})
+    referee.serve(turn)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""What a benchmark ran on: named for its results' files, and told inside them."""
+
+import datetime
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.rows import ROOT
+
+# What decides how fast float32 and bfloat16 are on a CPU.
+TELLING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_tile")
+FILLERS = re.compile(r"\(r\)|\(tm\)|intel|nvidia|processor|cpu|[@,]", re.IGNORECASE)
+
+
+def facts(device: str) -> dict[str, Any]:
+    """Describe the machine, the code and the command."""
+    return {
+        "device": device_name(device),
+        "cores": len(os.sched_getaffinity(0)),
+        "flags": [flag for flag in TELLING_FLAGS if flag in _cpu("flags").split()],
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "commit": _git("rev-parse", "--short", "HEAD"),
+        "changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "command": " ".join(("python -m", _module(), *sys.argv[1:])),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
+    }
+
+
+def device_name(device: str) -> str:
+    """Name the GPU or the processor as its maker does."""
+    if device == "cpu":
+        return _cpu("model name") or platform.processor() or platform.machine()
+    import torch  # noqa: PLC0415 (takes seconds)
+
+    return torch.cuda.get_device_name()
+
+
+def slug(device: str) -> str:
+    """Name the device for a file: `cpu-xeon-2.50ghz-2cores`."""
+    words = FILLERS.sub(" ", device_name(device)).lower().split()
+    cores = (f"{len(os.sched_getaffinity(0))}cores",) if device == "cpu" else ()
+    return "-".join((device, *words, *cores))
+
+
+def has_bfloat16_units(device: str) -> bool:
+    """Tell whether the hardware has matrix units for bfloat16."""
+    return device == "cuda" or "amx_bf16" in _cpu("flags").split()
+
+
+def _cpu(field: str) -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
+
+
+def _git(*words: str) -> str:
+    answer = subprocess.run(  # noqa: S603
+        ["git", *words],  # noqa: S607
+        capture_output=True, text=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+    return answer.stdout.strip()
+
+
+def _module() -> str:
+    spec = sys.modules["__main__"].__spec__
+    return spec.name if spec is not None else sys.argv[0]

@@ -1,0 +1,64 @@
+import pytest
+import torch
+
+from benchmarks.contest import compare
+from benchmarks.network import compose
+from benchmarks.resnet20 import ResNet20
+from benchmarks.rows import ROWS
+from benchmarks.statistics_of import differences, ratios
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=list(ROWS))
+def test_every_row_composes_with_a_turn_for_an_epoch(row):
+    config = compose(row, device="cpu", precision="float32")
+    assert config.dataset.limit_train == row.steps * row.batch_size
+    assert config.train.batch_size == row.batch_size
+
+
+def test_a_machine_that_slows_down_leaves_a_ratio_as_it_is():
+    slowing = [1.0, 1.5, 2.0]
+    assert ratios([2 * turn for turn in slowing], slowing) == (2.0, 2.0, 2.0)
+
+
+def test_a_difference_is_given_with_its_quartiles():
+    assert differences([3.0, 5.0, 9.0, 9.0, 9.0], [1.0] * 5) == (8.0, 4.0, 8.0)
+
+
+def test_goals_are_held_against_like_settings_and_threads():
+    names = [
+        "bare float32",
+        "etude float32",
+        "etude bfloat16",
+        "dataloader",
+        "dataloader with 2 workers",
+    ]
+    turns = {"seconds": [1.0], "cpu_seconds": [1.0]}
+    told = compare(ROWS["lenet"], dict.fromkeys(names, turns))
+    goals = {(each["ours"], each["theirs"]): each["goal"] for each in told}
+    assert goals == {
+        ("etude float32", "bare float32"): 0.95,
+        ("etude float32", "dataloader"): 2.0,
+        ("etude float32", "dataloader with 2 workers"): None,
+        ("etude bfloat16", "etude float32"): 1.2,
+        ("etude bfloat16", "dataloader"): 3.0,
+        ("etude bfloat16", "dataloader with 2 workers"): None,
+    }
+
+
+def test_a_captured_step_is_held_against_the_eager_one():
+    names = ["bare float32 graph", "etude float32", "etude float32 graph", "etude bfloat16 graph"]
+    turns = {"seconds": [1.0], "cpu_seconds": [1.0]}
+    told = compare(ROWS["lenet"].on_cuda(), dict.fromkeys(names, turns))
+    goals = {(each["ours"], each["theirs"]): each["goal"] for each in told}
+    assert goals == {
+        ("etude float32 graph", "bare float32 graph"): None,
+        ("etude float32 graph", "etude float32"): 2.5,
+        ("etude bfloat16 graph", "etude float32 graph"): None,
+    }
+
+
+def test_resnet20_has_the_parameters_of_its_paper():
+    with torch.device("meta"):
+        model = ResNet20(3, 10)
+    # Table 6: 0.27 million; by hand, of convolutions, norms and the linear layer.
+    assert sum(p.numel() for p in model.parameters()) == 269_722
