@@ -10,6 +10,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,8 +18,10 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.errors import HydraException
 from hydra.types import RunMode
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 import etude
@@ -141,6 +144,7 @@ def _shipped() -> Path:
 
 def _dispatch(hydra: Hydra, args: argparse.Namespace) -> int:
     if args.help:
+        _list_groups_from_one_repository(hydra)
         hydra.app_help(config_name=CONFIG_NAME, args_parser=_parser(), args=args)
     elif args.hydra_help:
         hydra.hydra_help(config_name=CONFIG_NAME, args_parser=_parser(), args=args)
@@ -149,7 +153,9 @@ def _dispatch(hydra: Hydra, args: argparse.Namespace) -> int:
     elif args.info:
         hydra.show_info(args.info, config_name=CONFIG_NAME, overrides=args.overrides)
     elif args.cfg:
-        jobs.plan(hydra, args.overrides, RunMode.RUN)
+        checked = jobs.compose(hydra, args.overrides)
+        show: Any = hydra
+        show.compose_config = partial(_given, checked)  # it would compose it once more
         hydra.show_cfg(
             config_name=CONFIG_NAME,
             overrides=args.overrides,
@@ -160,6 +166,21 @@ def _dispatch(hydra: Hydra, args: argparse.Namespace) -> int:
     else:
         return _launch(hydra, args)
     return 0
+
+
+def _given(composed: DictConfig, **_: Any) -> DictConfig:
+    return composed
+
+
+def _list_groups_from_one_repository(hydra: Hydra) -> None:
+    """Spare `--help` most of its time: Hydra builds a repository anew for every group it lists."""
+    loader: Any = hydra.config_loader
+    _, repository = loader._parse_overrides_and_create_caching_repo(None, [])
+
+    def options(group_name: str, results_filter: Any = ObjectType.CONFIG, **_: Any) -> list[str]:
+        return repository.get_group_options(group_name, results_filter)
+
+    loader.get_group_options = options
 
 
 def _launch(hydra: Hydra, args: argparse.Namespace) -> int:

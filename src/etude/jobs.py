@@ -81,6 +81,21 @@ def plan(hydra: Hydra, overrides: list[str], mode: RunMode) -> list[Job]:
     return [_of_sweep(hydra, composed, job) for job in _product(hydra, words)]
 
 
+def compose(hydra: Hydra, overrides: list[str]) -> DictConfig:
+    """Compose the one job of a command and check it, as `plan` does, without naming it.
+
+    Raises:
+        UserError: Its configuration is not valid.
+        HydraException: It cannot be composed.
+    """
+    composed = hydra.compose_config(
+        CONFIG_NAME, list(overrides), run_mode=RunMode.RUN, with_log_configuration=False
+    )
+    HydraConfig.instance().set_config(composed)  # `name` and others interpolate from it
+    check(_task(composed))
+    return composed
+
+
 def plan_study(hydra: Hydra, overrides: list[str]) -> tuple[Study, DictConfig, list[Job]]:
     """Compose and check every run of a study.
 
@@ -232,10 +247,12 @@ def _folder(composed: DictConfig) -> Path:
 
 def _name(config: Config, hydra: DictConfig) -> str:
     """Name what differs from the experiment's file, first by choices, then within them."""
-    choices, (_, usual) = _choices(hydra), _experiment(hydra)
-    with_choices, _ = _compose(_sources(hydra), _experiment_name(hydra), _as_overrides(choices))
+    choices, (values, usual) = _choices(hydra), _experiment(hydra)
     other = {group: choice for group, choice in choices.items() if usual[group] != choice}
-    return describe(config, other, with_choices)
+    if other:
+        words = tuple(f"{group}={choice}" for group, choice in choices.items())
+        values, _ = _compose(_sources(hydra), _experiment_name(hydra), words)
+    return describe(config, other, values)
 
 
 def _choices(hydra: DictConfig) -> dict[str, str]:
@@ -254,10 +271,6 @@ def _experiment(hydra: DictConfig) -> tuple[Flat, dict[str, str]]:
 def _sources(hydra: DictConfig) -> tuple[tuple[str, str], ...]:
     sources = hydra.runtime.config_sources
     return tuple((source.provider, f"{source.schema}://{source.path}") for source in sources)
-
-
-def _as_overrides(choices: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(f"{group}={choice}" for group, choice in choices.items())
 
 
 @cache
