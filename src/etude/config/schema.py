@@ -143,6 +143,19 @@ class VGG:
 
 
 @dataclass
+class ResNetSmall:
+    """Settings of `etude.models.resnet_cifar.ResNetSmall`."""
+
+    _target_: str = MISSING
+    depth: int = setting("6n+2: 8, 14, 20, ...", lambda v: v >= 8 and v % 6 == 2)
+    residual: bool = setting()
+    shortcut: str = one_of("A", "B", "C")
+    width: float = positive()
+    bn_eps: float = positive()
+    bn_momentum: float = fraction(zero=False, one=True)
+
+
+@dataclass
 class Dataset:
     """What every data set has: its size in pixels, its values, and how it is divided."""
 
@@ -365,6 +378,7 @@ SCHEMAS: dict[str, type] = {
     "etude.models.lenet.LeNet5": LeNet5,
     "etude.models.alexnet.AlexNetSmall": AlexNetSmall,
     "etude.models.vgg.VGG": VGG,
+    "etude.models.resnet_cifar.ResNetSmall": ResNetSmall,
     "etude.data.digits.Digits": Dataset,
     "etude.data.idx.MNIST": Downloaded,
     "etude.data.idx.FashionMNIST": Downloaded,
