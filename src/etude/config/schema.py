@@ -156,6 +156,21 @@ class ResNetSmall:
 
 
 @dataclass
+class ResNet:
+    """Settings of `etude.models.resnet.ResNet`."""
+
+    _target_: str = MISSING
+    depth: int = setting("one of 18, 34, 50, 101, 152", lambda v: v in {18, 34, 50, 101, 152})
+    residual: bool = setting()
+    shortcut: str = one_of("A", "B", "C")
+    stride_in_3x3: bool = setting()
+    small_stem: bool = setting()
+    width: float = positive()
+    bn_eps: float = positive()
+    bn_momentum: float = fraction(zero=False, one=True)
+
+
+@dataclass
 class Dataset:
     """What every data set has: its size in pixels, its values, and how it is divided."""
 
@@ -379,6 +394,7 @@ SCHEMAS: dict[str, type] = {
     "etude.models.alexnet.AlexNetSmall": AlexNetSmall,
     "etude.models.vgg.VGG": VGG,
     "etude.models.resnet_cifar.ResNetSmall": ResNetSmall,
+    "etude.models.resnet.ResNet": ResNet,
     "etude.data.digits.Digits": Dataset,
     "etude.data.idx.MNIST": Downloaded,
     "etude.data.idx.FashionMNIST": Downloaded,

@@ -4,12 +4,16 @@ What its networks for large and for small images, and those that followed them, 
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+Layers = OrderedDict[str, nn.Module]
+# Makes a normalisation of so many channels.
 Norm = Callable[[int], nn.Module]
+# Makes a block's layers from its channels in and out, its stride and a normalisation.
+Branch = Callable[[int, int, int, Norm], Layers]
 
 # Section 4.1: A adds zeros where channels are missing, B projects there and is the identity
 # elsewhere, C projects everywhere.
@@ -70,7 +74,7 @@ def shortcut(kind: str, in_channels: int, channels: int, stride: int, norm: Norm
         in_channels: Of the block's input.
         channels: Of its output.
         stride: Of the block.
-        norm: Makes a normalisation of so many channels, for a projection.
+        norm: For a projection.
     """
     same = stride == 1 and in_channels == channels
     if kind == "C" or (kind == "B" and not same):
@@ -79,29 +83,51 @@ def shortcut(kind: str, in_channels: int, channels: int, stride: int, norm: Norm
     return nn.Identity() if same else PaddedIdentity(channels - in_channels, stride)
 
 
-def block(branch: Mapping[str, nn.Module], beside: nn.Module | None) -> nn.Sequential:
+def block(branch: Layers, beside: nn.Module | None) -> nn.Sequential:
     """Put a branch's layers and its shortcut together; ReLU follows their sum.
 
     Args:
         branch: Layers by name, in their order.
         beside: The shortcut; None leaves it out, which gives a block of a plain network.
     """
-    layers = nn.Sequential(OrderedDict(branch))
+    layers = nn.Sequential(branch)
     body = {"plain": layers} if beside is None else {"residual": Residual(layers, beside)}
     return nn.Sequential(OrderedDict(body | {"activation": nn.ReLU(inplace=True)}))
 
 
-def basic_branch(
-    in_channels: int, channels: int, stride: int, norm: Norm
-) -> OrderedDict[str, nn.Module]:
-    """Make the branch of two 3x3 convolutions (Figure 5, left), the first of which has the stride.
+def stage(
+    branch: Branch,
+    in_channels: int,
+    channels: int,
+    stride: int,
+    *,
+    blocks: int,
+    kind: str | None,
+    norm: Norm,
+) -> nn.Sequential:
+    """Put blocks in a row, named `block1` and so on; the first has the stride.
 
     Args:
-        in_channels: Of its input.
-        channels: Of its output.
+        branch: Of every block.
+        in_channels: Of the first block's input.
+        channels: Of every block's output.
         stride: In pixels.
-        norm: Makes a normalisation of so many channels.
+        blocks: How many.
+        kind: Of the shortcuts, one of `SHORTCUTS`; None leaves them out.
+        norm: After every convolution.
     """
+
+    def made() -> Iterator[tuple[str, nn.Module]]:
+        for index in range(blocks):
+            ends = (in_channels, channels, stride) if index == 0 else (channels, channels, 1)
+            beside = None if kind is None else shortcut(kind, *ends, norm)
+            yield f"block{index + 1}", block(branch(*ends, norm), beside)
+
+    return nn.Sequential(OrderedDict(made()))
+
+
+def basic_branch(in_channels: int, channels: int, stride: int, norm: Norm) -> Layers:
+    """Make two 3x3 convolutions (Figure 5, left), the first of which has the stride."""
     return OrderedDict(
         conv1=conv(in_channels, channels, 3, stride),
         norm1=norm(channels),

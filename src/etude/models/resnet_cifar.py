@@ -5,12 +5,11 @@ batch norm, another width.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from functools import partial
 
 from torch import Tensor, nn
 
-from etude.models.residual import Norm, basic_branch, block, conv, shortcut
+from etude.models.residual import basic_branch, conv, stage
 
 # The section's table: output channels of the 2n convolutions of each of the three stages, which
 # have n blocks of two each; the second and third halve the side.
@@ -56,15 +55,17 @@ class ResNetSmall(nn.Module):
             raise ValueError(f"depth={depth} must be 6n+2: 8, 14, 20, 26, 32, ...")
         norm = partial(nn.BatchNorm2d, eps=bn_eps, momentum=bn_momentum)
         first, second, third = (max(1, round(width * channels)) for channels in CHANNELS)
-        kind = shortcut if residual else None
+        layers = partial(
+            stage, basic_branch, blocks=blocks, kind=shortcut if residual else None, norm=norm
+        )
         self.stem = nn.Sequential(
             OrderedDict(
                 conv=conv(in_channels, first, 3), norm=norm(first), activation=nn.ReLU(inplace=True)
             )
         )
-        self.stage1 = _stage(first, first, 1, blocks, kind, norm)
-        self.stage2 = _stage(first, second, 2, blocks, kind, norm)
-        self.stage3 = _stage(second, third, 2, blocks, kind, norm)
+        self.stage1 = layers(first, first, 1)
+        self.stage2 = layers(first, second, 2)
+        self.stage3 = layers(second, third, 2)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(third, num_classes)
 
@@ -74,15 +75,3 @@ class ResNetSmall(nn.Module):
         hidden = self.stage2(hidden)  # (N, 32, 16, 16)
         hidden = self.stage3(hidden)  # (N, 64, 8, 8)
         return self.fc(self.pool(hidden).flatten(1))
-
-
-def _stage(
-    in_channels: int, channels: int, stride: int, blocks: int, kind: str | None, norm: Norm
-) -> nn.Sequential:
-    def made() -> Iterator[tuple[str, nn.Module]]:
-        for index in range(blocks):
-            ends = (in_channels, channels, stride) if index == 0 else (channels, channels, 1)
-            beside = shortcut(kind, *ends, norm) if kind else None
-            yield f"block{index + 1}", block(basic_branch(*ends, norm), beside)
-
-    return nn.Sequential(OrderedDict(made()))
