@@ -171,6 +171,30 @@ class ResNet:
 
 
 @dataclass
+class ResNetPreact:
+    """Settings of `etude.models.resnet_preact.ResNetPreact`."""
+
+    _target_: str = MISSING
+    depth: int = setting("6n+2, or 9n+2 with bottlenecks", lambda v: v >= 8)
+    bottleneck: bool = setting()
+    width: float = positive()
+    bn_eps: float = positive()
+    bn_momentum: float = fraction(zero=False, one=True)
+
+
+@dataclass
+class ResNetKeras:
+    """Settings of `etude.models.resnet_keras.ResNetKeras`."""
+
+    _target_: str = MISSING
+    version: int = setting("1 or 2", lambda v: v in {1, 2})
+    depth: int = setting("6n+2, or 9n+2 in version 2", lambda v: v >= 8)
+    width: float = positive()
+    bn_eps: float = positive()
+    bn_momentum: float = fraction(zero=False, one=True)
+
+
+@dataclass
 class Dataset:
     """What every data set has: its size in pixels, its values, and how it is divided."""
 
@@ -395,6 +419,8 @@ SCHEMAS: dict[str, type] = {
     "etude.models.vgg.VGG": VGG,
     "etude.models.resnet_cifar.ResNetSmall": ResNetSmall,
     "etude.models.resnet.ResNet": ResNet,
+    "etude.models.resnet_preact.ResNetPreact": ResNetPreact,
+    "etude.models.resnet_keras.ResNetKeras": ResNetKeras,
     "etude.data.digits.Digits": Dataset,
     "etude.data.idx.MNIST": Downloaded,
     "etude.data.idx.FashionMNIST": Downloaded,
