@@ -195,6 +195,29 @@ class ResNetKeras:
 
 
 @dataclass
+class AlexNet:
+    """Settings of `etude.models.alexnet.AlexNet`."""
+
+    _target_: str = MISSING
+    groups: bool = setting()
+    padding: int = at_least(0)
+    norm: str = one_of("before_pool", "after_pool", "none")
+    dropout: float = fraction()
+    dropout_first: bool = setting()
+    lrn: LRN = field(default_factory=LRN)
+
+
+@dataclass
+class AlexNetBatchNorm:
+    """Settings of `etude.models.alexnet_batch_norm.AlexNetBatchNorm`."""
+
+    _target_: str = MISSING
+    dropout: float = fraction()
+    bn_eps: float = positive()
+    bn_momentum: float = fraction(zero=False, one=True)
+
+
+@dataclass
 class Dataset:
     """What every data set has: its size in pixels, its values, and how it is divided."""
 
@@ -279,6 +302,7 @@ class Normal(Init):
     """Settings of `etude.init.Normal`."""
 
     std: float = positive()
+    ones: list[str] = setting(since=[])
 
 
 @dataclass
@@ -421,6 +445,8 @@ SCHEMAS: dict[str, type] = {
     "etude.models.resnet.ResNet": ResNet,
     "etude.models.resnet_preact.ResNetPreact": ResNetPreact,
     "etude.models.resnet_keras.ResNetKeras": ResNetKeras,
+    "etude.models.alexnet.AlexNet": AlexNet,
+    "etude.models.alexnet_batch_norm.AlexNetBatchNorm": AlexNetBatchNorm,
     "etude.data.digits.Digits": Dataset,
     "etude.data.idx.MNIST": Downloaded,
     "etude.data.idx.FashionMNIST": Downloaded,
