@@ -132,6 +132,18 @@ class Normal(KerasInitializer):
         nn.init.normal_(kernel, 0.0, self.std, generator=generator)
 
 
+class LeCun1998(KerasInitializer):
+    """U(±2.4 / fan_in): LeCun et al. 1998, appendix A, for units whose slope is about 1 there.
+
+    http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf
+    """
+
+    def draw(self, kernel: Tensor, generator: torch.Generator) -> None:
+        """Fill a kernel in place."""
+        limit = 2.4 / kernel[0].numel()
+        nn.init.uniform_(kernel, -limit, limit, generator=generator)
+
+
 class PyTorch:
     """PyTorch's own initialisation: `reset_parameters` of every module that has it.
 

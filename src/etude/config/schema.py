@@ -218,6 +218,31 @@ class AlexNetBatchNorm:
 
 
 @dataclass
+class LeNet5Of1998:
+    """Settings of `etude.models.lenet5_1998.LeNet5Of1998`."""
+
+    _target_: str = MISSING
+    rejection: float = positive()
+
+
+@dataclass
+class CNN4:
+    """Settings of `etude.models.cnn4.CNN4`."""
+
+    _target_: str = MISSING
+    activation: str = one_of("relu", "tanh", "sigmoid")
+    width: float = positive()
+
+
+@dataclass
+class BinaryCNN:
+    """Settings of `etude.models.binary_cnn.BinaryCNN`."""
+
+    _target_: str = MISSING
+    dropout: float = fraction()
+
+
+@dataclass
 class Dataset:
     """What every data set has: its size in pixels, its values, and how it is divided."""
 
@@ -447,6 +472,9 @@ SCHEMAS: dict[str, type] = {
     "etude.models.resnet_keras.ResNetKeras": ResNetKeras,
     "etude.models.alexnet.AlexNet": AlexNet,
     "etude.models.alexnet_batch_norm.AlexNetBatchNorm": AlexNetBatchNorm,
+    "etude.models.lenet5_1998.LeNet5Of1998": LeNet5Of1998,
+    "etude.models.cnn4.CNN4": CNN4,
+    "etude.models.binary_cnn.BinaryCNN": BinaryCNN,
     "etude.data.digits.Digits": Dataset,
     "etude.data.idx.MNIST": Downloaded,
     "etude.data.idx.FashionMNIST": Downloaded,
@@ -457,6 +485,7 @@ SCHEMAS: dict[str, type] = {
     "etude.init.GlorotUniform": Init,
     "etude.init.HeNormal": HeNormal,
     "etude.init.Normal": Normal,
+    "etude.init.LeCun1998": Init,
     "etude.init.PyTorch": Init,
     "torch.optim.SGD": SGD,
     "etude.optim.KerasSGD": SGD,
