@@ -162,8 +162,8 @@ def announce_time(seconds: float) -> None:
 
 
 def show_arms(study: Study, runs: Iterable[tuple[str, dict[str, Any] | None]]) -> None:
-    """Print how a study's arms compare: final and best test accuracy, mean ± standard deviation."""
-    title = f"{study.name}: test accuracy, mean ± standard deviation"
+    """Print how a study's arms compare by its metric, final and best: mean ± standard deviation."""
+    title = f"{study.name}: {study.metric.replace('_', ' ')}, mean ± standard deviation"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("arm", "runs", "final", "− baseline", "best", ""):
         left = column in {"arm", ""}
@@ -171,9 +171,12 @@ def show_arms(study: Study, runs: Iterable[tuple[str, dict[str, Any] | None]]) -
     found: dict[str, list[dict[str, Any]]] = {}
     for label, summary in runs:
         found.setdefault(label, []).append(summary or {"state": "not started"})
-    means = {label: _mean(_accuracies(summaries, "final")) for label, summaries in found.items()}
+    means = {
+        label: _mean(_accuracies(summaries, "final", study.metric))
+        for label, summaries in found.items()
+    }
     for label, summaries in found.items():
-        final, best = (_accuracies(summaries, which) for which in ("final", "best"))
+        final, best = (_accuracies(summaries, w, study.metric) for w in ("final", "best"))
         states = [s["state"] for s in summaries if s["state"] != "finished"]
         remarks = [f"{states.count(state)} {state}" for state in sorted(set(states))]
         remarks += ["one seed"] if len(final) == 1 else []
@@ -188,8 +191,8 @@ def show_arms(study: Study, runs: Iterable[tuple[str, dict[str, Any] | None]]) -
     console.print(f"claim: {study.claim}", markup=False)
 
 
-def _accuracies(summaries: Iterable[dict[str, Any]], which: str) -> list[float]:
-    return [s[which]["test_accuracy"] for s in summaries if s["state"] == "finished"]
+def _accuracies(summaries: Iterable[dict[str, Any]], which: str, metric: str) -> list[float]:
+    return [s[which][metric] for s in summaries if s["state"] == "finished"]
 
 
 def _mean(values: Sequence[float]) -> float | None:
