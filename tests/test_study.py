@@ -178,7 +178,7 @@ def test_a_study_about_the_training_error_compares_its_arms_by_it(
 ):
     words = own_study(workplace)
     file = workplace / "conf" / "study" / "rates.yaml"
-    file.write_text(file.read_text() + "metric: train_accuracy\n")
+    file.write_text(file.read_text() + "metric: train_accuracy\nreach: 0.05\n")
     assert etude(*words) == 0
     table = capsys.readouterr().out.rpartition("rates: ")[2]
     assert table.startswith("train accuracy, mean ± standard deviation")
@@ -188,6 +188,11 @@ def test_a_study_about_the_training_error_compares_its_arms_by_it(
         if summary_of(path.parent)["hyperparameters"]["optimizer.lr"] == 0.001
     ]
     assert f"{sum(low) / 2:.4f} ±" in table
+    assert "epochs to 0.05" in table
+    assert table.count(" 1.0 ") == 2
+    file.write_text(file.read_text().replace("0.05", "0.99"))
+    assert etude(*words) == 0
+    assert capsys.readouterr().out.count("never") == 2
     file.write_text(file.read_text().replace("train_accuracy", "train_accurac"))
     assert etude(*words) == 2
     assert "must be one of test_accuracy, train_accuracy" in capsys.readouterr().err

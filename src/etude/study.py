@@ -42,6 +42,8 @@ class Study:
         words: What every run has besides.
         metric: What its arms are compared by: test_accuracy, or train_accuracy where the claim is
             about the training error.
+        reach: A value of the metric; the first epoch that reached it is told beside. None tells
+            none.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Study:
     arms: tuple[Arm, ...]
     words: tuple[str, ...]
     metric: str
+    reach: float | None
 
     def runs(self) -> Iterator[tuple[Arm, tuple[str, ...]]]:
         """Give the words of every run, arm by arm."""
@@ -90,6 +93,7 @@ def read(name: str, node: Mapping[str, Any], *, size: str, pretrained: bool) -> 
             arms=arms,
             words=tuple(twin.get("words", ())),
             metric=str(node.get("metric", METRICS[0])),
+            reach=node.get("reach"),
         )
     except KeyError as error:
         raise UserError(f"study={name} has no {error.args[0]} for size={size}") from error

@@ -16,17 +16,11 @@ from etude.loss import loss_of
 from etude.memory import count_parameters
 
 CONF = Path(package.__file__).parents[2] / "conf"
-# The side of the images that each network's file speaks of, where it is not 32.
-SIZES = {
-    "alexnet_batch_norm": 224,
-    "alexnet_imagenet": 227,
-    "alexnet_mnist": 28,
-    "catsdogs_cnn": 150,
-    "lenet5": 28,
-    "resnet_imagenet": 224,
-    "vgg_imagenet": 224,
-    "vgg_mnist": 56,
-}
+NETWORKS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+# Any network takes images of this side, unless it is here.
+LARGE = 299
+SIDES = {"lenet5_1998": 32}
+CLASSES = {"catsdogs_cnn": 2}
 
 
 def settings(name: str, *words: str) -> dict[str, Any]:
@@ -39,14 +33,11 @@ def network(name: str, *words: str, classes: int, size: int, channels: int = 3) 
     return build(settings(name, *words), in_channels=channels, num_classes=classes, input_size=size)
 
 
-@pytest.mark.parametrize("name", SIZES | {
-    "cnn4": 32, "lenet5_1998": 32, "resnet_cifar": 32, "resnet_keras": 32, "resnet_preact": 32,
-    "vgg_cifar": 32,
-})  # fmt: skip
-def test_a_network_builds_and_takes_the_images_of_its_file(name: str):
-    size, classes = SIZES.get(name, 32), 2 if name == "catsdogs_cnn" else 10
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_builds_and_tells_classes_apart(name: str):
+    size, classes = SIDES.get(name, LARGE), CLASSES.get(name, 10)
     with torch.device("meta"):
-        model = network(name, classes=classes, size=size)
+        model = network(name, classes=classes, size=size).eval()
         assert model(torch.empty(2, 3, size, size)).shape == (2, classes)
     assert count_parameters(model).trainable > 40_000
 
@@ -88,7 +79,7 @@ SMALL: dict[str, tuple[list[str], int]] = {
 @pytest.mark.parametrize("case", SMALL)
 def test_a_network_learns_32_images_by_heart(case: str):
     name, (words, size) = case.split(maxsplit=1)[0], SMALL[case]
-    classes = 2 if name == "catsdogs_cnn" else 10
+    classes = CLASSES.get(name, 10)
     torch.manual_seed(0)
     images, labels = torch.randn(32, 3, size, size), torch.arange(32) % classes
     model = network(name, *words, classes=classes, size=size)
