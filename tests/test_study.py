@@ -188,7 +188,7 @@ def test_a_study_about_the_training_error_compares_its_arms_by_it(
         if summary_of(path.parent)["hyperparameters"]["optimizer.lr"] == 0.001
     ]
     assert f"{sum(low) / 2:.4f} ±" in table
-    assert "epochs to 0.05" in table
+    assert "to 0.05" in table
     assert table.count(" 1.0 ") == 2
     file.write_text(file.read_text().replace("0.05", "0.99"))
     assert etude(*words) == 0

@@ -167,7 +167,7 @@ def show_arms(
     """Print how a study's arms compare by its metric, final and best: mean ± standard deviation."""
     title = f"{study.name}: {study.metric.replace('_', ' ')}, mean ± standard deviation"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    until = [] if study.reach is None else [f"epochs to {study.reach:g}"]
+    until = [] if study.reach is None else [f"epochs\nto {study.reach:g}"]
     for column in ("arm", "runs", "final", "− baseline", "best", *until, ""):
         left = column in {"arm", ""}
         table.add_column(column, justify="left" if left else "right", no_wrap=bool(column))
