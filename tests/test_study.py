@@ -173,6 +173,46 @@ def finals(workplace: Path, study: str) -> dict[str, list[float]]:
     return found
 
 
+def test_a_study_about_the_training_error_compares_its_arms_by_it(
+    etude: Etude, workplace: Path, capsys: Output
+):
+    words = own_study(workplace)
+    file = workplace / "conf" / "study" / "rates.yaml"
+    file.write_text(file.read_text() + "metric: train_accuracy\nreach: 0.05\n")
+    assert etude(*words) == 0
+    table = capsys.readouterr().out.rpartition("rates: ")[2]
+    assert table.startswith("train accuracy, mean ± standard deviation")
+    low = [
+        summary_of(path.parent)["final"]["train_accuracy"]
+        for path in workplace.glob("outputs/rates/*/summary.json")
+        if summary_of(path.parent)["hyperparameters"]["optimizer.lr"] == 0.001
+    ]
+    assert f"{sum(low) / 2:.4f} ±" in table
+    assert "to 0.05" in table
+    assert table.count(" 1.0 ") == 2
+    file.write_text(file.read_text().replace("0.05", "0.99"))
+    assert etude(*words) == 0
+    assert capsys.readouterr().out.count("never") == 2
+    file.write_text(file.read_text().replace("train_accuracy", "train_accurac"))
+    assert etude(*words) == 2
+    assert "must be one of test_accuracy, train_accuracy" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_plain_the_deeper_network_learns_worse_and_with_shortcuts_it_does_not(
+    etude: Etude, workplace: Path
+):
+    assert etude("study=degradation", "size=small", "study.seeds=[0]") == 0
+    found = {
+        (hyper["model.residual"], hyper["model.depth"]): summary["final"]["train_accuracy"]
+        for path in workplace.glob("outputs/degradation_small/*/summary.json")
+        for summary in [summary_of(path.parent)]
+        for hyper in [summary["hyperparameters"]]
+    }
+    assert found[False, 56] < found[False, 20] - 0.1
+    assert found[True, 56] > found[False, 56] + 0.1
+
+
 @pytest.mark.slow
 def test_without_batch_norm_only_he_normal_trains_a_deep_plain_stack(etude: Etude, workplace: Path):
     assert etude("study=initialization", "size=small", "study.seeds=[0]") == 0

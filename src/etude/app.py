@@ -30,7 +30,7 @@ from etude.console import Messages, announce_study, announce_time, complain, sho
 from etude.errors import UserError
 from etude.explain import explain
 from etude.jobs import CONFIG_NAME, Job
-from etude.record.folder import read_summary
+from etude.record.folder import read_metrics, read_summary
 from etude.work import Unwritable, Worker, finished, outcome, outputs_needed, verdict
 
 
@@ -220,7 +220,10 @@ def _launch_study(hydra: Hydra, args: argparse.Namespace) -> int:
         announce_time(seconds_for(waiting))
     with outputs_needed():
         jobs.launch(hydra, composed, Worker(several=True), planned)
-    show_arms(study, [(job.label, read_summary(job.folder)) for job in planned])
+    show_arms(
+        study,
+        [(job.label, read_summary(job.folder), read_metrics(job.folder)) for job in planned],
+    )
     return verdict(planned)
 
 

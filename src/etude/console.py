@@ -161,19 +161,27 @@ def announce_time(seconds: float) -> None:
     console.print(f"about {_duration(seconds)}, by a few timed steps")
 
 
-def show_arms(study: Study, runs: Iterable[tuple[str, dict[str, Any] | None]]) -> None:
-    """Print how a study's arms compare: final and best test accuracy, mean ± standard deviation."""
-    title = f"{study.name}: test accuracy, mean ± standard deviation"
+def show_arms(
+    study: Study, runs: Iterable[tuple[str, dict[str, Any] | None, Sequence[dict[str, Any]]]]
+) -> None:
+    """Print how a study's arms compare by its metric, final and best: mean ± standard deviation."""
+    title = f"{study.name}: {study.metric.replace('_', ' ')}, mean ± standard deviation"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("arm", "runs", "final", "− baseline", "best", ""):
+    until = [] if study.reach is None else [f"epochs\nto {study.reach:g}"]
+    for column in ("arm", "runs", "final", "− baseline", "best", *until, ""):
         left = column in {"arm", ""}
         table.add_column(column, justify="left" if left else "right", no_wrap=bool(column))
     found: dict[str, list[dict[str, Any]]] = {}
-    for label, summary in runs:
+    reached: dict[str, list[int | None]] = {}
+    for label, summary, rows in runs:
         found.setdefault(label, []).append(summary or {"state": "not started"})
-    means = {label: _mean(_accuracies(summaries, "final")) for label, summaries in found.items()}
+        reached.setdefault(label, []).append(_first_epoch(rows, study))
+    means = {
+        label: _mean(_accuracies(summaries, "final", study.metric))
+        for label, summaries in found.items()
+    }
     for label, summaries in found.items():
-        final, best = (_accuracies(summaries, which) for which in ("final", "best"))
+        final, best = (_accuracies(summaries, w, study.metric) for w in ("final", "best"))
         states = [s["state"] for s in summaries if s["state"] != "finished"]
         remarks = [f"{states.count(state)} {state}" for state in sorted(set(states))]
         remarks += ["one seed"] if len(final) == 1 else []
@@ -181,15 +189,30 @@ def show_arms(study: Study, runs: Iterable[tuple[str, dict[str, Any] | None]]) -
         difference = ""
         if label != study.baseline and base is not None and mean is not None:
             difference = f"{mean - base:+.4f}"
-        table.add_row(
-            label, str(len(final)), _spread(final), difference, _spread(best), ", ".join(remarks)
-        )
+        cells = [str(len(final)), _spread(final), difference, _spread(best)]
+        cells += [_epochs_to(reached[label])] if study.reach is not None else []
+        table.add_row(label, *cells, ", ".join(remarks))
     console.print(table)
     console.print(f"claim: {study.claim}", markup=False)
 
 
-def _accuracies(summaries: Iterable[dict[str, Any]], which: str) -> list[float]:
-    return [s[which]["test_accuracy"] for s in summaries if s["state"] == "finished"]
+def _first_epoch(rows: Sequence[dict[str, Any]], study: Study) -> int | None:
+    """Find the first epoch in which a run reached what its study asks for."""
+    limit = study.reach
+    return next((row["epoch"] for row in rows if limit and row[study.metric] >= limit), None)
+
+
+def _epochs_to(epochs: Sequence[int | None]) -> str:
+    """Tell the mean of the epochs that it took, and how many runs got there if not all did."""
+    there = [epoch for epoch in epochs if epoch is not None]
+    if not there:
+        return "never"
+    few = "" if len(there) == len(epochs) else f" ({len(there)} of {len(epochs)})"
+    return f"{statistics.fmean(there):.1f}{few}"
+
+
+def _accuracies(summaries: Iterable[dict[str, Any]], which: str, metric: str) -> list[float]:
+    return [s[which][metric] for s in summaries if s["state"] == "finished"]
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -7,7 +7,7 @@ afterwards does not depend on the model. Call them while the model is on the CPU
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -98,19 +98,50 @@ class Normal(KerasInitializer):
 
     Args:
         std: Standard deviation, above 0.
+        ones: Layers, by name, whose biases begin at 1 and not at 0.
 
     Raises:
         UserError: If `std` is not above 0.
     """
 
-    def __init__(self, *, std: float) -> None:
+    def __init__(self, *, std: float, ones: Sequence[str] = ()) -> None:
         if not 0 < std < math.inf:
             raise UserError(f"std={std} must be > 0")
         self.std = std
+        self.ones = tuple(ones)
+
+    @torch.no_grad()
+    def __call__(self, model: nn.Module, *, seed: int) -> None:
+        """Initialise the model in place; PyTorch's global random state is left as it was.
+
+        Raises:
+            UserError: The model has no layer of a name in `ones`, or it has no bias.
+        """
+        super().__call__(model, seed=seed)
+        layers = dict(model.named_modules())
+        for name in self.ones:
+            bias = getattr(layers.get(name), "bias", None)
+            if not isinstance(bias, Tensor):
+                raise UserError(
+                    f"init.ones: {type(model).__name__} has no layer {name} with a bias"
+                )
+            bias.fill_(1)
 
     def draw(self, kernel: Tensor, generator: torch.Generator) -> None:
         """Fill a kernel in place."""
         nn.init.normal_(kernel, 0.0, self.std, generator=generator)
+
+
+class LeCun1998(KerasInitializer):
+    """U(±2.4 / fan_in): LeCun et al. 1998, appendix A, for units whose slope is about 1 there.
+
+    http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf
+    """
+
+    def draw(self, kernel: Tensor, generator: torch.Generator) -> None:
+        """Fill a kernel in place."""
+        limit = 2.4 / kernel[0].numel()
+        nn.init.uniform_(kernel, -limit, limit, generator=generator)
 
 
 class PyTorch:

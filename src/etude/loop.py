@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from etude.checkpoint import Checkpoints
 from etude.data.batch import Split
 from etude.hardware import autocast, peak_memory, synchronize
+from etude.loss import loss_of
 from etude.optim import penalty
 from etude.state import Best, State
 from etude.stop import Stop
@@ -45,7 +45,7 @@ class Stopped(Exception):  # noqa: N818 (asked for)
 
 
 class Score(NamedTuple):
-    """Cross-entropy, a mean over images, and accuracy, a fraction."""
+    """The loss (cross-entropy, or the network's own), a mean over images; accuracy, a fraction."""
 
     loss: float
     accuracy: float
@@ -241,6 +241,6 @@ def evaluate(
     for images, labels in data.in_order(batch_size):
         with autocast(precision, device):
             logits = model(images)
-        loss += functional.cross_entropy(logits.float(), labels, reduction="sum")
+        loss += loss_of(model, logits, labels, reduction="sum")
         correct += (logits.argmax(1) == labels).sum()
     return Score(float(loss) / len(data), int(correct) / len(data))

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from etude.data.batch import Batch, Split
+from etude.errors import UserError
 from etude.hardware import autocast
+from etude.loss import OwnLoss, loss_of
 from etude.state import State
 
 
@@ -35,6 +36,9 @@ class Step:
             None leaves them as they are.
         accumulate: Parts that a batch is computed in. Batch norm sees each part by itself.
         compiled: Compile the network's forward and backward passes.
+
+    Raises:
+        UserError: There is label smoothing, but the network has its own loss.
     """
 
     def __init__(
@@ -50,6 +54,12 @@ class Step:
         accumulate: int = 1,
         compiled: bool = False,
     ) -> None:
+        if label_smoothing and isinstance(model, OwnLoss):
+            raise UserError(
+                f"train.label_smoothing={label_smoothing} is for cross-entropy, and "
+                f"{type(model).__name__} has a loss of its own; set it to 0"
+            )
+        self._model = model
         self._forward = torch.compile(model) if compiled else model
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self._optimizer = optimizer
@@ -79,9 +89,7 @@ class Step:
         """Add a part's gradient, weighted by its share of the batch."""
         with autocast(self._precision, self._device):
             logits = self._forward(images)
-        loss = functional.cross_entropy(
-            logits.float(), labels, label_smoothing=self._label_smoothing
-        )
+        loss = loss_of(self._model, logits, labels, label_smoothing=self._label_smoothing)
         if len(labels) != batch_size:
             loss = loss * (len(labels) / batch_size)
         self._scaler.scale(loss).backward()

@@ -12,6 +12,7 @@ from typing import Any
 from etude.errors import UserError
 
 SIZES = ("full", "small")
+METRICS = ("test_accuracy", "train_accuracy")
 # Keys that a study is chosen and changed with; its runs know nothing of them.
 KEYS = ("study", "size", "pretrained")
 _PRETRAINED = "init.weights=imagenet"
@@ -39,6 +40,10 @@ class Study:
         seeds: One run of each arm for each.
         arms: All combinations of the levels of its axes.
         words: What every run has besides.
+        metric: What its arms are compared by: test_accuracy, or train_accuracy where the claim is
+            about the training error.
+        reach: A value of the metric; the first epoch that reached it is told beside. None tells
+            none.
     """
 
     name: str
@@ -50,6 +55,8 @@ class Study:
     seeds: tuple[int, ...]
     arms: tuple[Arm, ...]
     words: tuple[str, ...]
+    metric: str
+    reach: float | None
 
     def runs(self) -> Iterator[tuple[Arm, tuple[str, ...]]]:
         """Give the words of every run, arm by arm."""
@@ -85,9 +92,13 @@ def read(name: str, node: Mapping[str, Any], *, size: str, pretrained: bool) -> 
             seeds=tuple(node["seeds"]),
             arms=arms,
             words=tuple(twin.get("words", ())),
+            metric=str(node.get("metric", METRICS[0])),
+            reach=node.get("reach"),
         )
     except KeyError as error:
         raise UserError(f"study={name} has no {error.args[0]} for size={size}") from error
+    if study.metric not in METRICS:
+        raise UserError(f"study={name}: metric={study.metric} must be one of {', '.join(METRICS)}")
     return _with_baseline(study)
 
 

@@ -9,7 +9,8 @@ from torchvision import models
 from torchvision.models.vgg import cfgs, make_layers
 
 from etude.init import HeNormal
-from etude.models.vgg import PAPER_LRN, STAGES, TORCHVISION, VGG, torchvision_layers
+from etude.models.lrn import PAPER_LRN
+from etude.models.vgg import STAGES, TORCHVISION, VGG, torchvision_layers
 from etude.optim import penalty
 
 # Document 004, section 2: Keras's batch norm, also after the last layer.

@@ -143,6 +143,106 @@ class VGG:
 
 
 @dataclass
+class ResNetSmall:
+    """Settings of `etude.models.resnet_cifar.ResNetSmall`."""
+
+    _target_: str = MISSING
+    depth: int = setting("6n+2: 8, 14, 20, ...", lambda v: v >= 8 and v % 6 == 2)
+    residual: bool = setting()
+    shortcut: str = one_of("A", "B", "C")
+    width: float = positive()
+    bn_eps: float = positive()
+    bn_momentum: float = fraction(zero=False, one=True)
+
+
+@dataclass
+class ResNet:
+    """Settings of `etude.models.resnet.ResNet`."""
+
+    _target_: str = MISSING
+    depth: int = setting("one of 18, 34, 50, 101, 152", lambda v: v in {18, 34, 50, 101, 152})
+    residual: bool = setting()
+    shortcut: str = one_of("A", "B", "C")
+    stride_in_3x3: bool = setting()
+    small_stem: bool = setting()
+    width: float = positive()
+    bn_eps: float = positive()
+    bn_momentum: float = fraction(zero=False, one=True)
+
+
+@dataclass
+class ResNetPreact:
+    """Settings of `etude.models.resnet_preact.ResNetPreact`."""
+
+    _target_: str = MISSING
+    depth: int = setting("6n+2, or 9n+2 with bottlenecks", lambda v: v >= 8)
+    bottleneck: bool = setting()
+    width: float = positive()
+    bn_eps: float = positive()
+    bn_momentum: float = fraction(zero=False, one=True)
+
+
+@dataclass
+class ResNetKeras:
+    """Settings of `etude.models.resnet_keras.ResNetKeras`."""
+
+    _target_: str = MISSING
+    version: int = setting("1 or 2", lambda v: v in {1, 2})
+    depth: int = setting("6n+2, or 9n+2 in version 2", lambda v: v >= 8)
+    width: float = positive()
+    bn_eps: float = positive()
+    bn_momentum: float = fraction(zero=False, one=True)
+
+
+@dataclass
+class AlexNet:
+    """Settings of `etude.models.alexnet.AlexNet`."""
+
+    _target_: str = MISSING
+    groups: bool = setting()
+    padding: int = at_least(0)
+    norm: str = one_of("before_pool", "after_pool", "none")
+    dropout: float = fraction()
+    dropout_first: bool = setting()
+    lrn: LRN = field(default_factory=LRN)
+
+
+@dataclass
+class AlexNetBatchNorm:
+    """Settings of `etude.models.alexnet_batch_norm.AlexNetBatchNorm`."""
+
+    _target_: str = MISSING
+    dropout: float = fraction()
+    bn_eps: float = positive()
+    bn_momentum: float = fraction(zero=False, one=True)
+
+
+@dataclass
+class LeNet5Of1998:
+    """Settings of `etude.models.lenet5_1998.LeNet5Of1998`."""
+
+    _target_: str = MISSING
+    rejection: float = positive()
+
+
+@dataclass
+class CNN4:
+    """Settings of `etude.models.cnn4.CNN4`."""
+
+    _target_: str = MISSING
+    activation: str = one_of("relu", "tanh", "sigmoid")
+    width: float = positive()
+
+
+@dataclass
+class BinaryCNN:
+    """Settings of `etude.models.binary_cnn.BinaryCNN`."""
+
+    _target_: str = MISSING
+    dropout: float = fraction()
+
+
+@dataclass
 class Dataset:
     """What every data set has: its size in pixels, its values, and how it is divided."""
 
@@ -227,6 +327,7 @@ class Normal(Init):
     """Settings of `etude.init.Normal`."""
 
     std: float = positive()
+    ones: list[str] = setting(since=[])
 
 
 @dataclass
@@ -365,6 +466,15 @@ SCHEMAS: dict[str, type] = {
     "etude.models.lenet.LeNet5": LeNet5,
     "etude.models.alexnet.AlexNetSmall": AlexNetSmall,
     "etude.models.vgg.VGG": VGG,
+    "etude.models.resnet_cifar.ResNetSmall": ResNetSmall,
+    "etude.models.resnet.ResNet": ResNet,
+    "etude.models.resnet_preact.ResNetPreact": ResNetPreact,
+    "etude.models.resnet_keras.ResNetKeras": ResNetKeras,
+    "etude.models.alexnet.AlexNet": AlexNet,
+    "etude.models.alexnet_batch_norm.AlexNetBatchNorm": AlexNetBatchNorm,
+    "etude.models.lenet5_1998.LeNet5Of1998": LeNet5Of1998,
+    "etude.models.cnn4.CNN4": CNN4,
+    "etude.models.binary_cnn.BinaryCNN": BinaryCNN,
     "etude.data.digits.Digits": Dataset,
     "etude.data.idx.MNIST": Downloaded,
     "etude.data.idx.FashionMNIST": Downloaded,
@@ -375,6 +485,7 @@ SCHEMAS: dict[str, type] = {
     "etude.init.GlorotUniform": Init,
     "etude.init.HeNormal": HeNormal,
     "etude.init.Normal": Normal,
+    "etude.init.LeCun1998": Init,
     "etude.init.PyTorch": Init,
     "torch.optim.SGD": SGD,
     "etude.optim.KerasSGD": SGD,

@@ -8,9 +8,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import TypedDict
 
 from torch import Tensor, nn
+
+from etude.models.lrn import LRN, PAPER_LRN, local_response_norm
 
 # Table 1: the kernels of each stage's convolutions, which keep the size; a 2x2 max-pool ends each
 # stage. A-LRN normalises after the first.
@@ -45,19 +46,6 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
-class LRN(TypedDict):
-    """Local response normalisation over n = `size` channels: x / (k + alpha·Σₙx²)^beta."""
-
-    size: int
-    alpha: float
-    beta: float
-    k: float
-
-
-# Section 2.2 of the paper refers to AlexNet's, section 3.3 there.
-PAPER_LRN: LRN = {"size": 5, "alpha": 1e-4, "beta": 0.75, "k": 2.0}
-
-
 def torchvision_layers(variant: str) -> dict[str, str]:
     """Name torchvision's layer for each of ours: matched by stage and index, whatever its shape."""
     names: dict[str, str] = {}
@@ -85,7 +73,7 @@ def _features(
         layers = _convolutions(*ends, kernels, norm=norm, activation=activation)
         name, last = layers.popitem()
         if lrn is not None and index == 0:
-            layers |= {name: last, "lrn": _local_response_norm(lrn), "pool": nn.MaxPool2d(2)}
+            layers |= {name: last, "lrn": local_response_norm(lrn), "pool": nn.MaxPool2d(2)}
         else:
             # Activations are monotone: the same values, for ReLU to the bit, from fewer of them.
             layers |= {"pool": nn.MaxPool2d(2), name: last}
@@ -111,12 +99,6 @@ def _convolutions(
             layers[f"norm{index}"] = norm(channels)
         layers[f"activation{index}"] = activation()
     return layers
-
-
-def _local_response_norm(lrn: LRN) -> nn.Module:
-    size = lrn["size"]
-    # PyTorch divides alpha by the size, the paper does not.
-    return nn.LocalResponseNorm(size, alpha=lrn["alpha"] * size, beta=lrn["beta"], k=lrn["k"])
 
 
 def _classifier(
@@ -159,7 +141,7 @@ class VGG(nn.Module):
         activation: relu, tanh or sigmoid.
         width: Multiplies the channels of the convolutions, which are rounded.
         hidden: Units of each of the two hidden linear layers.
-        lrn: What A-LRN normalises with.
+        lrn: What A-LRN normalises with; section 2.2 of the paper refers to AlexNet's.
 
     Raises:
         ValueError: The images are too small for five pools, or `stage_dropout` is not five long.
