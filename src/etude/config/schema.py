@@ -143,6 +143,68 @@ class VGG:
 
 
 @dataclass
+class GoogLeNet:
+    """Settings of `etude.models.googlenet.GoogLeNet`."""
+
+    _target_: str = MISSING
+    auxiliary_weight: float = at_least(0)
+    dropout: float = fraction()
+    auxiliary_dropout: float = fraction()
+    lrn: bool = setting()
+    stem: str = one_of("paper", "small")
+    width: float = positive()
+
+
+@dataclass
+class BNInception:
+    """Settings of `etude.models.bn_inception.BNInception`."""
+
+    _target_: str = MISSING
+    dropout: float = fraction()
+    lrn: bool = setting()
+    stem: str = one_of("paper", "small")
+    bn_eps: float = positive()
+    bn_momentum: float = fraction(zero=False, one=True)
+    width: float = positive()
+
+
+@dataclass
+class InceptionV3:
+    """Settings of `etude.models.inception_v3.InceptionV3`."""
+
+    _target_: str = MISSING
+    stem: str = one_of("released", "seven", "stride_1", "stride_1_no_pool", "small")
+    factorization: str = one_of("released", "square", "stacked", "asymmetric")
+    auxiliary_weight: float = at_least(0)
+    auxiliary_batch_norm: bool = setting()
+    dropout: float = fraction()
+    count_padding: bool = setting()
+    bn_eps: float = positive()
+    bn_momentum: float = fraction(zero=False, one=True)
+    width: float = positive()
+
+
+@dataclass
+class InceptionV4:
+    """Settings of `etude.models.inception_v4.InceptionV4`."""
+
+    _target_: str = MISSING
+    dropout: float = fraction()
+    stem: str = one_of("paper", "small")
+    bn_eps: float = positive()
+    bn_momentum: float = fraction(zero=False, one=True)
+    width: float = positive()
+
+
+@dataclass
+class InceptionResNet(InceptionV4):
+    """Settings of `etude.models.inception_resnet.InceptionResNet`."""
+
+    variant: str = one_of("v1", "v2", "v2_released")
+    residual_scales: list[float] = positive()
+
+
+@dataclass
 class Dataset:
     """What every data set has: its size in pixels, its values, and how it is divided."""
 
@@ -364,6 +426,11 @@ SCHEMAS: dict[str, type] = {
     "etude.models.lenet.LeNet5": LeNet5,
     "etude.models.alexnet.AlexNetSmall": AlexNetSmall,
     "etude.models.vgg.VGG": VGG,
+    "etude.models.googlenet.GoogLeNet": GoogLeNet,
+    "etude.models.bn_inception.BNInception": BNInception,
+    "etude.models.inception_v3.InceptionV3": InceptionV3,
+    "etude.models.inception_v4.InceptionV4": InceptionV4,
+    "etude.models.inception_resnet.InceptionResNet": InceptionResNet,
     "etude.data.digits.Digits": Dataset,
     "etude.data.idx.MNIST": Downloaded,
     "etude.data.idx.FashionMNIST": Downloaded,
