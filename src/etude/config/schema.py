@@ -334,6 +334,15 @@ class RMSprop(Optimizer):
 
 
 @dataclass
+class TensorFlowRMSprop(Optimizer):
+    """Settings of `etude.optim_tensorflow.TensorFlowRMSprop`."""
+
+    alpha: float = fraction()
+    eps: float = positive()
+    momentum: float = fraction()
+
+
+@dataclass
 class Steps:
     """Settings of `etude.schedule.Steps`."""
 
@@ -448,6 +457,7 @@ SCHEMAS: dict[str, type] = {
     "etude.optim.KerasAdam": Adam,
     "torch.optim.Adadelta": Adadelta,
     "torch.optim.RMSprop": RMSprop,
+    "etude.optim_tensorflow.TensorFlowRMSprop": TensorFlowRMSprop,
     "etude.schedule.Constant": Plain,
     "etude.schedule.Steps": Steps,
     "etude.schedule.Exponential": Exponential,

@@ -32,7 +32,7 @@ from etude.models.branches import (
 class Blocks(NamedTuple):
     """Equal residual blocks in a row: how many, and the branches of each."""
 
-    count: int
+    repeats: int
     branches: tuple[Branch, ...]
 
 
@@ -216,8 +216,8 @@ def _features(
         if letter in reductions:
             name, layers = reductions[letter]
             modules[name], channels = make.sequence(layers, channels)
-        for index in range(1, blocks.count + 1):
-            linear = table.last_is_linear and letter == "c" and index == blocks.count
+        for index in range(1, blocks.repeats + 1):
+            linear = table.last_is_linear and letter == "c" and index == blocks.repeats
             modules[f"{letter}{index}"] = Residual(
                 make, blocks.branches, channels, scale=1.0 if linear else scale, activate=not linear
             )
