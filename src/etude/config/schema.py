@@ -205,6 +205,17 @@ class InceptionResNet(InceptionV4):
 
 
 @dataclass
+class ResNet50Transfer:
+    """Settings of `etude.models.resnet50_transfer.ResNet50Transfer`."""
+
+    _target_: str = MISSING
+    upsample: int = setting("a whole number above 0", lambda v: v > 0)
+    train_batch_norm: bool = setting()
+    hidden: int | None = setting("a whole number above 0", lambda v: v > 0)
+    dropout: float = fraction()
+
+
+@dataclass
 class Dataset:
     """What every data set has: its size in pixels, its values, and how it is divided."""
 
@@ -440,6 +451,7 @@ SCHEMAS: dict[str, type] = {
     "etude.models.inception_v3.InceptionV3": InceptionV3,
     "etude.models.inception_v4.InceptionV4": InceptionV4,
     "etude.models.inception_resnet.InceptionResNet": InceptionResNet,
+    "etude.models.resnet50_transfer.ResNet50Transfer": ResNet50Transfer,
     "etude.data.digits.Digits": Dataset,
     "etude.data.idx.MNIST": Downloaded,
     "etude.data.idx.FashionMNIST": Downloaded,
