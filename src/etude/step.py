@@ -115,4 +115,4 @@ class Eager:
         result = self._step(images, labels)
         state.losses[state.step] = result.loss
         state.correct[state.step] = result.correct
-        state.step += 1
+        state.step_done()

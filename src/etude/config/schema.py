@@ -66,6 +66,9 @@ class Train:
     clip_norm: float | None = positive()
     accumulate: int = setting("a whole number above 0", lambda v: v > 0)
     decay: str = one_of("kernels", "all")
+    average_decay: float | None = setting(
+        "a fraction above 0 and at most 1", lambda v: 0 < v <= 1, since=None
+    )
     test_every_epoch: bool = setting()
     eval_batch_size: int = setting("a whole number above 0", lambda v: v > 0, result=False)
     step: str = one_of("eager", "compile", "graph", result=False)
