@@ -1,13 +1,13 @@
-"""Inception v3: Szegedy et al., CVPR 2016, https://arxiv.org/abs/1512.00567, sections 3 to 7.
+"""Inception v3: Szegedy et al., CVPR 2016, https://arxiv.org/abs/1512.00567, sections 3 to 6.
 
 The paper leaves out how many filters its branches have; they are those of the network that its
 authors released, which torchvision has too. Its Table 1 differs from that in the stem's end.
 
-Departures, off by default: what the paper compares it with (in Table 3 a 7x7 convolution for the
-stem's first three and an auxiliary head without batch norm, in Table 4 stems for images of 151 and
-79 pixels, in section 3 other factorisations of the large kernels), no auxiliary head, a stem of one
-3x3 convolution for small images, another width, and average pools that leave out the zeros around,
-as TensorFlow's do. On grids below 17x17 the head's 5x5 kernel is as small as what it is given.
+Departures, off by default: what the paper compares it with (Table 3's 7x7 convolution for the
+stem's first three and auxiliary head without batch norm, section 9's stems for images of 151 and 79
+pixels, section 3's other factorisations of the large kernels), no auxiliary head, a stem of one 3x3
+convolution for small images, another width, and average pools that leave out the zeros around, as
+TensorFlow's do. On grids below 17x17 the head's 5x5 kernel is as small as what it is given.
 """
 
 from collections import OrderedDict
@@ -35,7 +35,7 @@ STEMS: dict[str, Branch] = {
     "released": (Conv(32, 3, 2, valid=True), *_TOP, HALVING_POOL, *_BOTTOM),
     # Table 3, before "factorized 7x7".
     "seven": (Conv(64, 7, 2, valid=True), HALVING_POOL, *_BOTTOM),
-    # Table 4, for images of 151 and of 79 pixels: grids of 35 and 36.
+    # Section 9, for images of 151 and of 79 pixels: grids of 35 and 36.
     "stride_1": (Conv(32, 3, valid=True), *_TOP, HALVING_POOL, *_BOTTOM),
     "stride_1_no_pool": (Conv(32, 3, valid=True), *_TOP, *_BOTTOM),
     # The departure for small images, which it leaves at their size.
