@@ -1,5 +1,6 @@
 """The Inception family against published numbers, and v3 against torchvision's outputs."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from etude.models.branches import AVERAGE_POOL, Maker
 from etude.models.inception_resnet import TABLES, InceptionResNet, Residual
 from etude.models.inception_v3 import FACTORIZATIONS, InceptionV3, large
 from etude.models.inception_v4 import InceptionV4
+from etude.weights import Wanted, load
 
 
 def meta(network: Any, **settings: Any) -> nn.Module:
@@ -225,6 +227,21 @@ def test_every_layer_of_inception_v3_has_its_counterpart_in_torchvision():
     for layer, name in ours.torchvision_layers.items():
         assert theirs.get_submodule(name).weight.shape == named[layer]
     assert len(set(ours.torchvision_layers.values())) == len(named)
+
+
+@pytest.mark.slow
+def test_torchvisions_file_is_a_beginning_for_inception_v3(tmp_path: Path):
+    torch.manual_seed(0)
+    theirs = models.inception_v3(init_weights=False).eval()
+    torch.save(theirs.state_dict(), tmp_path / "inception.pth")
+    ours = InceptionV3(3, 1000, input_size=299).eval()
+    wanted = Wanted("imagenet", str(tmp_path / "inception.pth"), None, download=False)
+    report = load(ours, wanted)
+    assert report is not None
+    assert report.fresh == []
+    images = torch.randn(1, 3, 299, 299)
+    with torch.inference_mode():
+        assert torch.equal(ours(images), theirs(images))
 
 
 def test_average_pools_count_the_zeros_around_only_if_asked():

@@ -6,6 +6,7 @@ from torch import nn
 from torchvision.models import resnet50
 
 from etude.models.resnet50_transfer import ResNet50Transfer
+from etude.step import Step
 
 CIFAR100 = {"upsample": 8, "train_batch_norm": True, "hidden": 256}
 
@@ -73,3 +74,20 @@ def test_the_features_are_torchvisions_with_their_weights():
 def test_other_than_three_channels_are_refused():
     with pytest.raises(ValueError, match="in_channels=1"):
         ResNet50Transfer(1, 2)
+
+
+@pytest.mark.slow
+def test_a_step_moves_the_batch_norms_and_the_new_layers_alone():
+    torch.manual_seed(0)
+    model = ResNet50Transfer(3, 100, **CIFAR100)
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad])
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    step = Step(
+        model.train(), optimizer, scaler=scaler, device=torch.device("cpu"), precision="float32"
+    )
+    assert torch.isfinite(step(torch.rand(2, 3, 32, 32), torch.tensor([3, 97])).loss)
+    moved = {n for n, value in model.named_parameters() if not torch.equal(value, before[n])}
+    assert moved == {name for name, value in model.named_parameters() if value.requires_grad}
+    assert "features.conv1.weight" not in moved
+    assert {"features.bn1.weight", "classifier.fc2.weight"} <= moved
