@@ -34,6 +34,7 @@ BAD = [
     ("l2=1e-4 optimizer.weight_decay=1e-4", ["l2=0.0001", "optimizer.weight_decay=0.0001", "one"]),
     ("device=gpu", ["device=gpu", "auto, cpu, cuda"]),
     ("train.batch_size=5000", ["train.batch_size=5000", "1293 images"]),
+    ("model=inception_v3 model.stem=small train.batch_size=4", ["leaves one image", "=5"]),
     ("dataset=cifar10", ["dataset.root=data", "dataset.download=true"]),
     ("dataset=folder", ["dataset.root", "must be given"]),
     ("dataset=folder dataset.root=nowhere dataset.input_size=32", ["nowhere", "put"]),

@@ -62,6 +62,7 @@ class Cut(KeyboardInterrupt):
 OTHERWISE = [
     [],
     ["optimizer=adam_keras", "precision=bfloat16"],
+    ["train.average_decay=0.9"],
     ["optimizer=adadelta", "scheduler=plateau", "scheduler.patience_epochs=1"],
 ]
 

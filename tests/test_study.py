@@ -114,12 +114,13 @@ def test_every_study_says_what_it_asks_and_every_arm_composes_and_builds(
     hydra = app._hydra(None)
     try:
         for arm in study.arms:
-            words = (f"experiment={study.experiment}", *arm.words)
+            words = (f"experiment={study.experiment}", *study.words, *arm.words)
             last = {word.partition("=")[0]: word for word in words if "=@" not in word}
             last = {} if "init=from_a" in last.values() else last  # needs the run of another arm
             (job,) = jobs.plan(hydra, list(last.values()), RunMode.RUN)
             with torch.device("meta"):
-                model = build(job.config.model, in_channels=3, num_classes=10, input_size=56)
+                size = job.config.dataset.input_size or 56
+                model = build(job.config.model, in_channels=3, num_classes=10, input_size=size)
             assert count_parameters(model).trainable > 10_000
     finally:
         GlobalHydra.instance().clear()

@@ -135,7 +135,7 @@ class Captured:
             if self._graph is None:
                 self._graph = self._capture(epoch, state, size)
             self._graph.replay()
-        state.step += 1
+        state.step_done()
 
     def _advance_eagerly(self, epoch: Epoch, state: State, size: int) -> None:
         """Do a step on the stream that is captured later, as PyTorch asks for warm-ups."""

@@ -179,7 +179,7 @@ def _finish_epoch(state: State, plan: Plan) -> dict[str, Any]:
     images = len(plan.train)
     train = _train_score(state, images, plan.batch_size)
     scores = {name: _evaluate(state, data, plan) for name, data in plan.evaluations.items()}
-    decay = float(penalty(state.model, plan.l2)) if plan.l2 else 0.0
+    decay = float(penalty(state.evaluated, plan.l2)) if plan.l2 else 0.0
     lr = state.schedule.lr_at(state.global_step - 1)
     _check_scores(scores, state.epoch + 1, lr)
     state.seconds += time.monotonic() - start
@@ -220,13 +220,18 @@ def _select(state: State, plan: Plan, scores: Mapping[str, Score]) -> None:
         return
     score, best = scores[plan.select], state.best
     if best is None or (score.accuracy, -score.loss) > (best.accuracy, -best.loss):
-        weights = {key: value.detach().clone() for key, value in state.model.state_dict().items()}
+        weights = state.evaluated.state_dict()
+        weights = {key: value.detach().clone() for key, value in weights.items()}
         state.best = Best(state.epoch + 1, score.accuracy, score.loss, weights)
 
 
 def _evaluate(state: State, data: Split, plan: Plan) -> Score:
     return evaluate(
-        state.model, data, state.device, precision=plan.precision, batch_size=plan.eval_batch_size
+        state.evaluated,
+        data,
+        state.device,
+        precision=plan.precision,
+        batch_size=plan.eval_batch_size,
     )
 
 

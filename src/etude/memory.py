@@ -28,6 +28,7 @@ KEPT = {
     "SGD": 2,
     "KerasSGD": 2,
     "RMSprop": 3,
+    "TensorFlowRMSprop": 3,
     "Adam": 4,
     "KerasAdam": 4,
     "Adadelta": 4,

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from etude.average import Average
 from etude.config import Config, build, settings, source_of
 from etude.config.schema import DATASET
 from etude.data.augment import Augment
@@ -93,7 +94,9 @@ def make_state(
         accumulate=config.train.accumulate,
         compiled=config.train.step == "compile",
     )
-    return State(model, optimizer, scaler, schedule, device, steps), step
+    decay = config.train.average_decay
+    average = None if decay is None else Average(model, decay=decay)
+    return State(model, optimizer, scaler, schedule, device, steps, average), step
 
 
 def make_steps(config: Config, step: Step) -> Steps:

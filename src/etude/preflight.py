@@ -105,14 +105,27 @@ def _check_device(device: str, precision: str, step: str) -> None:
 
 
 def _check_last_batch(config: Config, facts: "Facts", model: Any) -> None:
-    """Refuse a last batch of one image where batch norm would have nothing to average over."""
-    from torch import nn  # noqa: PLC0415
+    """Refuse a last batch of one image where batch norm would have nothing to average over.
 
-    if _images(config, facts) % config.train.batch_size == 1 and any(
-        isinstance(module, nn.BatchNorm1d) for module in model.modules()
-    ):
-        size = config.train.batch_size
-        raise UserError(
-            f"train.batch_size={size} leaves one image for the last batch, and batch norm needs "
-            f"two; set train.batch_size={size + 1}"
-        )
+    Args:
+        config: Says how many images a batch has.
+        facts: Of the data set.
+        model: On the meta device, where it is tried on one image.
+    """
+    import torch  # noqa: PLC0415
+
+    size = config.train.batch_size
+    if _images(config, facts) % size != 1:
+        return
+    side = config.dataset.input_size or facts.size
+    try:
+        model.train()(torch.empty(1, facts.channels, side, side, device="meta"))
+    except ValueError as error:
+        if "more than 1 value per channel" in str(error):
+            raise UserError(
+                f"train.batch_size={size} leaves one image for the last batch, and batch norm "
+                f"needs two; set train.batch_size={size + 1}"
+            ) from error
+        raise
+    except RuntimeError as error:  # a network of one's own that needs values, not shapes alone
+        log.debug("the last batch of one image was not tried: %s", error)

@@ -215,12 +215,12 @@ def _finish(
     final = _result(rows[-1]) | _tested(state, plan, rows[-1])
     best = final
     if state.best is not None and state.best.epoch != rows[-1]["epoch"]:
-        state.model.load_state_dict(state.best.weights)
+        state.evaluated.load_state_dict(state.best.weights)
         row = rows[state.best.epoch - 1]
         best = _result(row) | _tested(state, plan, row)
     if events is not None and "test" not in plan.evaluations:
         events.epoch({key: final[key] for key in ("epoch", "test_loss", "test_accuracy")})
-    weights = {key: value.contiguous() for key, value in state.model.state_dict().items()}
+    weights = {key: value.contiguous() for key, value in state.evaluated.state_dict().items()}
     temporary = folder / f".{BEST}.tmp"
     save_file(weights, temporary, metadata={"epoch": str(best["epoch"])})
     temporary.replace(folder / BEST)
@@ -251,7 +251,7 @@ def _tested(state: State, plan: Plan, row: dict[str, Any]) -> dict[str, float]:
     if "test" in plan.evaluations:
         return {key: row[key] for key in ("test_loss", "test_accuracy")}
     score = evaluate(
-        state.model,
+        state.evaluated,
         plan.test,
         state.device,
         precision=plan.precision,

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from etude.average import Average
 from etude.schedule import Schedule
 
 # What an optimizer computes with, not what it has learned: a run may go on with another choice.
@@ -33,6 +34,7 @@ class State:
         schedule: Bound to the run.
         device: Where the model is.
         steps: Steps in an epoch.
+        average: Of the network's weights, where that is what is evaluated.
     """
 
     model: nn.Module
@@ -41,6 +43,7 @@ class State:
     schedule: Schedule
     device: torch.device
     steps: int
+    average: Average | None = None
     epoch: int = 0  # epochs finished
     step: int = 0  # steps done of the epoch under way
     seconds: float = 0.0  # spent training and evaluating
@@ -58,11 +61,17 @@ class State:
         """Steps done in the whole run."""
         return self.epoch * self.steps + self.step
 
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that is evaluated and kept: the averaged one, if there is one."""
+        return self.model if self.average is None else self.average.model
+
     def state_dict(self) -> dict[str, Any]:
         """Give everything that training on needs, random states included."""
         cuda = self.device.type == "cuda"
         return {
             "model": self.model.state_dict(),
+            "average": None if self.average is None else self.average.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -80,6 +89,8 @@ class State:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become what `state_dict` gave."""
         self.model.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average.model.load_state_dict(state["average"])
         self.optimizer.load_state_dict(self._as_implemented(state["optimizer"]))
         self.scaler.load_state_dict(state["scaler"])
         self.schedule.load_state_dict(state["schedule"])
@@ -100,6 +111,12 @@ class State:
         own = self.optimizer.param_groups[0]
         keys = {key: own[key] for key in _IMPLEMENTATION if key in own}
         return {**saved, "param_groups": [{**group, **keys} for group in saved["param_groups"]]}
+
+    def step_done(self) -> None:
+        """Count a step of the epoch under way, and take it into the average."""
+        self.step += 1
+        if self.average is not None:
+            self.average.update(self.model, self.global_step)
 
     def set_rate(self) -> float:
         """Give the optimizer the rate of the step to come."""

@@ -10,11 +10,15 @@ from etude.data.batch import Batch, Split
 from etude.errors import UserError
 from etude.hardware import autocast
 from etude.loss import OwnLoss, loss_of
+from etude.models.auxiliary import add_auxiliary_losses, main_logits
 from etude.state import State
 
 
 class Result(NamedTuple):
-    """What a step saw, still on the device: loss () and the number of images told right ()."""
+    """What a step saw, still on the device: loss () and the number of images told right ().
+
+    Both are those of the logits that count; auxiliary heads are learned from, and not told of.
+    """
 
     loss: Tensor
     correct: Tensor
@@ -88,11 +92,13 @@ class Step:
     def _learn(self, images: Tensor, labels: Tensor, batch_size: int) -> Result:
         """Add a part's gradient, weighted by its share of the batch."""
         with autocast(self._precision, self._device):
-            logits = self._forward(images)
-        loss = loss_of(self._model, logits, labels, label_smoothing=self._label_smoothing)
+            output = self._forward(images)
+        logits, smoothing = main_logits(output), self._label_smoothing
+        loss = loss_of(self._model, logits, labels, label_smoothing=smoothing)
+        total = add_auxiliary_losses(loss, output, labels, label_smoothing=smoothing)
         if len(labels) != batch_size:
-            loss = loss * (len(labels) / batch_size)
-        self._scaler.scale(loss).backward()
+            loss, total = (value * (len(labels) / batch_size) for value in (loss, total))
+        self._scaler.scale(total).backward()
         with torch.no_grad():
             return Result(loss.detach(), (logits.argmax(1) == labels).sum())
 
@@ -119,4 +125,4 @@ class Eager:
         result = self._step(images, labels)
         state.losses[state.step] = result.loss
         state.correct[state.step] = result.correct
-        state.step += 1
+        state.step_done()

@@ -66,6 +66,9 @@ class Train:
     clip_norm: float | None = positive()
     accumulate: int = setting("a whole number above 0", lambda v: v > 0)
     decay: str = one_of("kernels", "all")
+    average_decay: float | None = setting(
+        "a fraction above 0 and at most 1", lambda v: 0 < v <= 1, since=None
+    )
     test_every_epoch: bool = setting()
     eval_batch_size: int = setting("a whole number above 0", lambda v: v > 0, result=False)
     step: str = one_of("eager", "compile", "graph", result=False)
@@ -243,6 +246,79 @@ class BinaryCNN:
 
 
 @dataclass
+class GoogLeNet:
+    """Settings of `etude.models.googlenet.GoogLeNet`."""
+
+    _target_: str = MISSING
+    auxiliary_weight: float = at_least(0)
+    dropout: float = fraction()
+    auxiliary_dropout: float = fraction()
+    lrn: bool = setting()
+    stem: str = one_of("paper", "small")
+    width: float = positive()
+
+
+@dataclass
+class BNInception:
+    """Settings of `etude.models.bn_inception.BNInception`."""
+
+    _target_: str = MISSING
+    dropout: float = fraction()
+    lrn: bool = setting()
+    stem: str = one_of("paper", "small")
+    bn_eps: float = positive()
+    bn_momentum: float = fraction(zero=False, one=True)
+    width: float = positive()
+
+
+@dataclass
+class InceptionV3:
+    """Settings of `etude.models.inception_v3.InceptionV3`."""
+
+    _target_: str = MISSING
+    stem: str = one_of("released", "seven", "stride_1", "stride_1_no_pool", "small")
+    factorization: str = one_of("released", "square", "stacked", "asymmetric")
+    auxiliary_weight: float = at_least(0)
+    auxiliary_batch_norm: bool = setting()
+    dropout: float = fraction()
+    count_padding: bool = setting()
+    bn_eps: float = positive()
+    bn_momentum: float = fraction(zero=False, one=True)
+    width: float = positive()
+
+
+@dataclass
+class InceptionV4:
+    """Settings of `etude.models.inception_v4.InceptionV4`."""
+
+    _target_: str = MISSING
+    dropout: float = fraction()
+    stem: str = one_of("paper", "small")
+    bn_eps: float = positive()
+    bn_momentum: float = fraction(zero=False, one=True)
+    width: float = positive()
+
+
+@dataclass
+class InceptionResNet(InceptionV4):
+    """Settings of `etude.models.inception_resnet.InceptionResNet`."""
+
+    variant: str = one_of("v1", "v2", "v2_released")
+    residual_scales: list[float] = positive()
+
+
+@dataclass
+class ResNet50Transfer:
+    """Settings of `etude.models.resnet50_transfer.ResNet50Transfer`."""
+
+    _target_: str = MISSING
+    upsample: int = setting("a whole number above 0", lambda v: v > 0)
+    train_batch_norm: bool = setting()
+    hidden: int | None = setting("a whole number above 0", lambda v: v > 0)
+    dropout: float = fraction()
+
+
+@dataclass
 class Dataset:
     """What every data set has: its size in pixels, its values, and how it is divided."""
 
@@ -374,6 +450,15 @@ class RMSprop(Optimizer):
 
 
 @dataclass
+class TensorFlowRMSprop(Optimizer):
+    """Settings of `etude.optim_tensorflow.TensorFlowRMSprop`."""
+
+    alpha: float = fraction()
+    eps: float = positive()
+    momentum: float = fraction()
+
+
+@dataclass
 class Steps:
     """Settings of `etude.schedule.Steps`."""
 
@@ -475,6 +560,12 @@ SCHEMAS: dict[str, type] = {
     "etude.models.lenet5_1998.LeNet5Of1998": LeNet5Of1998,
     "etude.models.cnn4.CNN4": CNN4,
     "etude.models.binary_cnn.BinaryCNN": BinaryCNN,
+    "etude.models.googlenet.GoogLeNet": GoogLeNet,
+    "etude.models.bn_inception.BNInception": BNInception,
+    "etude.models.inception_v3.InceptionV3": InceptionV3,
+    "etude.models.inception_v4.InceptionV4": InceptionV4,
+    "etude.models.inception_resnet.InceptionResNet": InceptionResNet,
+    "etude.models.resnet50_transfer.ResNet50Transfer": ResNet50Transfer,
     "etude.data.digits.Digits": Dataset,
     "etude.data.idx.MNIST": Downloaded,
     "etude.data.idx.FashionMNIST": Downloaded,
@@ -493,6 +584,7 @@ SCHEMAS: dict[str, type] = {
     "etude.optim.KerasAdam": Adam,
     "torch.optim.Adadelta": Adadelta,
     "torch.optim.RMSprop": RMSprop,
+    "etude.optim_tensorflow.TensorFlowRMSprop": TensorFlowRMSprop,
     "etude.schedule.Constant": Plain,
     "etude.schedule.Steps": Steps,
     "etude.schedule.Exponential": Exponential,

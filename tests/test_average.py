@@ -1,0 +1,88 @@
+"""Averaged weights are means of the steps, are what is evaluated and kept, and cost nothing off."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import SMALL, only_run, summary_of
+from safetensors.torch import load_file
+from torch import nn
+
+from etude.average import Average
+from etude.errors import UserError
+
+Etude = Callable[..., int]
+
+
+def walk(average: Average, model: nn.Module, steps: int) -> list[torch.Tensor]:
+    """Give the network other weights so many times; the weights after each."""
+    torch.manual_seed(0)
+    seen = []
+    for step in range(1, steps + 1):
+        with torch.no_grad():
+            for tensor in (model.weight, model.bias, model.running_mean):
+                tensor.copy_(torch.randn(3))
+        model.num_batches_tracked += 1
+        average.update(model, step)
+        seen.append(torch.stack([model.weight.detach(), model.bias.detach(), model.running_mean]))
+    return seen
+
+
+def values(average: Average) -> torch.Tensor:
+    model = average.model
+    return torch.stack([model.weight, model.bias, model.running_mean])
+
+
+def test_a_decay_of_1_is_the_mean_of_all_steps():
+    model = nn.BatchNorm1d(3)
+    average = Average(model, decay=1.0)
+    seen = walk(average, model, 7)
+    torch.testing.assert_close(values(average), torch.stack(seen).mean(0))
+    assert int(average.model.num_batches_tracked) == 7
+
+
+def test_a_smaller_decay_forgets_from_its_memorys_length_on():
+    model = nn.BatchNorm1d(3)
+    average = Average(model, decay=0.75)
+    seen = walk(average, model, 9)
+    expected = torch.stack(seen[:4]).mean(0)  # 1 / (1 - 0.75) steps
+    for weights in seen[4:]:
+        expected = 0.75 * expected + 0.25 * weights
+    torch.testing.assert_close(values(average), expected)
+
+
+def test_the_averaged_network_is_its_own_and_is_not_trained():
+    model = nn.Linear(2, 2)
+    average = Average(model, decay=0.5)
+    assert average.model.weight.data_ptr() != model.weight.data_ptr()
+    assert not any(p.requires_grad for p in average.model.parameters())
+    assert model.weight.requires_grad
+
+
+@pytest.mark.parametrize("decay", [0.0, 1.5, -0.1])
+def test_a_decay_out_of_range_is_refused(decay: float):
+    with pytest.raises(UserError, match=r"train\.average_decay"):
+        Average(nn.Linear(2, 2), decay=decay)
+
+
+def test_what_a_run_keeps_and_scores_are_the_averaged_weights(etude: Etude, workplace: Path):
+    words = [*SMALL, "train.epochs=1", "record.tensorboard=false"]
+    assert etude(*words, "train.average_decay=1.0", "name=averaged") == 0
+    folder = only_run(workplace)
+    state = torch.load(folder / "last.ckpt", weights_only=True)["state"]
+    kept = load_file(folder / "best.safetensors")
+    for name, tensor in kept.items():
+        assert torch.equal(tensor, state["average"][name])
+    assert not torch.equal(kept["features.0.weight"], state["model"]["features.0.weight"])
+    averaged = summary_of(folder)["final"]
+    assert etude(*words, "name=plain") == 0
+    (plain,) = (summary_of(path)["final"] for path in workplace.glob("outputs/plain/*"))
+    assert averaged["train_loss"] == plain["train_loss"]
+    assert averaged["test_loss"] != plain["test_loss"]
+
+
+def test_off_nothing_is_kept(etude: Etude, workplace: Path):
+    assert etude(*SMALL, "train.epochs=1", "record.tensorboard=false") == 0
+    state = torch.load(only_run(workplace) / "last.ckpt", weights_only=True)["state"]
+    assert state["average"] is None
