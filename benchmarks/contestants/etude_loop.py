@@ -10,8 +10,9 @@ from benchmarks.network import compose
 from benchmarks.referee import Referee, options
 from etude.config import Config
 from etude.hardware import choose_device, make_deterministic, peak_memory
-from etude.loop import State, fit
-from etude.parts import load_data, make_model, make_plan, make_state
+from etude.loop import fit
+from etude.parts import load_data, make_model, make_plan, make_state, make_steps
+from etude.state import State
 from etude.stop import Stop
 
 
@@ -43,7 +44,8 @@ def epochs_of(config: Config, precision: str) -> tuple[Iterator[dict[str, Any]],
     state, step = make_state(config, model, data, device, precision)
     plan = make_plan(config, data, device, precision)
     without: Any = NoCheckpoints()
-    epochs = fit(state, step, plan, checkpoints=without, stop=Stop(), display=NoDisplay())
+    steps = make_steps(config, step)
+    epochs = fit(state, steps, plan, checkpoints=without, stop=Stop(), display=NoDisplay())
     return epochs, device
 
 
