@@ -28,6 +28,7 @@ from etude.errors import UserError
 from etude.explain import explain
 from etude.jobs import CONFIG_NAME, Job
 from etude.record.folder import read_summary
+from etude.record.plan import write_plan
 from etude.work import Unwritable, Worker, finished, outcome, outputs_needed, verdict
 
 
@@ -195,6 +196,9 @@ def _launch_study(hydra: Hydra, args: argparse.Namespace) -> int:
 
         announce_time(seconds_for(waiting))
     with outputs_needed():
+        write_plan(
+            study, [(job.label, job.config.seed, job.folder) for job in planned], args.overrides
+        )
         jobs.launch(hydra, composed, Worker(several=True), planned)
     show_arms(study, [(job.label, read_summary(job.folder)) for job in planned])
     return verdict(planned)

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from etude.loop import Diverged, Plan, State, Stopped, evaluate, fit
 from etude.memory import count_parameters
 from etude.parts import load_data, load_weights, make_model, make_plan, make_state
 from etude.peek import Peek
+from etude.record.confusion import confusion, write_confusion
 from etude.record.curves import draw
 from etude.record.environment import since, write_environment
 from etude.record.folder import (
@@ -92,6 +93,8 @@ def run(
             summary |= _finish(folder, state, plan, rows, events)
             if config.record.curves:
                 draw(rows, folder / "curves.png", title=f"{config.name}, seed {config.seed}")
+            if config.record.confusion:
+                _confuse(folder, state, plan, data.classes, epoch=summary["best"]["epoch"])
             summary["reference"] = compare(config.reference, rows, summary, judged=documented)
     if stop.exit_code is not None:  # it came too late for this run, but the next must not begin
         raise SystemExit(stop.exit_code)
@@ -226,6 +229,20 @@ def _finish(
         "images_per_second": images / training,
         "peak_memory_bytes": peak_memory(state.device),
     }
+
+
+def _confuse(
+    folder: Path, state: State, plan: Plan, classes: Sequence[str], *, epoch: int
+) -> None:
+    """Count which class of the test split the best weights, now in the model, take for which."""
+    counts = confusion(
+        state.model,
+        plan.test,
+        classes=len(classes),
+        precision=plan.precision,
+        batch_size=plan.eval_batch_size,
+    )
+    write_confusion(folder, counts, classes, epoch=epoch)
 
 
 def _result(row: dict[str, Any]) -> dict[str, Any]:

@@ -19,10 +19,11 @@ _PRETRAINED = "init.weights=imagenet"
 
 @dataclass(frozen=True)
 class Arm:
-    """One combination of levels: its name, and the words that make it."""
+    """One combination of levels: its name, the words that make it, and its level on each axis."""
 
     name: str
     words: tuple[str, ...]
+    levels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Study:
         baseline: The arm that others are compared with.
         seeds: One run of each arm for each.
         arms: All combinations of the levels of its axes.
+        axes: What is varied, by name.
         words: What every run has besides.
     """
 
@@ -50,6 +52,7 @@ class Study:
     seeds: tuple[int, ...]
     arms: tuple[Arm, ...]
     words: tuple[str, ...]
+    axes: tuple[str, ...] = ()
 
     def runs(self) -> Iterator[tuple[Arm, tuple[str, ...]]]:
         """Give the words of every run, arm by arm."""
@@ -85,6 +88,7 @@ def read(name: str, node: Mapping[str, Any], *, size: str, pretrained: bool) -> 
             seeds=tuple(node["seeds"]),
             arms=arms,
             words=tuple(twin.get("words", ())),
+            axes=tuple(twin["axes"]),
         )
     except KeyError as error:
         raise UserError(f"study={name} has no {error.args[0]} for size={size}") from error
@@ -109,4 +113,5 @@ def _arms(axes: Mapping[str, Mapping[str, Sequence[str]]], *, pretrained: bool) 
     for combination in itertools.product(*levels):
         words = tuple(word for _, own in combination for word in own)
         if pretrained or _PRETRAINED not in words:
-            yield Arm(" ".join(name for name, _ in combination), words)
+            names = tuple(name for name, _ in combination)
+            yield Arm(" ".join(names), words, names)

@@ -81,6 +81,7 @@ class Record:
 
     tensorboard: bool = setting(result=False)
     curves: bool = setting(result=False)
+    confusion: bool = setting(result=False)
 
 
 @dataclass
