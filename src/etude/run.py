@@ -231,9 +231,7 @@ def _finish(
     }
 
 
-def _confuse(
-    folder: Path, state: State, plan: Plan, classes: Sequence[str], *, epoch: int
-) -> None:
+def _confuse(folder: Path, state: State, plan: Plan, classes: Sequence[str], *, epoch: int) -> None:
     """Count which class of the test split the best weights, now in the model, take for which."""
     counts = confusion(
         state.model,
