@@ -138,6 +138,8 @@ def _named(groups: Sequence[tuple[Run, ...]]) -> list[Arm]:
         label = first.label or " ".join(f"{_short(key)}={v}" for key, v in levels.items())
         label = label or "as configured"
         arms.append(Arm(f"{first.name}: {label}" if several else label, levels, found))
+    if not any(found[0].label for found in groups):  # a study has its own order
+        arms.sort(key=lambda arm: [_order(level) for level in arm.levels.values()])
     return _distinct(arms)
 
 
@@ -201,6 +203,14 @@ def _attribute(run: Run, key: str) -> str:
     if key in {"name", "device", "precision"}:
         return str(run.summary.get(key, _ABSENT))
     return _word(run.hyperparameters.get(key)) if key in run.hyperparameters else _ABSENT
+
+
+def _order(level: str) -> tuple[int, float, str]:
+    """Sort numbers by their value and before words."""
+    try:
+        return 0, float(level), ""
+    except ValueError:
+        return 1, 0.0, level
 
 
 def _comparable(word: str) -> str:

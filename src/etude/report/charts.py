@@ -263,7 +263,7 @@ def _along(
     for index, (place, rows) in enumerate(groups.items()):
         points = sorted(((values[row.label] or 0.0, row) for row in rows), key=lambda pair: pair[0])
         spreads = [(x, row.result) for x, row in points if row.result is not None]
-        label = " ".join(place) or "result"
+        label = " ".join(map(_named, others, place)) or "result"
         lines.append(
             Line(
                 label,
@@ -279,6 +279,12 @@ def _along(
 
 def _place(arm: Arm, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(arm.levels.get(name, "–") for name in names)
+
+
+def _named(axis: str, level: str) -> str:
+    """Put the axis before a level that says nothing alone."""
+    alone = level in {"true", "false", "null"} or ("=" not in level and _number(level) is not None)
+    return f"{axis.rpartition('.')[2]}={level}" if alone else level
 
 
 def _number(word: str) -> float | None:

@@ -7,10 +7,12 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
+from etude.report import svg
 from etude.report.charts import Chart, Dots, Heat, Line, Lines
 from etude.report.palette import COLOURS
-from etude.report.scale import fit
+from etude.report.scale import Scale, tick_label
 
 DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 DPI = 110
@@ -86,14 +88,22 @@ def _lines(axes: Any, chart: Lines) -> None:
             mark = "o" if len(line.x) == 1 else ""
             axes.plot(line.x, line.y, marker=mark, lw=1.3, label=line.label, **look)
             axes.fill_between(line.x, line.low, line.high, color=look["color"], alpha=0.15, lw=0)
-    if chart.marked:
-        means = fit((y for line in chart.lines for y in line.y), 0, 1)
-        margin = (means.high - means.low) / 2
-        axes.set_ylim(means.low - margin, means.high + margin)
+    x, y = svg.scales(chart)
     if chart.logarithmic:
         axes.set_xscale("log")
+    _ticks(axes.xaxis, x)
+    _ticks(axes.yaxis, y)
+    axes.set_xlim(x.low, x.high)
+    axes.set_ylim(y.low, y.high)
     axes.set_ylabel(chart.y_label)
     axes.grid(alpha=0.3)
+
+
+def _ticks(axis: Any, scale: Scale) -> None:
+    """Set an axis's ticks; matplotlib's own search for good ones takes most of its time."""
+    places = scale.ticks()
+    axis.set_minor_locator(NullLocator())
+    axis.set_ticks(places, [tick_label(place) for place in places])
 
 
 def _arms(line: Line) -> list[list[float]]:
@@ -114,10 +124,9 @@ def _dots(axes: Any, chart: Dots) -> None:
         axes.axvline(chart.reference, color="0.4", lw=0.8)
     if chart.chance is not None:
         axes.axvline(chart.chance, color="0.4", lw=0.8, ls=":")
-    values = [v for dot in chart.dots for v in (dot.mean, *dot.values)]
-    around = fit(values, 0, 1)
-    margin = 0.1 * (around.high - around.low)
-    axes.set_xlim(around.low - margin, around.high + margin)
+    x = svg.scale_of_dots(chart)
+    _ticks(axes.xaxis, x)
+    axes.set_xlim(x.low, x.high)
     axes.set_yticks(places, [dot.label for dot in chart.dots])
     axes.set_ylim(-0.6, len(places) - 0.4)
     axes.grid(alpha=0.3, axis="x")

@@ -10,6 +10,7 @@ from etude.report.scale import Scale, fit, tick_label
 from etude.report.words import number
 
 WIDTH = 380  # a phone's; wider screens show charts beside each other
+_HEIGHT = 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 12, 40
 _LARGEST = 1.35  # times its own size: larger letters than the text's look loud
 DASHES = ("", "5 3", "1.5 2.5", "8 3 1.5 3")
@@ -44,12 +45,8 @@ def _svg(title: str, width: float, height: float, parts: Sequence[str]) -> str:
 
 
 def _lines(chart: Lines) -> str:
-    height = 250
-    right, bottom = WIDTH - _RIGHT, height - _BOTTOM
-    places = [x for line in chart.lines for x in line.x]
-    x = fit(places, _LEFT, right, logarithmic=chart.logarithmic)
-    edges = (v for line in chart.lines for v in (*line.y, *_told(chart, line)))
-    y = fit(edges, bottom, _TOP)
+    x, y = scales(chart)
+    right, bottom = x.end, y.start
     parts = [*_grid_below(x, chart.x_label, _TOP, bottom), *_grid_left(y, chart.y_label, right)]
     for line in chart.lines:
         mark = _bars(line, x, y) if chart.marked else _band(line, x, y)
@@ -57,7 +54,36 @@ def _lines(chart: Lines) -> str:
         parts.append(_path(line, x, y))
         parts += _points(chart, line, x, y)
         parts.append("</g>")
-    return _svg(chart.title, WIDTH, height, parts)
+    return _svg(chart.title, WIDTH, _HEIGHT, parts)
+
+
+def scales(chart: Lines) -> tuple[Scale, Scale]:
+    """Choose what the two axes of a chart show, and where on it."""
+    places = [x for line in chart.lines for x in line.x]
+    x = fit(places, _LEFT, WIDTH - _RIGHT, logarithmic=chart.logarithmic)
+    edges = (v for line in chart.lines for v in (*line.y, *_told(chart, line)))
+    return x, fit(edges, _HEIGHT - _BOTTOM, _TOP)
+
+
+def scale_of_dots(chart: Dots) -> Scale:
+    """Choose what the axis shows: all seeds, and of intervals what is near them."""
+    values = [v for dot in chart.dots for v in (dot.mean, *dot.values)]
+    values += [v for v in (chart.reference, chart.chance) if v is not None]
+    margin = 0.08 * (max(values) - min(values))
+    edges = (v for dot in chart.dots for v in (dot.low, dot.high) if v is not None)
+    inside = [min(max(v, min(values) - margin), max(values) + margin) for v in edges]
+    beside = 0 if _spread(chart) else 7 * max(len(dot.label) for dot in chart.dots)
+    width = _width(chart)
+    return fit([*values, *inside], min(16 + beside, width / 3), width - _RIGHT)
+
+
+def _spread(chart: Dots) -> bool:
+    """Say whether there are seeds to show, and so names above the lines."""
+    return any(dot.values for dot in chart.dots)
+
+
+def _width(chart: Dots) -> float:
+    return 1.16 * WIDTH if _spread(chart) else WIDTH
 
 
 def _told(chart: Lines, line: Line) -> Sequence[float]:
@@ -93,7 +119,7 @@ def _path(line: Line, x: Scale, y: Scale) -> str:
 
 def _points(chart: Lines, line: Line, x: Scale, y: Scale) -> Iterator[str]:
     """Give points to hover over; of a long line not more than one every few pixels."""
-    every = 1 if chart.marked else max(1, len(line.x) // 60)
+    every = 1 if chart.marked else max(1, len(line.x) // 30)
     seen = chart.marked or len(line.x) == 1
     columns = list(zip(line.x, line.y, line.low, line.high, strict=True))
     for a, b, low, high in columns[::every]:
@@ -130,16 +156,9 @@ def _grid_left(y: Scale, label: str, right: float) -> Iterator[str]:
 
 def _dots(chart: Dots) -> str:
     """Put each arm's name above its line, so that long ones fit on a phone."""
-    spread = any(dot.low is not None or dot.values for dot in chart.dots)
-    width, step, top = (1.16 * WIDTH, 34, 6) if spread else (WIDTH, 26, 8)
+    spread, x = _spread(chart), scale_of_dots(chart)
+    step, top = (34, 6) if spread else (26, 8)
     bottom = top + step * len(chart.dots)
-    values = [v for dot in chart.dots for v in (dot.mean, *dot.values)]
-    values += [v for v in (chart.reference, chart.chance) if v is not None]
-    margin = 0.08 * (max(values, default=1.0) - min(values, default=0.0))
-    edges = (v for dot in chart.dots for v in (dot.low, dot.high) if v is not None)
-    inside = [min(max(v, min(values) - margin), max(values) + margin) for v in edges]
-    left = 16 if spread else 16 + 7 * max((len(dot.label) for dot in chart.dots), default=0)
-    x = fit([*values, *inside], min(left, width / 3), width - _RIGHT)
     parts = list(_grid_below(x, chart.x_label, top, bottom))
     marks = (("reference", "baseline", chart.reference), ("chance", "guessing", chart.chance))
     for kind, name, value in marks:
@@ -151,7 +170,7 @@ def _dots(chart: Dots) -> str:
             )
     for index, dot in enumerate(chart.dots):
         parts += _dot(dot, x, top + step * index, step, above=spread)
-    return _svg(chart.title, width, bottom + _BOTTOM, parts)
+    return _svg(chart.title, _width(chart), bottom + _BOTTOM, parts)
 
 
 def _dot(dot: Dot, x: Scale, top: float, step: float, *, above: bool) -> Iterator[str]:
