@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         args = _parser().parse_args(arguments)
         formats = _formats(args.format)
-        if args.watch:
+        if args.watch is not None:
             return _watch(args, formats)
         _report(args, formats)
     except UserError as error:

@@ -124,7 +124,9 @@ def _word(value: Any) -> str:
         return f"{value:g}"
     if isinstance(value, list):
         return f"[{', '.join(_word(item) for item in value)}]"  # pyright: ignore[reportUnknownVariableType]
-    return {None: "null", True: "true", False: "false"}.get(value, str(value))
+    if value is None or isinstance(value, bool):  # as YAML writes them
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
 
 
 def _named(groups: Sequence[tuple[Run, ...]]) -> list[Arm]:

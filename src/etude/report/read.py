@@ -41,7 +41,8 @@ class Run:
     @property
     def name(self) -> str:
         """The experiment's or the study's name."""
-        return str(self.summary.get("name") or self.plan.get("study") or self.folder.parent.name)
+        study = self.plan.get("study") if self._planned else None
+        return str(study or self.summary.get("name") or self.folder.parent.name)
 
     @property
     def seed(self) -> int:
