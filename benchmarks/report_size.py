@@ -29,7 +29,7 @@ def main() -> None:
     RESULT.write_text(
         json.dumps(
             {
-                "what": f"etude-report over runs of {EPOCHS} epochs, {SEEDS} seeds an arm, all files",
+                "what": f"etude-report: runs of {EPOCHS} epochs, {SEEDS} seeds an arm, all files",
                 "goals": GOALS,
                 "measured": measured,
                 "python": platform.python_version(),
@@ -49,7 +49,7 @@ def measure(runs: int) -> dict[str, float]:
         for _ in range(3):
             start = time.monotonic()
             command = [sys.executable, "-m", "etude.commands.report", folder]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
             seconds.append(time.monotonic() - start)
     # Of the largest child so far: the counts are measured in ascending order.
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
@@ -58,7 +58,7 @@ def measure(runs: int) -> dict[str, float]:
 
 def make(folder: Path, runs: int) -> None:
     """Write run folders like those of a sweep over learning rate and weight decay."""
-    draw = random.Random(0)
+    draw = random.Random(0)  # noqa: S311
     for index in range(runs):
         arm, seed = divmod(index, SEEDS)
         path = folder / f"lr={arm}_seed={seed}-{index:08x}"

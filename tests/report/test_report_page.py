@@ -106,7 +106,7 @@ def test_a_report_loads_neither_torch_nor_hydra(study: Path):
         f"main([{str(study)!r}]); "
         "sys.exit(', '.join({'torch', 'hydra', 'omegaconf', 'scipy'} & sys.modules.keys()) or 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

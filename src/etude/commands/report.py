@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from etude.commands.words import Words
 from etude.console import complain, console, near
 from etude.errors import UserError
 from etude.report.results import METRIC
@@ -26,16 +27,6 @@ examples:
   etude-report outputs/a --format csv,md                    some of the files; none: the terminal's
   etude-report outputs/a --watch                            again while its runs go on
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Refuse the words.
-
-        Raises:
-            UserError: Always.
-        """
-        raise UserError(f"{message}; the options are listed by --help")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> Words:
+    parser = Words(
         prog="etude-report",
         description="Compare the arms of a study or a sweep: table, figures, and a page.",
         epilog=EXAMPLES,
