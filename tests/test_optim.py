@@ -188,9 +188,22 @@ def test_optimizers_return_the_loss_of_their_closure():
         assert optimizer.step(lambda: 2.5) == 2.5
 
 
-def test_adam_refuses_a_captured_fused_step():
-    with pytest.raises(ValueError, match="capturable=True and fused=True"):
-        KerasAdam([one_weight()], capturable=True, fused=True)
+def test_a_captured_adam_is_not_fused_as_its_epsilon_would_stand_still():
+    (group,) = KerasAdam([one_weight()], capturable=True, fused=True).param_groups
+    assert (group["capturable"], group["fused"], group["foreach"]) == (True, False, True)
+
+
+@pytest.mark.parametrize("kind", [KerasAdam, KerasSGD, torch.optim.Adam, torch.optim.SGD])
+def test_a_fused_step_equals_one_operation_after_the_other(kind: type[torch.optim.Optimizer]):
+    weights = []
+    for fused in (False, True):
+        weight = nn.Parameter(torch.linspace(-1, 1, 100))
+        optimizer = kind([{"params": [weight]}], lr=0.1, fused=fused, weight_decay=0.01)
+        for _ in range(5):
+            weight.grad = weight.detach().sin()
+            optimizer.step()
+        weights.append(weight.detach())
+    torch.testing.assert_close(*weights)
 
 
 @pytest.mark.gpu

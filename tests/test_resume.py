@@ -15,7 +15,7 @@ import torch
 from conftest import only_run, summary_of
 from safetensors.torch import load_file
 
-from etude import loop
+from etude import step
 from etude.record.folder import read_metrics
 
 # Dropout, augmentation of every kind, shuffling, a schedule by step, momentum, an odd last batch.
@@ -77,10 +77,10 @@ def test_a_run_cut_at_random_steps_equals_an_uninterrupted_one(
     seed = random.randrange(10**6)
     print(f"random.seed({seed})")  # noqa: T201 (to repeat a failure)
     cuts = sorted(random.Random(seed).sample(range(1, STEPS), 3))
-    train = loop.Step.__call__
+    train = step.Step.__call__
     done = 0
 
-    def step(self: loop.Step, *batch: torch.Tensor) -> Any:
+    def counted(self: step.Step, *batch: torch.Tensor) -> Any:
         nonlocal done
         if cuts and done == cuts[0]:
             cuts.pop(0)
@@ -88,7 +88,7 @@ def test_a_run_cut_at_random_steps_equals_an_uninterrupted_one(
         done += 1
         return train(self, *batch)
 
-    monkeypatch.setattr(loop.Step, "__call__", step)
+    monkeypatch.setattr(step.Step, "__call__", counted)
     codes = []
     while not codes or codes[-1] != 0:
         done = position(workplace / "outputs" / "cut")

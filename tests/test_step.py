@@ -1,13 +1,15 @@
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from etude.models.lenet import LeNet5
-from etude.step import Step
+from etude.step import Eager, Step
 
 CPU = torch.device("cpu")
 
@@ -93,3 +95,35 @@ def test_channels_last_gives_the_same_update():
 def test_a_compiled_step_agrees_with_an_eager_one():
     eager, compiled = network(), network()
     assert trained(compiled, compiled=True) == pytest.approx(trained(eager), rel=1e-4)
+
+
+class Waiting(TorchDispatchMode):
+    """Fail where the host would wait for a device: at a tensor's value, or a copy to the host."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        waits = ("aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::is_nonzero")
+        assert func.name() not in waits, f"{func.name()} waits for the device"
+        assert str((kwargs or {}).get("device")) != "cpu" or func.name() != "aten::_to_copy"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    "optimizer", ["sgd", "sgd_keras", "adam", "adam_keras", "adadelta", "rmsprop"]
+)
+def test_the_loop_asks_for_no_value_inside_an_epoch(
+    optimizer: str, etude: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+):
+    advance = Eager.advance
+    steps = 0
+
+    def watched(self: Eager, state: Any) -> None:
+        nonlocal steps
+        steps += 1
+        with Waiting():
+            advance(self, state)
+
+    monkeypatch.setattr(Eager, "advance", watched)
+    words = ["train.clip_norm=1", "train.accumulate=2", "augment=crop_flip_erase", "train.epochs=1"]
+    words += ["augment.shift_fraction=0.1", "dataset.limit_train=100", f"optimizer={optimizer}"]
+    assert etude(*words) == 0
+    assert steps == 3

@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 import etude
-from etude import jobs
+from etude import jobs, startup
 from etude.console import (
     Messages,
     announce_report,
@@ -76,6 +76,8 @@ def _answer(
     arguments: Sequence[str] | None,
 ) -> int:
     """Do what the words ask for, and tell in one line why not."""
+    startup.begin()
+    startup.mark("Python and Hydra")
     _log_to_terminal()
     given = list(sys.argv[1:] if arguments is None else arguments)
     hydra: Hydra | None = None
@@ -176,6 +178,7 @@ def _launch(hydra: Hydra, args: argparse.Namespace) -> int:
     sweep = args.multirun or hydra.get_mode(CONFIG_NAME, args.overrides) == RunMode.MULTIRUN
     mode = RunMode.MULTIRUN if sweep else RunMode.RUN
     planned = jobs.plan(hydra, args.overrides, mode)
+    startup.mark("configuration")
     _inspect(planned)
     overrides = [*args.overrides, f"hydra.mode={mode.name}"]
     worker = Worker(several=sweep)

@@ -27,14 +27,33 @@ def choose_device(device: str) -> torch.device:
 
 
 def choose_precision(precision: str, device: torch.device) -> str:
-    """Turn `auto` into bfloat16 where the hardware has matrix units for it, else float32."""
+    """Turn `auto` into bfloat16 where the hardware has matrix units for it, else float32.
+
+    Raises:
+        UserError: TF32 is asked for where there are no units for it.
+    """
+    if precision == "tf32" and not (device.type == "cuda" and _is_ampere(device)):
+        raise UserError(
+            f"precision=tf32: {describe(device)} has no units for it, an NVIDIA GPU of compute "
+            "capability 8.0 has; set precision=float32 or precision=auto"
+        )
     if precision != "auto":
         return precision
     return "bfloat16" if _has_bfloat16_units(device) else "float32"
 
 
+def set_tf32(precision: str) -> None:
+    """Let matrix products and convolutions round float32 to TF32 for `tf32`, and for nothing else.
+
+    PyTorch lets cuDNN's convolutions do so unless told otherwise, so that float32 would not be it.
+    """
+    mode = "tf32" if precision == "tf32" else "ieee"
+    torch.backends.cuda.matmul.fp32_precision = mode
+    torch.backends.cudnn.conv.fp32_precision = mode  # pyright: ignore[reportAttributeAccessIssue] (not in its types)
+
+
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """Compute matrix products in the given numbers; float32 switches nothing on."""
+    """Compute matrix products in the given numbers; float32 and tf32 switch nothing on."""
     dtype = _DTYPES.get(precision)
     return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
 
@@ -67,8 +86,12 @@ def synchronize(device: torch.device) -> None:
 
 def _has_bfloat16_units(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
+        return _is_ampere(device)
     try:
         return " amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return False
+
+
+def _is_ampere(device: torch.device) -> bool:
+    return torch.cuda.get_device_capability(device) >= (8, 0)

@@ -2,19 +2,18 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from etude.checkpoint import Checkpoints
-from etude.data.resident import Resident
+from etude.data.batch import Split
 from etude.hardware import autocast, peak_memory, synchronize
 from etude.optim import penalty
-from etude.schedule import Schedule
-from etude.step import Step
+from etude.state import Best, State
 from etude.stop import Stop
 
 
@@ -45,16 +44,6 @@ class Stopped(Exception):  # noqa: N818 (asked for)
         self.exit_code = exit_code
 
 
-@dataclass
-class Best:
-    """The epoch that was selected, with its weights (parameters and buffers) on the device."""
-
-    epoch: int
-    accuracy: float
-    loss: float
-    weights: dict[str, Tensor]
-
-
 class Score(NamedTuple):
     """Cross-entropy, a mean over images, and accuracy, a fraction."""
 
@@ -62,85 +51,23 @@ class Score(NamedTuple):
     accuracy: float
 
 
-@dataclass
-class State:
-    """All that a run has become so far: what a checkpoint holds.
-
-    Args:
-        model: The network, on the device.
-        optimizer: Over its parameters.
-        scaler: For float16; disabled otherwise.
-        schedule: Bound to the run.
-        device: Where the model is.
-        steps: Steps in an epoch.
-    """
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    schedule: Schedule
-    device: torch.device
-    steps: int
-    epoch: int = 0  # epochs finished
-    step: int = 0  # steps done of the epoch under way
-    seconds: float = 0.0  # spent training and evaluating
-    epoch_seconds: float = 0.0  # of these, training in the epoch under way
-    best: Best | None = None
-    losses: Tensor = field(init=False)  # (steps,) of the epoch under way, on the device
-    correct: Tensor = field(init=False)  # (steps,) images told right, likewise
-
-    def __post_init__(self) -> None:
-        self.losses = torch.zeros(self.steps, device=self.device)
-        self.correct = torch.zeros(self.steps, dtype=torch.int64, device=self.device)
-
-    @property
-    def global_step(self) -> int:
-        """Steps done in the whole run."""
-        return self.epoch * self.steps + self.step
-
-    def state_dict(self) -> dict[str, Any]:
-        """Give everything that training on needs, random states included."""
-        cuda = self.device.type == "cuda"
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "epoch": self.epoch,
-            "step": self.step,
-            "seconds": self.seconds,
-            "epoch_seconds": self.epoch_seconds,
-            "losses": self.losses,
-            "correct": self.correct,
-            "best": None if self.best is None else vars(self.best),
-            "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state(self.device) if cuda else None,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become what `state_dict` gave."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        self.schedule.load_state_dict(state["schedule"])
-        for name in ("epoch", "step", "seconds", "epoch_seconds"):
-            setattr(self, name, state[name])
-        self.losses.copy_(state["losses"])
-        self.correct.copy_(state["correct"])
-        if state["best"] is not None:
-            self.best = Best(**state["best"])
-            weights = self.best.weights
-            self.best.weights = {key: value.to(self.device) for key, value in weights.items()}
-        torch.set_rng_state(state["random"])
-        if state["random_cuda"] is not None and self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["random_cuda"], self.device)
-
-
 class Display(Protocol):
     """Where progress is shown."""
 
     def step(self, state: State) -> None:
         """Take note of a step; must not wait for the device."""
+        ...
+
+
+class Steps(Protocol):
+    """How an epoch's steps are carried out: one after the other, or as a captured graph."""
+
+    def begin(self, state: State, images: Split, *, seed: int, batch_size: int) -> None:
+        """Take up what is left of the epoch under way."""
+        ...
+
+    def advance(self, state: State) -> None:
+        """Do the next step, count it, and note its loss; must not wait for the device."""
         ...
 
 
@@ -164,9 +91,9 @@ class Plan:
     epochs: int
     batch_size: int
     seed: int
-    train: Resident
-    evaluations: Mapping[str, Resident]
-    test: Resident
+    train: Split
+    evaluations: Mapping[str, Split]
+    test: Split
     select: str | None
     eval_batch_size: int
     precision: str
@@ -174,7 +101,13 @@ class Plan:
 
 
 def fit(
-    state: State, step: Step, plan: Plan, *, checkpoints: Checkpoints, stop: Stop, display: Display
+    state: State,
+    steps: Steps,
+    plan: Plan,
+    *,
+    checkpoints: Checkpoints,
+    stop: Stop,
+    display: Display,
 ) -> Iterator[dict[str, Any]]:
     """Train to the plan's end, and yield a line of metrics after every epoch.
 
@@ -186,18 +119,19 @@ def fit(
         Stopped: A signal came, and the state has been saved.
     """
     while state.epoch < plan.epochs:
-        _train(state, step, plan, checkpoints, stop, display)
+        _train(state, steps, plan, checkpoints, stop, display)
         yield _finish_epoch(state, plan)
     checkpoints.save(state.state_dict())
 
 
 def _train(
-    state: State, step: Step, plan: Plan, checkpoints: Checkpoints, stop: Stop, display: Display
+    state: State, steps: Steps, plan: Plan, checkpoints: Checkpoints, stop: Stop, display: Display
 ) -> None:
     """Do the rest of an epoch's steps. Nothing in here waits for the device but a checkpoint."""
     state.model.train()
     clock = _Clock(state)
-    for images, labels in plan.train.epoch(plan.seed, state.epoch, plan.batch_size, state.step):
+    steps.begin(state, plan.train, seed=plan.seed, batch_size=plan.batch_size)
+    while state.step < state.steps:
         if stop.exit_code is not None or checkpoints.due(state.global_step):
             clock.stop()
             check_finite(state)
@@ -205,11 +139,7 @@ def _train(
             if stop.exit_code is not None:
                 raise Stopped(stop.exit_code)
             clock = _Clock(state)
-        set_rate(state)
-        result = step(images, labels)
-        state.losses[state.step] = result.loss
-        state.correct[state.step] = result.correct
-        state.step += 1
+        steps.advance(state)
         display.step(state)
     clock.stop()
 
@@ -226,14 +156,6 @@ class _Clock:
         passed = time.monotonic() - self._start
         self._state.epoch_seconds += passed
         self._state.seconds += passed
-
-
-def set_rate(state: State) -> float:
-    """Give the optimizer the rate of the step to come."""
-    lr = state.schedule.lr_at(state.global_step)
-    for group in state.optimizer.param_groups:
-        group["lr"] = lr
-    return lr
 
 
 def check_finite(state: State) -> None:
@@ -302,7 +224,7 @@ def _select(state: State, plan: Plan, scores: Mapping[str, Score]) -> None:
         state.best = Best(state.epoch + 1, score.accuracy, score.loss, weights)
 
 
-def _evaluate(state: State, data: Resident, plan: Plan) -> Score:
+def _evaluate(state: State, data: Split, plan: Plan) -> Score:
     return evaluate(
         state.model, data, state.device, precision=plan.precision, batch_size=plan.eval_batch_size
     )
@@ -310,7 +232,7 @@ def _evaluate(state: State, data: Resident, plan: Plan) -> Score:
 
 @torch.inference_mode()
 def evaluate(
-    model: nn.Module, data: Resident, device: torch.device, *, precision: str, batch_size: int
+    model: nn.Module, data: Split, device: torch.device, *, precision: str, batch_size: int
 ) -> Score:
     """Score a model on all images of a split; it is left in evaluation mode."""
     model.eval()

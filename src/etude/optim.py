@@ -118,7 +118,8 @@ class KerasSGD(torch.optim.SGD):
 def _rescale_on_device(buffers: list[Tensor], group: Group, lr: Tensor) -> None:
     """Multiply the buffers by old / new rate without asking the device whether they differ."""
     last = group.get("last_lr", lr)
-    if last is lr or not isinstance(last, Tensor):  # first step, or resumed from a plain number
+    # First step, or resumed from a plain number or from a checkpoint on the CPU.
+    if last is lr or not isinstance(last, Tensor) or last.device != lr.device:
         last = torch.as_tensor(last, dtype=lr.dtype, device=lr.device).clone()
         group["last_lr"] = last
     new = torch.where(lr > 0, lr, last)
@@ -145,12 +146,10 @@ class KerasAdam(torch.optim.Adam):
         lr: Learning rate.
         betas: Decay of the running means of the gradient and of its square.
         eps: Keras's ε.
-        fused: Update all parameters in one kernel.
+        fused: Update all parameters in one kernel; when `capturable`, in a few: the fused kernel
+            takes ε as a constant, which a captured graph would repeat for ever.
+        capturable: Keep the count of steps on the device, for a captured graph.
         options: The other options of `torch.optim.Adam`.
-
-    Raises:
-        ValueError: If both `capturable` and `fused` are asked for: the fused kernel takes ε as a
-            constant, which a captured graph would repeat for ever.
     """
 
     def __init__(
@@ -161,14 +160,12 @@ class KerasAdam(torch.optim.Adam):
         eps: float = 1e-7,
         *,
         fused: bool | None = None,
+        capturable: bool = False,
         **options: Any,
     ) -> None:
-        if options.get("capturable") and fused:
-            raise ValueError(
-                "capturable=True and fused=True: the fused kernel cannot follow Keras's ε"
-                " in a captured graph; take foreach=True"
-            )
-        super().__init__(params, lr, betas, eps, fused=fused, **options)
+        if capturable and fused:
+            fused, options["foreach"] = False, True
+        super().__init__(params, lr, betas, eps, fused=fused, capturable=capturable, **options)
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Update the parameters once; return what `closure` returned."""

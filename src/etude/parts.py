@@ -1,20 +1,27 @@
 """From a configuration to the parts of a run: data, network, optimizer, schedule, plan."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
 from etude.config import Config, build, settings, source_of
 from etude.config.schema import DATASET
 from etude.data.augment import Augment
+from etude.data.batch import Split
+from etude.data.files import Files
 from etude.data.prepare import Data, prepare
 from etude.data.resident import Resident
 from etude.data.source import Labelled
+from etude.data.stream import Stream
 from etude.errors import UserError
-from etude.loop import Plan, State
+from etude.graph import Captured
+from etude.loop import Plan, Steps
 from etude.optim import parameter_groups
 from etude.schedule import Schedule
 from etude.seeds import mix
-from etude.step import Step
+from etude.state import State
+from etude.step import Eager, Step
 from etude.weights import Report, Wanted, load
 
 
@@ -59,8 +66,14 @@ def make_state(
     chosen = settings(config.optimizer)
     decay = 2 * config.l2 or chosen.get("weight_decay", 0.0)
     groups = parameter_groups(model, weight_decay=decay, decay=config.train.decay)
-    fused = {"fused": True} if device.type == "cuda" else {}
-    optimizer = build(chosen, config.packages, params=groups, **fused)
+    captured = config.train.step == "graph"
+    optimizer = build(
+        chosen,
+        config.packages,
+        params=groups,
+        fused=True,
+        **({"capturable": True} if captured else {}),
+    )
     schedule: Schedule = build(config.scheduler, config.packages)
     schedule.bind(
         base_lr=optimizer.param_groups[0]["lr"],
@@ -83,30 +96,37 @@ def make_state(
     return State(model, optimizer, scaler, schedule, device, steps), step
 
 
+def make_steps(config: Config, step: Step) -> Steps:
+    """Choose how an epoch's steps are carried out."""
+    return Captured(step) if config.train.step == "graph" else Eager(step)
+
+
 def make_plan(config: Config, data: Data, device: torch.device, precision: str) -> Plan:
     """Put the splits on the device, and say what is done with them."""
     augment: Augment = build(config.augment, config.packages)
 
-    def resident(split: Labelled, augment: Augment | None = None) -> Resident:
-        return Resident(
-            split,
-            normalize=data.normalize,
-            augment=augment,
-            device=device,
-            channels_last=config.train.channels_last,
-        )
+    def ready(split: Labelled, augment: Augment | None = None) -> Split:
+        how: Any = {
+            "normalize": data.normalize,
+            "augment": augment,
+            "device": device,
+            "channels_last": config.train.channels_last,
+        }
+        if isinstance(split.images, Files):
+            return Stream(split.images, split.labels, workers=torch.get_num_threads(), **how)
+        return Resident(split.images, split.labels, **how)
 
-    test = resident(data.test)
-    evaluations: dict[str, Resident] = {}
+    test = ready(data.test)
+    evaluations: dict[str, Split] = {}
     if data.validation is not None:
-        evaluations["validation"] = resident(data.validation)
+        evaluations["validation"] = ready(data.validation)
     if config.train.test_every_epoch:
         evaluations["test"] = test
     return Plan(
         epochs=config.epochs,
         batch_size=config.train.batch_size,
         seed=config.seed,
-        train=resident(data.train, augment),
+        train=ready(data.train, augment),
         evaluations=evaluations,
         test=test,
         # The test split chooses only where the document's protocol has nothing else.

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from etude.loop import State
+from etude.state import State
 
 
 class Peek:

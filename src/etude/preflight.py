@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from etude import weights
+from etude import startup, weights
 from etude.config import Config, build, settings, source_of
 from etude.errors import UserError
 from etude.jobs import Job
@@ -29,8 +29,9 @@ def inspect(jobs: Sequence[Job]) -> None:
     here = [job for job in jobs if job.local]
     to_come = {str(job.folder) for job in jobs}  # runs whose weights others begin with
     facts = [(job.config, _facts(job.config, to_come)) for job in here if not finished(job)]
-    if any(job.config.device.startswith("cuda") for job in here) or facts:
-        _build([job.config.device for job in here], facts, to_come)
+    if facts:
+        _build(facts, to_come)
+    startup.mark("checks")
 
 
 def _wanted(config: Config, to_come: Collection[str]) -> Wanted:
@@ -74,16 +75,13 @@ def _bind(config: Config, images: int) -> None:
         )
 
 
-def _build(
-    devices: Sequence[str], jobs: Sequence[tuple[Config, Any]], to_come: Collection[str]
-) -> None:
+def _build(jobs: Sequence[tuple[Config, Any]], to_come: Collection[str]) -> None:
     log.info("loading PyTorch …")
     import torch  # noqa: PLC0415 (seconds, and no job could start without it)
 
-    from etude.hardware import choose_device  # noqa: PLC0415
-
-    for device in set(devices):
-        choose_device(device)
+    startup.mark("PyTorch")
+    for choices in {(config.device, config.precision, config.train.step) for config, _ in jobs}:
+        _check_device(*choices)
     for config, facts in jobs:
         with torch.device("meta"):  # shapes only
             model = build(
@@ -95,6 +93,15 @@ def _build(
             )
         weights.check(model, _wanted(config, to_come))
         _check_last_batch(config, facts, model)
+
+
+def _check_device(device: str, precision: str, step: str) -> None:
+    from etude.hardware import choose_device, choose_precision  # noqa: PLC0415
+
+    chosen = choose_device(device)
+    choose_precision(precision, chosen)
+    if step == "graph" and chosen.type != "cuda":
+        raise UserError(f"train.step=graph needs CUDA, and device={device} is {chosen.type} here")
 
 
 def _check_last_batch(config: Config, facts: "Facts", model: Any) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import save_file
 
-from etude import console
+from etude import console, startup
 from etude.checkpoint import LAST, Checkpoints
 from etude.config import Config, fingerprint, results, settings
 from etude.data.prepare import Data
@@ -20,10 +20,11 @@ from etude.hardware import (
     describe,
     make_deterministic,
     peak_memory,
+    set_tf32,
 )
-from etude.loop import Diverged, Plan, State, Stopped, evaluate, fit
+from etude.loop import Diverged, Plan, Steps, Stopped, evaluate, fit
 from etude.memory import count_parameters
-from etude.parts import load_data, load_weights, make_model, make_plan, make_state
+from etude.parts import load_data, load_weights, make_model, make_plan, make_state, make_steps
 from etude.peek import Peek
 from etude.record.confusion import confusion, write_confusion
 from etude.record.curves import draw
@@ -40,7 +41,7 @@ from etude.record.folder import (
 )
 from etude.reference import compare
 from etude.seeds import mix
-from etude.step import Step
+from etude.state import State
 from etude.stop import Stop
 from etude.weights import BEST, Report
 
@@ -74,27 +75,34 @@ def run(
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     make_deterministic(deterministic=config.train.deterministic)
+    set_tf32(precision)
     data = load_data(config)
+    startup.mark("data")
     model = make_model(config, data, device)
     report = load_weights(config, model)
     state, step = make_state(config, model, data, device, precision)
+    plan = make_plan(config, data, device, precision)
+    about, classes = _about(config, data), data.classes
+    del data  # the plan has what it needs, laid out anew on the device
+    startup.mark("network and optimizer")
     if config.fresh and (aside := set_aside(folder)):
         log.info("the earlier run is now %s", console.near(aside))
     with claimed(folder), _logged(folder):
-        checkpoints = _resume(config, folder, state, data, precision)
-        summary = _begin(config, folder, texts, state, data, precision, report)
+        checkpoints = _resume(config, folder, state, str(about["digest"]), precision)
+        summary = _begin(config, folder, texts, state, about, precision, report)
         with (
             _verdict(folder, summary),
             Stop() as stop,
             _events(folder, config, state, arm) as events,
         ):
-            plan = make_plan(config, data, device, precision)
-            rows = _train(folder, state, step, plan, checkpoints, stop, events)
+            startup.mark("folder")
+            log.debug("first step %s", startup.told())
+            rows = _train(folder, state, make_steps(config, step), plan, checkpoints, stop, events)
             summary |= _finish(folder, state, plan, rows, events)
             if config.record.curves:
                 draw(rows, folder / "curves.png", title=f"{config.name}, seed {config.seed}")
             if config.record.confusion:
-                _confuse(folder, state, plan, data.classes, epoch=summary["best"]["epoch"])
+                _confuse(folder, state, plan, classes, epoch=summary["best"]["epoch"])
             summary["reference"] = compare(config.reference, rows, summary, judged=documented)
     if stop.exit_code is not None:  # it came too late for this run, but the next must not begin
         raise SystemExit(stop.exit_code)
@@ -106,7 +114,7 @@ def _begin(
     folder: Path,
     texts: Mapping[str, str],
     state: State,
-    data: Data,
+    about: Mapping[str, Any],
     precision: str,
     report: Report | None,
 ) -> dict[str, Any]:
@@ -121,11 +129,7 @@ def _begin(
         "parameters": parameters._asdict(),
         "device": describe(state.device),
         "precision": precision,
-        "data": {
-            "digest": data.digest,
-            "root": settings(config.dataset).get("root"),
-            **{split: _size(getattr(data, split)) for split in ("train", "validation", "test")},
-        },
+        "data": dict(about),
         "weights": report.plain() if report is not None else None,
         "hyperparameters": results(config),
     }
@@ -149,15 +153,21 @@ def _begin(
     return summary
 
 
-def _size(split: Any) -> int:
-    return 0 if split is None else len(split.labels)
+def _about(config: Config, data: Data) -> dict[str, Any]:
+    """Tell which images a run has, and how many."""
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {
+        "digest": data.digest,
+        "root": settings(config.dataset).get("root"),
+        **{name: 0 if split is None else len(split.labels) for name, split in splits.items()},
+    }
 
 
-def _resume(config: Config, folder: Path, state: State, data: Data, precision: str) -> Checkpoints:
+def _resume(config: Config, folder: Path, state: State, digest: str, precision: str) -> Checkpoints:
     """Seed what is drawn while training, or take up the last checkpoint."""
     checkpoints = Checkpoints(
         folder,
-        identity={"precision": precision, "data": data.digest},
+        identity={"precision": precision, "data": digest},
         every_seconds=config.train.checkpoint_seconds,
         every_steps=config.train.checkpoint_steps,
     )
@@ -172,7 +182,7 @@ def _resume(config: Config, folder: Path, state: State, data: Data, precision: s
 def _train(
     folder: Path,
     state: State,
-    step: Step,
+    steps: Steps,
     plan: Plan,
     checkpoints: Checkpoints,
     stop: Stop,
@@ -188,7 +198,7 @@ def _train(
         batch_size=plan.batch_size,
     )
     with bar:
-        for row in fit(state, step, plan, checkpoints=checkpoints, stop=stop, display=bar):
+        for row in fit(state, steps, plan, checkpoints=checkpoints, stop=stop, display=bar):
             append_line(folder / METRICS, row)
             rows.append(row)
             log.info("%s", console.epoch_line(row, plan.epochs))
@@ -236,6 +246,7 @@ def _confuse(folder: Path, state: State, plan: Plan, classes: Sequence[str], *, 
     counts = confusion(
         state.model,
         plan.test,
+        state.device,
         classes=len(classes),
         precision=plan.precision,
         batch_size=plan.eval_batch_size,

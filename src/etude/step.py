@@ -1,12 +1,15 @@
-"""One optimizer step."""
+"""One optimizer step, and an epoch's steps carried out one after the other."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from etude.data.batch import Batch, Split
 from etude.hardware import autocast
+from etude.state import State
 
 
 class Result(NamedTuple):
@@ -84,3 +87,28 @@ class Step:
         self._scaler.scale(loss).backward()
         with torch.no_grad():
             return Result(loss.detach(), (logits.argmax(1) == labels).sum())
+
+
+class Eager:
+    """Carry out an epoch's steps one after the other.
+
+    Args:
+        step: What is done with each batch.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self._batches: Iterator[Batch] = iter(())
+
+    def begin(self, state: State, images: Split, *, seed: int, batch_size: int) -> None:
+        """Take up what is left of the epoch under way."""
+        self._batches = images.epoch(seed, state.epoch, batch_size, state.step)
+
+    def advance(self, state: State) -> None:
+        """Do the next step, and note what it saw."""
+        images, labels = next(self._batches)
+        state.set_rate()
+        result = self._step(images, labels)
+        state.losses[state.step] = result.loss
+        state.correct[state.step] = result.correct
+        state.step += 1

@@ -10,7 +10,7 @@ from typing import cast
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from etude import jobs
+from etude import jobs, startup
 from etude.console import complain, errors, near, show_outcome, show_summary
 from etude.errors import UserError
 from etude.jobs import Job
@@ -90,7 +90,9 @@ class Worker:
         return None
 
     def _work(self, task: DictConfig, hydra: DictConfig, folder: Path) -> float:
+        startup.begin()
         job = jobs.make(task, hydra, folder)
+        startup.mark("job")
         summary = read_summary(folder)
         if summary is not None and finished(job):
             _tell_what_changed(folder)

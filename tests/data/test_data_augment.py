@@ -32,12 +32,15 @@ def images() -> Tensor:
 OFFSETS = [0.0, 1.0, -1.0, 0.5, -0.5, 2.25, -3.7, 1e-7, -1e-7, 11.0, -11.0, 11.5, -40.0, 8.0, -8.0]
 
 
+REACH = 40
+
+
 @pytest.mark.parametrize("constant", [None, 0.0, 77.0])
 def test_a_shift_equals_scipys_affine_transform(constant: float | None):
     pairs = torch.tensor([(down, right) for down in OFFSETS for right in OFFSETS])
     pairs = torch.cat([pairs, random(200, 2, seed=1) * 20 - 10])
     images = random(len(pairs), 1, 12, 9) * 255
-    mine = shift(images, pairs[:, 0], pairs[:, 1], constant=constant)
+    mine = shift(images, pairs[:, 0], pairs[:, 1], reach=REACH, constant=constant)
     mode = {"mode": "nearest"} if constant is None else {"mode": "constant", "cval": constant}
     for image, offset, result in zip(images, pairs, mine, strict=True):
         expected = ndimage.affine_transform(
@@ -48,8 +51,10 @@ def test_a_shift_equals_scipys_affine_transform(constant: float | None):
 
 def test_a_shift_moves_every_channel_alike(images: Tensor):
     down, right = random(64) * 3, random(64) * 3
-    together = shift(images, down, right, constant=0.0)
-    apart = [shift(plane, down, right, constant=0.0) for plane in images.split(1, dim=1)]
+    together = shift(images, down, right, reach=REACH, constant=0.0)
+    apart = [
+        shift(plane, down, right, reach=REACH, constant=0.0) for plane in images.split(1, dim=1)
+    ]
     assert torch.equal(together, torch.cat(apart, dim=1))
 
 

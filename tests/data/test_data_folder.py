@@ -138,7 +138,7 @@ def test_an_image_that_cannot_be_decoded_is_named(root: Path, keep: int):
 
 def test_more_pixels_than_the_machine_has_memory_are_refused(root: Path):
     with pytest.raises(UserError, match="GiB of memory as pixels"):
-        source(root, input_size=10_000_000).load()
+        source(root, input_size=10_000_000, stream=False).load()
 
 
 def same(one: Labelled, other: Labelled) -> bool:

@@ -206,6 +206,11 @@ def _contradictions(config: Config) -> Iterable[str]:
             f"train.accumulate={config.train.accumulate} must be at most "
             f"train.batch_size={config.train.batch_size}"
         )
+    if config.train.step == "graph" and config.precision == "float16":
+        yield (
+            "train.step=graph cannot look at the gradients, as float16's loss scaling must; "
+            "set precision=bfloat16 or train.step=eager"
+        )
     if optimizer.get("nesterov") and not optimizer.get("momentum"):
         yield "optimizer.nesterov=true needs optimizer.momentum above 0"
     unwatched = config.dataset.validation_split == "none" and not config.train.test_every_epoch

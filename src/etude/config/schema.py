@@ -68,7 +68,7 @@ class Train:
     decay: str = one_of("kernels", "all")
     test_every_epoch: bool = setting()
     eval_batch_size: int = setting("a whole number above 0", lambda v: v > 0, result=False)
-    step: str = one_of("eager", "compile", result=False)
+    step: str = one_of("eager", "compile", "graph", result=False)
     channels_last: bool = setting(result=False)
     deterministic: bool = setting(result=False)
     checkpoint_seconds: float = at_least(0, result=False)
@@ -176,6 +176,7 @@ class Folder(Dataset):
     name: str = setting()
     train: str = setting()
     test: str = setting()
+    stream: bool | None = setting(result=False)
 
 
 @dataclass
@@ -343,7 +344,7 @@ class Config:
     device: str = setting(
         "auto, cpu, cuda or cuda:<number>", lambda v: _DEVICE.fullmatch(v) is not None, result=False
     )
-    precision: str = one_of("auto", "float32", "bfloat16", "float16")
+    precision: str = one_of("auto", "float32", "tf32", "bfloat16", "float16")
     fresh: bool = setting(result=False)
     packages: list[str] = setting(result=False)
     record: Record = field(default_factory=Record)

@@ -7,12 +7,13 @@ batch size and another device change images alike.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from etude.data.gather import crossed, shift, take, within
+from etude.data.gather import crossed, pad, shift, windows
 from etude.errors import UserError
 
 FILLS = ("constant", "nearest")
@@ -107,24 +108,21 @@ class Augment:
         height, width = images.shape[-2:]
         rows = (2 * down - 1) * (self.shift_fraction * height)
         columns = (2 * right - 1) * (self.shift_fraction * width)
+        reach = math.ceil(self.shift_fraction * max(height, width))
         constant = self.fill_value if self.fill == "constant" else None
-        return shift(images, rows, columns, constant=constant)
+        return shift(images, rows, columns, reach=reach, constant=constant)
 
     def _crop_and_flip(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Do both in one gather, which costs what either would."""
-        height, width = images.shape[-2:]
-        rows = torch.arange(height, device=images.device).expand(len(images), height)
-        columns = torch.arange(width, device=images.device).expand(len(images), width)
+        """Cut a window out of the padded image, then mirror it; draws (N, 1 to 3)."""
+        if self.crop_padding:
+            height, width = images.shape[-2:]
+            offsets = _integers(draws[:, :2], 2 * self.crop_padding + 1)
+            padded = pad(images, self.crop_padding, self.fill_value)
+            images = windows(padded, offsets[:, 0], offsets[:, 1], height, width)
         if self.flip_probability:
-            mirrored = draws[:, -1:] < self.flip_probability
-            columns = torch.where(mirrored, columns.flip(1), columns)
-        if not self.crop_padding:
-            return take(images, rows, columns)
-        offsets = _integers(draws[:, :2], 2 * self.crop_padding + 1) - self.crop_padding
-        rows, columns = rows + offsets[:, :1], columns + offsets[:, 1:]
-        cropped = take(images, rows, columns)
-        inside = crossed(within(rows, height), within(columns, width))
-        return torch.lerp(cropped.new_full((), self.fill_value), cropped, inside)
+            mirrored = (draws[:, -1] < self.flip_probability).float()
+            images = torch.lerp(images, images.flip(3), mirrored[:, None, None, None])
+        return images
 
     def _erase(self, images: Tensor, draws: Tensor) -> Tensor:
         """Overwrite one rectangle; draws (N, 5): whether, area, ratio, top, left.

@@ -6,10 +6,12 @@ https://archive.ics.uci.edu/dataset/80, its test part, as `sklearn.datasets.load
 # ruff: noqa: PLC0415 -- torch and the like load only when images do
 from __future__ import annotations
 
-from typing import Any
+from importlib.util import find_spec
+from pathlib import Path
 
 from etude.data.source import Facts, Labelled, Loaded
 from etude.data.splits import split
+from etude.errors import UserError
 
 
 class Digits:
@@ -23,15 +25,23 @@ class Digits:
         """Read the images, their values 0-16 spread over 0-255."""
         import numpy as np
         import torch
-        from sklearn.datasets import load_digits
 
-        bunch: Any = load_digits()  # typed as a tuple or a Bunch
-        images = torch.from_numpy(np.rint(bunch.images * (255 / 16)).astype(np.uint8)).unsqueeze(1)
-        labels = torch.from_numpy(bunch.target.astype(np.int64))
+        table = np.loadtxt(_file(), delimiter=",")
+        pixels = np.rint(table[:, :64] * (255 / 16)).astype(np.uint8)
+        digits = table[:, 64].astype(np.int64)
+        images, labels = torch.from_numpy(pixels).view(-1, 1, 8, 8), torch.from_numpy(digits)
         # The seed is no setting: results on this data set are compared across runs and machines.
-        train, test = split(bunch.target, policy="stratified", fraction=0.2, seed=0)
+        train, test = split(digits, policy="stratified", fraction=0.2, seed=0)
         return Loaded(
             train=Labelled(images[train], labels[train]),
             test=Labelled(images[test], labels[test]),
-            classes=tuple(str(name) for name in bunch.target_names),
+            classes=tuple("0123456789"),
         )
+
+
+def _file() -> Path:
+    """Find scikit-learn's table: 64 pixels and the digit a row. Importing it takes a second."""
+    spec = find_spec("sklearn")
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError("dataset=digits reads a file of scikit-learn's; pip install scikit-learn")
+    return Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")

@@ -1,7 +1,8 @@
 """A folder of images, one subfolder a class, as Keras's `flow_from_directory` reads it.
 
 Every image is decoded to RGB and resized straight to a square, its aspect not kept, once: the
-pixels go to a cache file, so that a second run reads them in one piece.
+pixels go to a cache file, so that a second run reads them in one piece. Where they would not fit
+into memory, the images stay in their files, and every batch is decoded when it is wanted.
 """
 
 # ruff: noqa: PLC0415 -- torch and the like load only when images do
@@ -11,21 +12,19 @@ import hashlib
 import json
 import logging
 import os
-import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from etude.data import cache
+from etude.data.files import Files, read_image
 from etude.data.source import Facts, Labelled, Loaded
 from etude.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
-    import numpy.typing as npt
     from torch import Tensor
 
 log = logging.getLogger(__name__)
@@ -56,16 +55,26 @@ class Folder:
         test: The test part's.
         input_size: Side of the square that every image is resized to, in pixels.
         interpolation: PIL's `nearest` (Keras's default) or `bilinear`.
+        stream: Whether images stay in their files, and are decoded anew in every epoch; None
+            streams them where their pixels would take over half of the machine's memory.
     """
 
     def __init__(
-        self, root: str | Path, *, train: str, test: str, input_size: int | None, interpolation: str
+        self,
+        root: str | Path,
+        *,
+        train: str,
+        test: str,
+        input_size: int | None,
+        interpolation: str,
+        stream: bool | None = None,
     ) -> None:
         self.root = Path(root).expanduser()
         self.train = train
         self.test = test
         self.input_size = input_size
         self.interpolation = interpolation
+        self.stream = stream
 
     def facts(self) -> Facts:
         """List the files and tell their counts; no image is opened.
@@ -87,7 +96,12 @@ class Folder:
         size = self._check_settings()
         train, test = self._listings()
         counts = {"train": len(train.images), "test": len(test.images)}
-        path = cache.folder() / f"{self._key(train, test, size)}.safetensors"
+        key = self._key(train, test, size)
+        if self._streams(sum(counts.values()) * 3 * size**2):
+            return Loaded(
+                self._in_files(train, size, key), self._in_files(test, size, key), train.classes
+            )
+        path = cache.folder() / f"{key}.safetensors"
         pixels = cache.read(path, {part: (n, 3, size, size) for part, n in counts.items()})
         if pixels is None:
             _check_memory(sum(counts.values()) * 3 * size**2, self.root)
@@ -99,6 +113,15 @@ class Folder:
         return Loaded(
             _labelled(pixels["train"], train), _labelled(pixels["test"], test), train.classes
         )
+
+    def _streams(self, needed: int) -> bool:
+        """Decide where the pixels, so many bytes, are held."""
+        return not _fits(needed) if self.stream is None else self.stream
+
+    def _in_files(self, part: Listing, size: int, key: str) -> Labelled:
+        paths = [image.path for image in part.images]
+        files = Files(paths, size=size, interpolation=self.interpolation, digest=key[:16])
+        return _labelled(files, part)
 
     def _check_settings(self) -> int:
         if self.interpolation not in INTERPOLATIONS:
@@ -180,7 +203,7 @@ def decode(paths: list[str], size: int, interpolation: str) -> Tensor:
     pixels = images.numpy()
 
     def fill(index: int) -> None:
-        pixels[index] = _pixels(paths[index], size, interpolation).transpose(2, 0, 1)
+        pixels[index] = read_image(paths[index], size, interpolation).transpose(2, 0, 1)
 
     shown = time.monotonic()
     # torch's number, as a launcher that packs several jobs on a machine lowers it.
@@ -192,29 +215,22 @@ def decode(paths: list[str], size: int, interpolation: str) -> Tensor:
     return images
 
 
-def _pixels(path: str, size: int, interpolation: str) -> npt.NDArray[np.uint8]:
-    """Decode one image: (size, size, 3)."""
-    import numpy as np
-    from PIL import Image
+def _fits(needed: int) -> bool:
+    """Tell whether pixels leave half of this machine's memory to the rest."""
+    return needed <= _memory() / 2
 
-    try:
-        with Image.open(path) as image:
-            resampling = Image.Resampling[interpolation.upper()]
-            return np.asarray(image.convert("RGB").resize((size, size), resampling))
-    # What PIL's decoders raise on broken files, as its plugins' sources have it.
-    except (
-        OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError,
-    ) as error:  # fmt: skip
-        raise UserError(f"{path} cannot be decoded ({error}); replace or remove it") from error
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _check_memory(needed: int, root: Path) -> None:
     """Refuse what would be killed for memory after hours of decoding."""
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:
+    if needed > _memory():
         raise UserError(
             f"dataset.root={root} needs {needed / 2**30:.1f} GiB of memory as pixels, this machine "
-            f"has {there / 2**30:.1f}; choose a smaller dataset.input_size"
+            f"has {_memory() / 2**30:.1f}; set dataset.stream=null or true, or choose a smaller "
+            "dataset.input_size"
         )
 
 
@@ -224,7 +240,7 @@ def _identity(image: os.DirEntry[str], start: int) -> tuple[str, int, int]:
     return image.path[start:], status.st_size, status.st_mtime_ns
 
 
-def _labelled(images: Tensor, listing: Listing) -> Labelled:
+def _labelled(images: Tensor | Files, listing: Listing) -> Labelled:
     import torch
 
     return Labelled(images, torch.tensor(listing.labels, dtype=torch.int64))

@@ -1,28 +1,68 @@
-"""Pick pixels by row and column, each image by its own: what moves, crops and flips a batch."""
+"""Cut a window out of every image, each at its own place: what moves and crops a batch."""
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
-def take(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Pick the pixels at every pair of a row and a column; those outside give the nearest edge.
+def windows(images: Tensor, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
+    """Cut one window out of every image.
+
+    Whole rows are copied, in whichever memory format the images are: ten times as fast on a CPU as
+    picking pixel by pixel.
 
     Args:
-        images: (N, C, H, W).
-        rows: (N, h) int64.
-        columns: (N, w) int64.
+        images: (N, C, H, W), contiguous or channels-last.
+        top: (N,) int64, the window's first row, from 0 to H - height.
+        left: (N,) int64, its first column, from 0 to W - width.
+        height: Of the windows.
+        width: Of the windows.
 
     Returns:
-        (N, C, h, w).
+        (N, C, height, width), in the memory format of the images.
     """
-    n, channels, height, width = images.shape
-    rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
-    # One flat index for all channels: four times faster on a CPU than indexing by four tensors.
-    flat = (rows[:, :, None] * width + columns[:, None, :]).view(n, 1, -1)
-    picked = images.flatten(2).gather(2, flat.expand(-1, channels, -1))
-    return picked.view(n, channels, rows.shape[1], columns.shape[1])
+    n, channels, rows, columns = images.shape
+    last = channels > 1 and images.is_contiguous(memory_format=torch.channels_last)
+    planes, unit = (1, channels) if last else (channels, 1)
+    stored = (images.permute(0, 2, 3, 1) if last else images).reshape(-1)
+    starts = _lines(n * planes, height, rows * columns * unit, columns * unit, images.device)
+    corner = (top * columns + left) * unit
+    starts = starts.view(n, -1) + corner[:, None]
+    length = width * unit
+    # Every run of `length` values, one a starting point: they overlap, so nothing is copied yet.
+    runs = stored.as_strided((stored.numel() - length + 1, length), (1, 1))
+    cut = runs.index_select(0, starts.view(-1))
+    if last:
+        return cut.view(n, height, width, channels).permute(0, 3, 1, 2)
+    return cut.view(n, channels, height, width)
+
+
+# Most of a small batch's time is the start of one operation after the other, so what does not
+# change from batch to batch is kept; an epoch's smaller last batch has entries of its own.
+@lru_cache(maxsize=32)
+def _lines(planes: int, height: int, plane: int, line: int, device: torch.device) -> Tensor:
+    """Tell where the first `height` lines of every plane begin: (planes, height) int64."""
+    first = torch.arange(planes, device=device) * plane
+    return first[:, None] + torch.arange(height, device=device) * line
+
+
+@lru_cache(maxsize=32)
+def _room(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Tell how far back and ahead every pixel may read: (size,) each, float32."""
+    index = torch.arange(size, device=device, dtype=torch.float32)
+    return -index, size - 1 - index
+
+
+def pad(images: Tensor, margin: int, constant: float | None) -> Tensor:
+    """Add `margin` pixels to every side of images (N, C, H, W); None repeats the edge."""
+    sides = (margin,) * 4
+    if constant is None:
+        return functional.pad(images, sides, mode="replicate")
+    return functional.pad(images, sides, value=constant)
 
 
 def crossed(rows: Tensor, columns: Tensor) -> Tensor:
@@ -34,12 +74,9 @@ def crossed(rows: Tensor, columns: Tensor) -> Tensor:
     return rows.float()[:, None, :, None] * columns.float()[:, None, None, :]
 
 
-def within(positions: Tensor, size: int) -> Tensor:
-    """Tell which positions, of any shape, lie in an image `size` pixels long."""
-    return (positions >= 0) & (positions < size)
-
-
-def shift(images: Tensor, down: Tensor, right: Tensor, *, constant: float | None) -> Tensor:
+def shift(
+    images: Tensor, down: Tensor, right: Tensor, *, reach: int, constant: float | None
+) -> Tensor:
     """Read every image at an offset, between pixels linearly.
 
     It equals `scipy.ndimage.affine_transform` with `order=1`, which Keras uses: in scipy's
@@ -49,27 +86,27 @@ def shift(images: Tensor, down: Tensor, right: Tensor, *, constant: float | None
         images: (N, C, H, W).
         down: (N,) offsets in pixels: result row i shows row i + down.
         right: (N,) likewise for columns.
+        reach: No offset is longer, in pixels.
         constant: What lies outside; None stands for the nearest pixel.
 
     Returns:
         (N, C, H, W).
     """
     height, width = images.shape[-2:]
-    rows, columns = _cells(down, height), _cells(right, width)
-    corners = take(images, rows, columns)  # (N, C, H + 1, W + 1)
-    below = (down - down.floor())[:, None, None, None]
-    beside = (right - right.floor())[:, None, None, None]
+    offsets = torch.stack((down, right))
+    whole = offsets.floor()
+    below, beside = (offsets - whole)[:, :, None, None, None]
+    margin = reach + 1
+    top, left = whole.long() + margin
+    corners = windows(pad(images, margin, constant), top, left, height + 1, width + 1)
     between = torch.lerp(corners[:, :, :-1], corners[:, :, 1:], below)
     moved = torch.lerp(between[..., :-1], between[..., 1:], beside)
     if constant is None:
         return moved
     inside = crossed(_centred(down, height), _centred(right, width))
+    if constant == 0:
+        return moved.mul_(inside)
     return torch.lerp(moved.new_full((), constant), moved, inside)
-
-
-def _cells(offset: Tensor, size: int) -> Tensor:
-    """Give the size + 1 pixels whose neighbours are blended: (N, size + 1)."""
-    return offset.floor().long()[:, None] + torch.arange(size + 1, device=offset.device)
 
 
 def _centred(offset: Tensor, size: int) -> Tensor:
@@ -77,5 +114,5 @@ def _centred(offset: Tensor, size: int) -> Tensor:
 
     The offset is held against whole numbers, as a sum would round it onto the edge.
     """
-    index = torch.arange(size, device=offset.device)
-    return (offset[:, None] >= -index) & (offset[:, None] <= size - 1 - index)
+    offset = offset[:, None]
+    return offset.clamp(*_room(size, offset.device)) == offset

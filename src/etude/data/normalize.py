@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from etude.data.files import Files
 from etude.errors import UserError
 
 MODES = ("none", "unit", "mean_std", "mean_only", "pixel_mean", "caffe", "lecun")
@@ -64,7 +65,7 @@ class Normalize:
 
 def fit(
     mode: str,
-    train_images: Tensor,
+    train_images: Tensor | Files,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> Normalize:
@@ -72,17 +73,20 @@ def fit(
 
     Args:
         mode: One of `MODES`.
-        train_images: (N, C, H, W) uint8.
+        train_images: (N, C, H, W) uint8. Files are not opened for it.
         mean: Used in place of the images' own, one number a channel: on the 0-1 scale for
             `mean_std`, on the 0-255 scale for `mean_only`.
         std: Likewise, for `mean_std`, on the 0-1 scale.
 
     Raises:
         UserError: The mode is unknown, does not use a given statistic, or does not fit the
-            number of channels.
+            number of channels, or it needs statistics of images that are still in files.
     """
     channels = train_images.shape[1]
     _check(mode, channels, mean, std)
+    if isinstance(train_images, Files):
+        _check_given(mode, mean, std)
+        train_images = torch.empty(0, *train_images.shape[1:], dtype=torch.uint8)
     if mode == "mean_std":
         return _mean_std(train_images, mean, std)
     if mode == "mean_only":
@@ -152,6 +156,16 @@ def _per_channel(
     return Normalize(
         torch.tensor(scale).view(1, -1, 1, 1), torch.tensor(shift).view(1, -1, 1, 1), reverse
     )
+
+
+def _check_given(mode: str, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
+    """Refuse to read a whole stream of images for their statistics."""
+    needed = {"mean_std": (mean, std), "mean_only": (mean,), "pixel_mean": (None,)}.get(mode, ())
+    if any(value is None for value in needed):
+        raise UserError(
+            f"dataset.normalize={mode} needs the mean of all images, which are streamed from their "
+            "files; give dataset.mean and dataset.std, or set dataset.normalize=unit"
+        )
 
 
 def _check(

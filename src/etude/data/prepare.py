@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
+from etude.data.files import Files
 from etude.data.normalize import Normalize, fit
 from etude.data.resize import resize
 from etude.data.source import Labelled, Loaded, Source
@@ -129,17 +130,21 @@ def _cut(
 
 
 def _select(part: Labelled, indices: Tensor) -> Labelled:
-    return Labelled(part.images.index_select(0, indices), part.labels.index_select(0, indices))
+    return Labelled(part.images[indices], part.labels[indices])
 
 
 def _resized(part: Labelled, size: int | None, interpolation: str) -> Labelled:
+    if isinstance(part.images, Files):  # at their size when they are decoded
+        return part
     return Labelled(resize(part.images, size, interpolation), part.labels)
 
 
 def _digest(loaded: Loaded) -> str:
-    """Hash shapes, labels and pixels, at about 1 GB/s."""
+    """Hash shapes, labels and pixels, at about 1 GB/s; files are known by their sizes and times."""
+    if isinstance(loaded.train.images, Files):
+        return loaded.train.images.digest
     digest = hashlib.blake2b(digest_size=8)
-    for tensor in (*loaded.train, *loaded.test):
+    for tensor in cast("tuple[Tensor, ...]", (*loaded.train, *loaded.test)):
         digest.update(str(tuple(tensor.shape)).encode())
         digest.update(tensor.contiguous().view(-1).numpy().data)
     return digest.hexdigest()

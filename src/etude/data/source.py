@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from etude.data.files import Files
+
 
 class Facts(NamedTuple):
     """What can be known of a data set without loading it; `size` is its images' side in pixels."""
@@ -19,9 +21,9 @@ class Facts(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """Images (N, C, H, W) uint8 with their labels (N,) int64."""
+    """Images (N, C, H, W) uint8, in memory or still in files, with their labels (N,) int64."""
 
-    images: Tensor
+    images: Tensor | Files
     labels: Tensor
 
 

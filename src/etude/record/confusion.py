@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from etude.data.resident import Resident
+from etude.data.batch import Split
 from etude.hardware import autocast
 from etude.record.folder import write_json
 
@@ -15,13 +15,19 @@ CONFUSION = "confusion.json"
 
 @torch.inference_mode()
 def confusion(
-    model: nn.Module, data: Resident, *, classes: int, precision: str, batch_size: int
+    model: nn.Module,
+    data: Split,
+    device: torch.device,
+    *,
+    classes: int,
+    precision: str,
+    batch_size: int,
 ) -> Tensor:
     """Count a model's answers: (classes, classes) int64 on the CPU, a row for each true class."""
     model.eval()
-    counts = torch.zeros(classes * classes, dtype=torch.int64, device=data.device)
+    counts = torch.zeros(classes * classes, dtype=torch.int64, device=device)
     for images, labels in data.in_order(batch_size):
-        with autocast(precision, data.device):
+        with autocast(precision, device):
             answers = model(images).argmax(1)
         cells = labels * classes + answers
         # Not bincount, which is not deterministic on CUDA.

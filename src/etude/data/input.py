@@ -1,0 +1,49 @@
+"""From a batch's pixels to a network's input, and the random numbers that decide an epoch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from etude.data.augment import Augment
+from etude.data.normalize import Normalize
+from etude.seeds import mix
+
+
+def order_of(images: int, seed: int, epoch: int) -> Tensor:
+    """Shuffle, on the CPU so that every device trains in the same order: (images,) int64."""
+    generator = torch.Generator().manual_seed(mix(seed, "order", epoch))
+    return torch.randperm(images, generator=generator)
+
+
+class Input:
+    """Augment and normalise batches, in the memory format that a network wants.
+
+    Args:
+        normalize: From pixels to the network's input.
+        augment: Applied where there are random numbers; None for evaluation splits.
+        like: One image (1, C, H, W) uint8 on the device, in the memory format of the batches.
+    """
+
+    def __init__(self, normalize: Normalize, augment: Augment | None, like: Tensor) -> None:
+        self.normalize = normalize.to(like.device).laid_out(like)
+        self.augment = augment
+        last = like.is_contiguous(memory_format=torch.channels_last)
+        self.format = torch.channels_last if last else torch.contiguous_format
+
+    def draws(self, images: int, seed: int, epoch: int) -> Tensor | None:
+        """Draw every image's random numbers, by its place in the split: (images, K) on the CPU."""
+        if self.augment is None or self.augment.draws == 0:
+            return None
+        generator = torch.Generator().manual_seed(mix(seed, "augment", epoch))
+        return torch.rand(images, self.augment.draws, generator=generator)
+
+    def __call__(self, images: Tensor, draws: Tensor | None) -> Tensor:
+        """Turn images (N, C, H, W) uint8 into a batch, augmented with draws (N, K) if given."""
+        if self.augment is None or draws is None:
+            images = self.normalize(images)
+        elif self.augment.after_normalize:
+            images = self.augment(self.normalize(images), draws)
+        else:
+            images = self.normalize(self.augment(images.float(), draws))
+        return images.contiguous(memory_format=self.format)

@@ -1,0 +1,145 @@
+"""A data set that stays in its files: worker processes decode batches ahead of the network.
+
+The same images, order and random numbers as from a resident data set, so the same batches. On CUDA
+the next batch is copied from pinned memory while the network works on the one before.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from etude.data.augment import Augment
+from etude.data.batch import Batch
+from etude.data.files import Files
+from etude.data.input import Input, order_of
+from etude.data.normalize import Normalize
+from etude.errors import UserError
+
+
+class Stream:
+    """Read a split's batches from files.
+
+    Args:
+        images: The split's.
+        labels: (N,) int64.
+        normalize: From pixels to the network's input.
+        augment: Applied by `epoch`, not by `in_order`; None for evaluation splits.
+        device: Where the batches are wanted.
+        channels_last: Memory format of the batches.
+        workers: Processes that decode; 0 decodes in this one.
+    """
+
+    def __init__(
+        self,
+        images: Files,
+        labels: Tensor,
+        *,
+        normalize: Normalize,
+        augment: Augment | None,
+        device: torch.device | str,
+        channels_last: bool,
+        workers: int,
+    ) -> None:
+        self.device = torch.device(device)
+        self.labels = labels.to(self.device)
+        self.workers = workers
+        self._files = images
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        like = torch.zeros(1, *images.shape[1:], dtype=torch.uint8, device=self.device)
+        self._input = Input(normalize, augment, like.contiguous(memory_format=layout))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def epoch(
+        self, seed: int, epoch: int, batch_size: int, start_batch: int = 0
+    ) -> Iterator[Batch]:
+        """Give every image once, shuffled and augmented; see `Resident.epoch`."""
+        parts = order_of(len(self), seed, epoch).split(batch_size)[start_batch:]
+        draws = self._input.draws(len(self), seed, epoch)
+        for part, pixels in zip(parts, self._decoded(parts), strict=True):
+            own = None if draws is None else draws[part].to(self.device, non_blocking=True)
+            yield Batch(self._input(pixels, own), self.labels[part.to(self.device)])
+
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """Give every image once, in the split's order, without augmentation."""
+        parts = torch.arange(len(self)).split(batch_size)
+        for labels, pixels in zip(self.labels.split(batch_size), self._decoded(parts), strict=True):
+            yield Batch(self._input(pixels, None), labels)
+
+    def _decoded(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Decode parts, a batch (N, C, H, W) uint8 each, ahead of who wants them."""
+        loader = DataLoader(
+            _Parts(self._files, parts),
+            batch_size=None,
+            num_workers=min(self.workers, len(parts)),
+            pin_memory=self.device.type == "cuda",
+            worker_init_fn=_leave_signals_to_the_parent,
+            generator=torch.Generator(),  # else it draws from what dropout draws from
+        )
+        return _copied_ahead(_sound(loader), self.device)
+
+
+class _Parts(Dataset[Tensor | UserError]):
+    """An epoch's batches, by number; an error is given like one, as a loader would rewrite it."""
+
+    def __init__(self, files: Files, parts: Sequence[Tensor]) -> None:
+        self._files = files
+        self._parts = parts
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, index: int) -> Tensor | UserError:
+        try:
+            return self._files[self._parts[index]].tensor()
+        except UserError as error:
+            return error
+
+
+def _sound(batches: Iterable[Tensor | UserError]) -> Iterator[Tensor]:
+    """Pass batches on.
+
+    Raises:
+        UserError: One of its images could not be decoded.
+    """
+    for batch in batches:
+        if isinstance(batch, UserError):
+            raise batch
+        yield batch
+
+
+def _copied_ahead(batches: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
+    """Bring batches to the device, each while the one before is still in use."""
+    if device.type != "cuda":
+        yield from batches
+        return
+    side = torch.cuda.Stream(device)
+    ready = _copy(batches, device, side)
+    while ready is not None:
+        torch.cuda.current_stream(device).wait_stream(side)
+        # Its memory must not go to the next copy before the network's stream is done with it.
+        ready.record_stream(torch.cuda.current_stream(device))
+        following = _copy(batches, device, side)
+        yield ready
+        ready = following
+
+
+def _copy(batches: Iterator[Tensor], device: torch.device, side: Any) -> Tensor | None:
+    batch = next(batches, None)
+    if batch is None:
+        return None
+    with torch.cuda.stream(side):
+        return batch.to(device, non_blocking=True)
+
+
+def _leave_signals_to_the_parent(_: int) -> None:
+    """Outlive a Ctrl-C, which reaches a whole group of processes, until the run has saved."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,135 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from etude.data.augment import Augment
+from etude.data.batch import Batch
+from etude.data.files import Files
+from etude.data.folder import Folder
+from etude.data.normalize import fit
+from etude.data.prepare import prepare
+from etude.data.resident import Resident
+from etude.data.stream import Stream
+from etude.errors import UserError
+
+EVERYTHING = {"shift_fraction": 0.2, "crop_padding": 2, "flip_probability": 0.5}
+SETTINGS: dict[str, Any] = {
+    "input_size": 12,
+    "interpolation": "bilinear",
+    "normalize": "mean_std",
+    "mean": (0.5, 0.5, 0.5),
+    "std": (0.25, 0.25, 0.25),
+    "validation_split": "seeded_fraction",
+    "validation_fraction": 0.25,
+    "split_seed": 0,
+    "limit_train": 24,
+    "limit_test": None,
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two classes of noise: 28 images to train on, 8 to test."""
+    monkeypatch.setenv("ETUDE_CACHE", str(tmp_path / "cache"))
+    noise = np.random.default_rng(0)
+    for part, count in (("train", 14), ("test", 4)):
+        for name in ("cat", "dog"):
+            folder = tmp_path / "photos" / part / name
+            folder.mkdir(parents=True)
+            for index in range(count):
+                pixels = noise.integers(0, 256, (20, 16, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{index}.png")
+    return tmp_path / "photos"
+
+
+def split(root: Path, *, stream: bool, workers: int = 0, channels_last: bool = False) -> Any:
+    """The training part, prepared as a run does it."""
+    source = Folder(
+        root, train="train", test="test", input_size=12, interpolation="bilinear", stream=stream
+    )
+    data = prepare(source, **SETTINGS)
+    how: dict[str, Any] = {
+        "normalize": data.normalize,
+        "augment": Augment(**EVERYTHING),
+        "device": "cpu",
+        "channels_last": channels_last,
+    }
+    if stream:
+        assert isinstance(data.train.images, Files)
+        return Stream(data.train.images, data.train.labels, workers=workers, **how)
+    assert isinstance(data.train.images, torch.Tensor)
+    return Resident(data.train.images, data.train.labels, **how)
+
+
+def assert_same(one: Iterator[Batch], other: Iterator[Batch]) -> None:
+    for a, b in zip(one, other, strict=True):
+        assert torch.equal(a.images, b.images)
+        assert torch.equal(a.labels, b.labels)
+        assert a.images.stride() == b.images.stride()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_stream_gives_the_batches_of_a_resident_data_set(
+    root: Path, workers: int, channels_last: bool
+):
+    stream = split(root, stream=True, workers=workers, channels_last=channels_last)
+    resident = split(root, stream=False, channels_last=channels_last)
+    assert len(stream) == len(resident) == 18
+    assert_same(stream.epoch(1, 2, 4), resident.epoch(1, 2, 4))
+    assert_same(stream.in_order(4), resident.in_order(4))
+
+
+def test_a_stream_can_begin_at_a_later_batch(root: Path):
+    stream = split(root, stream=True)
+    assert_same(stream.epoch(0, 1, 4, 3), iter(list(stream.epoch(0, 1, 4))[3:]))
+
+
+def test_reading_ahead_leaves_the_random_numbers_of_the_network_alone(root: Path):
+    stream = split(root, stream=True, workers=1)
+    torch.manual_seed(0)
+    list(stream.epoch(0, 0, 4))
+    drawn = torch.rand(3)
+    assert torch.equal(drawn, torch.rand(3, generator=torch.Generator().manual_seed(0)))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_image_is_told_by_its_name(root: Path, workers: int):
+    stream = split(root, stream=True, workers=workers)
+    for path in (root / "train").rglob("*.png"):
+        path.write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"^\S+png cannot be decoded"):
+        next(stream.epoch(0, 0, 4))
+
+
+def test_statistics_of_streamed_images_must_be_given():
+    files = Files(["a.png"], size=8, interpolation="nearest", digest="")
+    with pytest.raises(UserError, match="needs the mean of all images"):
+        fit("mean_std", files)
+    assert fit("unit", files).scale.numel() == 3
+
+
+def test_images_stream_where_they_would_fill_the_memory(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    source = Folder(root, train="train", test="test", input_size=12, interpolation="bilinear")
+    assert isinstance(source.load().train.images, torch.Tensor)
+    monkeypatch.setattr("etude.data.folder._memory", lambda: 1000)
+    assert isinstance(source.load().train.images, Files)
+
+
+@pytest.mark.gpu
+def test_copies_to_a_gpu_arrive_whole(root: Path):
+    stream = split(root, stream=True, workers=2)
+    stream = Stream(
+        stream._files, stream.labels, normalize=fit("unit", stream._files), augment=None,
+        device="cuda", channels_last=True, workers=2,
+    )  # fmt: skip
+    parts = [batch.images.cpu() for batch in stream.in_order(4)]
+    expected = stream._files.tensor().float() / 255
+    assert torch.allclose(torch.cat(parts), expected)

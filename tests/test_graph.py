@@ -1,0 +1,158 @@
+from typing import Any
+
+import pytest
+import torch
+
+from etude.data.augment import Augment
+from etude.data.digits import Digits
+from etude.data.normalize import fit
+from etude.data.resident import Resident
+from etude.data.resize import resize
+from etude.errors import UserError
+from etude.graph import Captured, Epoch, whole_step
+from etude.models.lenet import LeNet5
+from etude.optim import KerasAdam, KerasSGD
+from etude.schedule import Cosine
+from etude.state import State
+from etude.step import Eager, Step
+
+BATCH, EPOCHS = 128, 2
+IMAGES = 3 * BATCH + 50  # the last batch is an odd one
+
+OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
+    "sgd": (KerasSGD, {"momentum": 0.9, "nesterov": True, "fused": True}),
+    "adam": (KerasAdam, {"fused": True}),
+    "rmsprop": (torch.optim.RMSprop, {}),
+    "adadelta": (torch.optim.Adadelta, {}),
+}
+
+
+def made(optimizer: str, device: torch.device, **settings: Any) -> tuple[State, Step, Resident]:
+    """Build everything that an epoch needs, from one seed."""
+    torch.manual_seed(0)
+    train = Digits().load().train
+    pixels = resize(train.images[:IMAGES], 16, "bilinear")
+    images = Resident(
+        pixels,
+        train.labels[:IMAGES],
+        normalize=fit("unit", pixels),
+        augment=Augment(shift_fraction=0.1, crop_padding=2, flip_probability=0.5),
+        device=device,
+        channels_last=True,
+    )
+    model = LeNet5(1, 10, input_size=16).to(device)
+    kind, own = OPTIMIZERS[optimizer]
+    scaler = torch.amp.GradScaler(device.type, enabled=False)
+    optimizer_ = kind(model.parameters(), lr=0.01, **own, **settings)
+    schedule = Cosine(warmup_epochs=1, final_fraction=0.1)
+    steps = -(-len(images) // BATCH)
+    schedule.bind(base_lr=0.01, steps_per_epoch=steps, epochs=EPOCHS, scale=1.0)
+    state = State(model, optimizer_, scaler, schedule, device, steps)
+    return state, Step(model, optimizer_, scaler=scaler, device=device, precision="float32"), images
+
+
+def trained(state: State, steps: Eager | Captured, images: Resident) -> torch.Tensor:
+    """Train for two epochs; the losses and the weights."""
+    seen = []
+    for epoch in range(EPOCHS):
+        state.epoch, state.step = epoch, 0
+        steps.begin(state, images, seed=3, batch_size=BATCH)
+        while state.step < state.steps:
+            steps.advance(state)
+        seen += [state.losses.clone(), state.correct.float()]
+    weights = torch.nn.utils.parameters_to_vector(state.model.parameters()).detach()
+    return torch.cat([*seen, weights])
+
+
+class _Uncaptured:
+    """The operations that are captured, without a graph around them."""
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        self.epoch: Epoch | None = None
+
+    def begin(self, state: State, images: Resident, *, seed: int, batch_size: int) -> None:
+        if self.epoch is None:
+            self.epoch = Epoch.of(state, images, seed, batch_size)
+        self.epoch.begin(state, seed)
+
+    def advance(self, state: State) -> None:
+        assert self.epoch is not None
+        state.set_rate()  # optimizers on the CPU take no rate from a tensor
+        size = min(BATCH, len(self.epoch.images) - state.step * BATCH)
+        whole_step(self.epoch, self.step, state, size)
+        state.step += 1
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_what_is_captured_computes_what_the_eager_loop_does(optimizer: str):
+    cpu = torch.device("cpu")
+    state, step, images = made(optimizer, cpu)
+    expected = trained(state, Eager(step), images)
+    state, step, images = made(optimizer, cpu)
+    assert torch.equal(trained(state, _Uncaptured(step), images), expected)
+
+
+def test_the_rates_of_an_epoch_reach_the_device():
+    state, _, images = made("sgd", torch.device("cpu"))
+    state.epoch = 1
+    epoch = Epoch.of(state, images, 3, BATCH)
+    assert epoch.rates.tolist() == pytest.approx([state.schedule.lr_at(4 + i) for i in range(4)])
+
+
+def test_an_epoch_under_way_is_taken_up_at_its_step():
+    state, _, images = made("sgd", torch.device("cpu"))
+    state.epoch, state.step = 1, 2
+    epoch = Epoch.of(state, images, 3, BATCH)
+    assert epoch.step.tolist() == [2]
+    assert torch.equal(epoch.order, images.order(3, 1))
+
+
+def test_streamed_images_are_refused():
+    state, step, _ = made("sgd", torch.device("cpu"))
+    with pytest.raises(UserError, match="data on the device"):
+        Captured(step).begin(state, object(), seed=0, batch_size=BATCH)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_captured_run_equals_an_eager_one(optimizer: str):
+    cuda = torch.device("cuda")
+    state, step, images = made(optimizer, cuda)
+    expected = trained(state, Eager(step), images)
+    capturable = {} if optimizer == "sgd" else {"capturable": True}
+    state, step, images = made(optimizer, cuda, **capturable)
+    torch.testing.assert_close(
+        trained(state, Captured(step), images), expected, rtol=1e-3, atol=1e-4
+    )
+
+
+@pytest.mark.gpu
+def test_replayed_steps_never_wait_for_the_device():
+    state, step, images = made("sgd", torch.device("cuda"))
+    steps = Captured(step)
+    trained(state, steps, images)
+    state.epoch, state.step = 0, 0
+    steps.begin(state, images, seed=3, batch_size=BATCH)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        while state.step < state.steps:
+            steps.advance(state)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+def test_a_network_that_waits_for_the_device_is_refused():
+    state, _, images = made("sgd", torch.device("cuda"))
+
+    class Waits(LeNet5):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return super().forward(images) * float(images.mean() > -1)
+
+    state.model.__class__ = Waits
+    step = Step(
+        state.model, state.optimizer, scaler=state.scaler, device=state.device, precision="float32"
+    )
+    with pytest.raises(UserError, match="cannot capture this run"):
+        trained(state, Captured(step), images)
