@@ -66,6 +66,7 @@ def _parser() -> Words:
         help="only runs with it; KEY=A,B and KEY!=A too; can be given again",
     )  # fmt: skip
     add("--format", metavar="FORM,…", default=",".join(FORMATS), help=f"of {', '.join(FORMATS)}")
+    add("--tensorboard", action="store_true", help="write each arm's average as TensorBoard runs")
     add("--output", type=Path, metavar="FOLDER", help="for the files (<FOLDER>/report)")
     add(
         "--watch", nargs="?", type=int, const=30, metavar="SECONDS",
@@ -91,8 +92,13 @@ def _report(args: argparse.Namespace, formats: Sequence[str], refresh: int | Non
         conditions=args.where,
     )
     show(console, report.results, report.sentences, report.figures)
+    folder = args.output or _folder(args.folders)
+    if args.tensorboard:
+        from etude.report.tensorboard import write_averages  # noqa: PLC0415 (takes its time)
+
+        write_averages(report.results, folder / "tensorboard")
+        console.print(f"averages  tensorboard --logdir {near(folder / 'tensorboard')}")
     if formats:
-        folder = args.output or _folder(args.folders)
         write(report, folder, formats, refresh=refresh)
         console.print(f"report  {near(folder / 'report.html' if 'html' in formats else folder)}")
     return report

@@ -34,13 +34,13 @@ def matrix(counts: Tensor, classes: Sequence[str]) -> Picture:
     side = min(12.0, 2.0 + 0.4 * len(classes))
     figure, panels = _figure(1, 1, size=(side, side))
     axes = panels[0, 0]
-    axes.imshow(counts / counts.sum(1, keepdim=True).clamp(min=1), cmap="Blues", vmin=0, vmax=1.15)
+    shares = (counts / counts.sum(1, keepdim=True).clamp(min=1)).numpy()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.15)
     if len(classes) <= 30:  # more would be unreadable
         axes.set_xticks(range(len(classes)), classes, rotation=90)
         axes.set_yticks(range(len(classes)), classes)
         for row, column in counts.nonzero().tolist():
-            share = float(counts[row, column] / counts[row].sum())
-            colour = "white" if share > 0.6 else "black"
+            colour = "white" if shares[row, column] > 0.6 else "black"
             text = str(int(counts[row, column]))
             axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
     axes.set_xlabel("answer")

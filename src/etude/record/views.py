@@ -36,6 +36,7 @@ class Views:
 
     def __init__(self, events: Events, record: Record, plan: Plan, classes: Sequence[str]) -> None:
         self._events, self._record, self._plan, self._classes = events, record, plan, classes
+        self._profile: Profile | None = None
 
     def begin(self, state: State) -> None:
         """Show the network and the images that it will learn from."""
@@ -51,10 +52,15 @@ class Views:
 
     def watched(self, display: Display, folder: Path) -> Display:
         """Have the display's steps profiled, where that is switched on."""
-        return Profile(display, folder / "trace.json") if self._record.profile else display
+        if not self._record.profile:
+            return display
+        self._profile = Profile(display, folder / "trace.json")
+        return self._profile
 
     def epoch(self, state: State) -> None:
         """Show weights and gradients after an epoch."""
+        if self._profile is not None:
+            self._profile.close()  # an epoch may have fewer steps than are profiled
         record, epoch = self._record, state.epoch
         if not (record.norms or record.histograms):
             return
@@ -137,7 +143,7 @@ class Profile:
         path: Of the trace.
     """
 
-    _FIRST, _LAST = 5, 15  # steps; the first ones choose kernels and allocate
+    _FIRST, _LAST = 3, 13  # steps; the first ones choose kernels and allocate
 
     def __init__(self, display: Display, path: Path) -> None:
         self._display, self._path = display, path
@@ -146,10 +152,15 @@ class Profile:
     def step(self, state: State) -> None:
         """Take note of a step."""
         self._display.step(state)
-        if state.global_step == self._FIRST and self._profiler is None:
+        if state.global_step == self._FIRST:
             self._profiler = torch.profiler.profile(record_shapes=True)
             self._profiler.start()
-        elif state.global_step == self._LAST and self._profiler is not None:
+        elif state.global_step == self._LAST:
+            self.close()
+
+    def close(self) -> None:
+        """End the trace and write it, if one is being taken."""
+        if self._profiler is not None:
             self._profiler.stop()
             self._profiler.export_chrome_trace(str(self._path))
             self._profiler = None
