@@ -97,7 +97,7 @@ def test_a_browser_shows_scalars_hyperparameters_images_and_averages(
         wait_for(f"http://127.0.0.1:{port}/data/runs", "mean")
         with chromium() as window:
             for page, wanted in {
-                "timeseries": ["accuracy/test", "norm/weights", "mean"],
+                "timeseries": ["accuracy/test", "norm2cards", "configured/mean"],
                 "hparams": ["optimizer.lr", "accuracy/test"],
                 "images": ["test/confusion", "test/wrong"],
             }.items():
@@ -131,13 +131,14 @@ def wait_for(address: str, wanted: str) -> None:
 def assert_shown(window: Any, wanted: list[str]) -> None:
     """Wait for texts on the page, those in its components' own trees included."""
     script = """
-    const all = (root) => [...root.querySelectorAll('*')].map(
-        (e) => e.shadowRoot ? all(e.shadowRoot) : (e.childElementCount ? '' : e.textContent));
-    return all(document).flat(9).join(' ') + document.body.innerText;
+    const all = (root) => [...root.querySelectorAll('*:not(style):not(script)')].map(
+        (e) => [e.childElementCount ? '' : e.textContent, e.shadowRoot ? all(e.shadowRoot) : '']);
+    return all(document).flat(99).join(' ').replace(/\\s+/g, ' ');
     """
     for _ in range(60):
         text = window.execute_script(script)
-        if all(word in text.replace("\\u200b", "") for word in wanted):
+        missing = [word for word in wanted if word not in text.replace(" ", "")]
+        if not missing:
             return
         time.sleep(0.5)
-    raise AssertionError(f"{wanted} not in: {text[:3000]}")
+    raise AssertionError(f"{missing} not in: {text[:3000]}")

@@ -21,9 +21,9 @@ def gradients(model: nn.Module, batch: Batch, *, precision: str) -> dict[str, Te
     with autocast(precision, batch.images.device):
         logits = model(batch.images)
     loss = functional.cross_entropy(logits.float(), batch.labels)
-    found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+    found = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)
     model.train(was_training)
-    return {name: g for name, g in zip(named, found, strict=True) if g is not None}
+    return dict(zip(named, found, strict=True))
 
 
 def norm(tensors: list[Tensor]) -> float:

@@ -46,7 +46,7 @@ class Views:
             self._graph(state)
         if self._record.augmented:
             images, labels = self._batch(0)
-            captions = [self._classes[label] for label in labels[:_SHEET].tolist()]
+            captions = [str(self._classes[label]) for label in labels[:_SHEET].tolist()]
             picture = sheet(images[:_SHEET].cpu(), captions)
             self._events.add("image", "train/augmented", picture, 0, dataformats="HWC")
 
