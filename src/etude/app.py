@@ -26,11 +26,20 @@ from omegaconf.errors import OmegaConfBaseException
 
 import etude
 from etude import jobs, startup
-from etude.console import Messages, announce_study, announce_time, complain, show_arms, show_sweep
+from etude.console import (
+    Messages,
+    announce_report,
+    announce_study,
+    announce_time,
+    complain,
+    show_arms,
+    show_sweep,
+)
 from etude.errors import UserError
 from etude.explain import explain
 from etude.jobs import CONFIG_NAME, Job
 from etude.record.folder import read_metrics, read_summary
+from etude.record.plan import write_plan
 from etude.work import Unwritable, Worker, finished, outcome, outputs_needed, verdict
 
 
@@ -219,12 +228,25 @@ def _launch_study(hydra: Hydra, args: argparse.Namespace) -> int:
 
         announce_time(seconds_for(waiting))
     with outputs_needed():
+        write_plan(
+            study, [(job.label, job.config.seed, job.folder) for job in planned], args.overrides
+        )
         jobs.launch(hydra, composed, Worker(several=True), planned)
     show_arms(
         study,
         [(job.label, read_summary(job.folder), read_metrics(job.folder)) for job in planned],
     )
+    _report(planned[0].folder.parent)
     return verdict(planned)
+
+
+def _report(folder: Path) -> None:
+    """End a study by writing its report."""
+    from etude.report.write import make, write  # noqa: PLC0415 (not needed for --help)
+
+    with outputs_needed():
+        write(make([folder]), folder / "report")
+    announce_report(folder / "report" / "report.html")
 
 
 def _inspect(planned: list[Job]) -> None:

@@ -161,6 +161,11 @@ def announce_time(seconds: float) -> None:
     console.print(f"about {_duration(seconds)}, by a few timed steps")
 
 
+def announce_report(page: Path) -> None:
+    """Print where a study's report is."""
+    console.print(f"report  {shlex.quote(near(page))}", markup=False)
+
+
 def show_arms(
     study: Study, runs: Iterable[tuple[str, dict[str, Any] | None, Sequence[dict[str, Any]]]]
 ) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from etude.loop import Diverged, Plan, Steps, Stopped, evaluate, fit
 from etude.memory import count_parameters
 from etude.parts import load_data, load_weights, make_model, make_plan, make_state, make_steps
 from etude.peek import Peek
+from etude.record.confusion import confusion, write_confusion
 from etude.record.curves import draw
 from etude.record.environment import since, write_environment
 from etude.record.folder import (
@@ -46,6 +47,7 @@ from etude.weights import BEST, Report
 
 if TYPE_CHECKING:
     from etude.record.events import Events
+    from etude.record.views import Views
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +83,7 @@ def run(
     report = load_weights(config, model)
     state, step = make_state(config, model, data, device, precision)
     plan = make_plan(config, data, device, precision)
-    about = _about(config, data)
+    about, classes = _about(config, data), data.classes
     del data  # the plan has what it needs, laid out anew on the device
     startup.mark("network and optimizer")
     if config.fresh and (aside := set_aside(folder)):
@@ -94,12 +96,16 @@ def run(
             Stop() as stop,
             _events(folder, config, state, arm) as events,
         ):
+            views = _views(events, config, plan, classes)
             startup.mark("folder")
             log.debug("first step %s", startup.told())
-            rows = _train(folder, state, make_steps(config, step), plan, checkpoints, stop, events)
+            rows = _train(
+                folder, state, make_steps(config, step), plan, checkpoints, stop, events, views
+            )
             summary |= _finish(folder, state, plan, rows, events)
             if config.record.curves:
                 draw(rows, folder / "curves.png", title=f"{config.name}, seed {config.seed}")
+            _look(config, folder, state, plan, classes, views, epoch=summary["best"]["epoch"])
             summary["reference"] = compare(config.reference, rows, summary, judged=documented)
     if stop.exit_code is not None:  # it came too late for this run, but the next must not begin
         raise SystemExit(stop.exit_code)
@@ -184,6 +190,7 @@ def _train(
     checkpoints: Checkpoints,
     stop: Stop,
     events: "Events | None",
+    views: "Views | None",
 ) -> list[dict[str, Any]]:
     """Train to the end, recording every epoch; give all epochs' metrics."""
     rows = keep_metrics(folder, state.epoch)
@@ -194,13 +201,18 @@ def _train(
         epochs=plan.epochs,
         batch_size=plan.batch_size,
     )
+    if views is not None:
+        views.begin(state)
+    display = bar if views is None else views.watched(bar, folder)
     with bar:
-        for row in fit(state, steps, plan, checkpoints=checkpoints, stop=stop, display=bar):
+        for row in fit(state, steps, plan, checkpoints=checkpoints, stop=stop, display=display):
             append_line(folder / METRICS, row)
             rows.append(row)
             log.info("%s", console.epoch_line(row, plan.epochs))
             if events is not None:
                 events.epoch(row)
+            if views is not None:
+                views.epoch(state)
     return rows
 
 
@@ -236,6 +248,32 @@ def _finish(
         "images_per_second": images / training,
         "peak_memory_bytes": peak_memory(state.device),
     }
+
+
+def _look(
+    config: Config,
+    folder: Path,
+    state: State,
+    plan: Plan,
+    classes: Sequence[str],
+    views: "Views | None",
+    *,
+    epoch: int,
+) -> None:
+    """Look closer at what the best weights, now in the model, make of the test split."""
+    counts = None
+    if config.record.confusion:
+        counts = confusion(
+            state.model,
+            plan.test,
+            state.device,
+            classes=len(classes),
+            precision=plan.precision,
+            batch_size=plan.eval_batch_size,
+        )
+        write_confusion(folder, counts, classes, epoch=epoch)
+    if views is not None:
+        views.finish(state, epoch, counts)
 
 
 def _result(row: dict[str, Any]) -> dict[str, Any]:
@@ -331,3 +369,14 @@ def _events(folder: Path, config: Config, state: State, arm: str) -> Generator["
         raise
     finally:
         events.close(succeeded=succeeded)
+
+
+def _views(
+    events: "Events | None", config: Config, plan: Plan, classes: Sequence[str]
+) -> "Views | None":
+    """Show more than numbers, where TensorBoard is on."""
+    if events is None:
+        return None
+    from etude.record.views import Views  # noqa: PLC0415 (with TensorBoard)
+
+    return Views(events, config.record, plan, classes)

@@ -20,10 +20,11 @@ _PRETRAINED = "init.weights=imagenet"
 
 @dataclass(frozen=True)
 class Arm:
-    """One combination of levels: its name, and the words that make it."""
+    """One combination of levels: its name, the words that make it, and its level on each axis."""
 
     name: str
     words: tuple[str, ...]
+    levels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Study:
         baseline: The arm that others are compared with.
         seeds: One run of each arm for each.
         arms: All combinations of the levels of its axes.
+        axes: What is varied, by name.
         words: What every run has besides.
         metric: What its arms are compared by: test_accuracy, or train_accuracy where the claim is
             about the training error.
@@ -57,6 +59,7 @@ class Study:
     words: tuple[str, ...]
     metric: str
     reach: float | None
+    axes: tuple[str, ...] = ()
 
     def runs(self) -> Iterator[tuple[Arm, tuple[str, ...]]]:
         """Give the words of every run, arm by arm."""
@@ -94,6 +97,7 @@ def read(name: str, node: Mapping[str, Any], *, size: str, pretrained: bool) -> 
             words=tuple(twin.get("words", ())),
             metric=str(node.get("metric", METRICS[0])),
             reach=node.get("reach"),
+            axes=tuple(twin["axes"]),
         )
     except KeyError as error:
         raise UserError(f"study={name} has no {error.args[0]} for size={size}") from error
@@ -120,4 +124,5 @@ def _arms(axes: Mapping[str, Mapping[str, Sequence[str]]], *, pretrained: bool) 
     for combination in itertools.product(*levels):
         words = tuple(word for _, own in combination for word in own)
         if pretrained or _PRETRAINED not in words:
-            yield Arm(" ".join(name for name, _ in combination), words)
+            names = tuple(name for name, _ in combination)
+            yield Arm(" ".join(names), words, names)

@@ -84,6 +84,15 @@ class Record:
 
     tensorboard: bool = setting(result=False)
     curves: bool = setting(result=False)
+    confusion: bool = setting(result=False)
+    norms: bool = setting(result=False)
+    graph: bool = setting(result=False)
+    augmented: bool = setting(result=False)
+    predictions: bool = setting(result=False)
+    histograms: bool = setting(result=False)
+    pr_curves: bool = setting(result=False)
+    embeddings: bool = setting(result=False)
+    profile: bool = setting(result=False)
 
 
 @dataclass

@@ -53,6 +53,15 @@ class Events:
         except OSError as error:
             self._give_up(error)
 
+    def add(self, kind: str, *args: Any, **settings: Any) -> None:
+        """Call the writer's `add_<kind>`."""
+        if self._writer is None:
+            return
+        try:
+            getattr(self._writer, f"add_{kind}")(*args, **settings)
+        except OSError as error:
+            self._give_up(error)
+
     def close(self, *, succeeded: bool | None) -> None:
         """End the view; None leaves the session open, for a run that will go on."""
         if self._writer is None:

@@ -1,0 +1,271 @@
+"""The answer in plain words: which arm is better, by how much, and how sure that is."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from etude.report.read import STATES, Run
+from etude.report.results import Results, Row, finished
+from etude.report.statistics import LEVEL, Spread
+from etude.report.words import NONE, amount, counted, gap, listed, probability, signed
+
+_WHY = {
+    "running": "still being trained",
+    "preempted": "stopped, to go on with the same command",
+    "interrupted": "cut off without a word (killed, or the machine went down)",
+    "diverged": "diverged: the loss became NaN or infinite",
+    "failed": "failed",
+    "not started": "not started",
+}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One thing to know.
+
+    Args:
+        kind: `failed`, `worse`, `better`, `open`, `even`, `unknown` or `note`.
+        text: In plain words.
+    """
+
+    kind: str
+    text: str
+
+
+def answer(results: Results) -> list[Sentence]:
+    """Say what the arms came to, the most certain first."""
+    if results.baseline is None:
+        return [Sentence("unknown", "No run has a result yet."), *_counts(results)]
+    groups: dict[str, list[Row]] = {}
+    for row in results.rows:
+        groups.setdefault(verdict(row, results), []).append(row)
+    told = [_baseline(results)]
+    for kind in ("failed", "worse", "better", "open", "even", "unknown", "none"):
+        told += _of_kind(kind, groups.get(kind, []), results)
+    return [*told, *_counts(results)]
+
+
+def verdict(row: Row, results: Results) -> str:
+    """Say in a word how an arm compares with the baseline.
+
+    Returns:
+        `failed` (no better than guessing, or no run that did not diverge or fail), `worse` or
+        `better` (surely), `open` (the difference is large, or its interval is), `even` (no
+        difference was found, and a large one is unlikely), `unknown` (too few seeds to tell),
+        `none` (no result yet), or `baseline`.
+    """
+    lost = all(run.state in {"diverged", "failed"} for run in row.arm.runs)
+    if lost or guesses(row, results):
+        return "failed"
+    if row.result is None:
+        return "none"
+    if row.label == results.baseline:
+        return "baseline"
+    if row.difference is None or row.p is None:
+        return "unknown"
+    good = (row.difference.mean > 0) == results.higher_is_better
+    if row.p < LEVEL:
+        return "better" if good else "worse"
+    return "open" if _widest(row) > _narrow(results) else "even"
+
+
+def chance(results: Results) -> float | None:
+    """Give the accuracy of always naming the most frequent class; None where it is not known."""
+    for run in results.runs:
+        counts = run.confusion.get("counts")
+        if counts:
+            rows = [sum(row) for row in counts]
+            return max(rows) / sum(rows)
+    return None
+
+
+def guesses(row: Row, results: Results) -> bool:
+    """Say whether all of an arm's runs are within three standard errors of guessing."""
+    luck = chance(results)
+    if luck is None or not results.metric.endswith("accuracy") or not row.values:
+        return False
+    images = min(run.summary.get("data", {}).get("test", 0) for run in finished(row.arm)) or 1
+    limit = luck + 3 * math.sqrt(luck * (1 - luck) / images)
+    return all(value <= limit for value in row.values.values())
+
+
+def _baseline(results: Results) -> Sentence:
+    row = next(row for row in results.rows if row.label == results.baseline)
+    what = "The baseline" if results.chosen else "The best arm, here the baseline,"
+    if row.result is None:
+        return Sentence("unknown", f"{what} {_name(row)} has no result yet.")
+    text = f"{what} {_name(row)} reaches {_reached(row.result, results.metric)}"
+    best = results.best
+    if best is not None and best is not row and best.result is not None:
+        text += f"; the highest mean is that of {_name(best)}, {_mean(best, results)}"
+        if verdict(best, results) != "better":
+            text += " (no sure difference)"
+    return Sentence("note", f"{text}.")
+
+
+def _of_kind(kind: str, rows: Sequence[Row], results: Results) -> Iterator[Sentence]:
+    if not rows:
+        return
+    if kind == "failed":
+        yield from _failed(rows, results)
+    elif kind in {"worse", "better"}:
+        for row in rows:
+            yield Sentence(kind, f"{_name(row)} is {kind}: {_sure(row, results)}")
+    elif kind == "open":
+        for row in rows:
+            yield Sentence(kind, f"{_name(row)} is uncertain: {_unsure(row, results)}")
+    elif kind == "even":
+        yield Sentence(
+            kind, f"No difference from the baseline was found for {_even(rows, results)}"
+        )
+    elif kind == "unknown":
+        for row in rows:
+            yield Sentence(kind, f"{_name(row)}: {_too_few(row, results)}")
+    else:
+        yield Sentence("unknown", f"No result yet: {_labels(rows)}.")
+
+
+def _even(rows: Sequence[Row], results: Results) -> str:
+    most = max(_widest(row) for row in rows)
+    limit = f"; where there is one, it is most likely below {gap(most, results.metric)}"
+    return f"{_labels(rows)}{limit if most else ''}."
+
+
+def _failed(rows: Sequence[Row], results: Results) -> Iterator[Sentence]:
+    lost = [row for row in rows if row.result is None]
+    guessing = [row for row in rows if row.result is not None]
+    if guessing:
+        luck = chance(results) or 0.0
+        verb = "does" if len(guessing) == 1 else "do"
+        yield Sentence(
+            "failed",
+            f"{_labels(guessing)} {verb} not learn at all: "
+            f"{listed([_mean(row, results) for row in guessing])} after training, no better than "
+            f"always naming the most frequent class ({amount(luck, results.metric)})."
+            f"{_how_far(guessing, results)}",
+        )
+    for row in lost:
+        states = ", ".join(f"{count} {state}" for state, count in row.states.items())
+        yield Sentence("failed", f"{_name(row)} has no result: {states}.")
+
+
+def _how_far(rows: Sequence[Row], results: Results) -> str:
+    """Say by how much, and how surely, arms that learnt nothing are below the baseline."""
+    found = [row.difference for row in rows if row.difference is not None]
+    if not found:
+        return ""
+    gaps = sorted(abs(d.mean) for d in found)
+    one, other = gap(gaps[0], results.metric), gap(gaps[-1], results.metric)
+    size = one if one == other else f"{one.partition(' ')[0]} to {other}"
+    text = f" That is {size} below the baseline"
+    lows = [d.low for d in found if d.low is not None]
+    highs = [d.high for d in found if d.high is not None]
+    if len(lows) == len(found):
+        known = [row.p for row in rows if row.p is not None]
+        text += (
+            f" (95 % interval: {signed(min(lows), results.metric)} to "
+            f"{signed(max(highs), results.metric)}; p {_compared(max(known))})"
+        )
+    return f"{text}."
+
+
+def _sure(row: Row, results: Results) -> str:
+    return (
+        f"{_mean(row, results)}, {_away(row, results)} (95 % interval: {_span(row, results)}; "
+        f"p {_compared(row.p)} after correction; {row.difference and row.difference.method})."
+    )
+
+
+def _unsure(row: Row, results: Results) -> str:
+    values = [amount(value, results.metric) for value in sorted(row.values.values())]
+    return (
+        f"its {counted(len(values), 'seed')} gave {listed(values)}; on average "
+        f"{_away(row, results)}, but anything from {_span(row, results)} fits "
+        f"(p {_compared(row.p)} after correction). More seeds would tell."
+    )
+
+
+def _away(row: Row, results: Results) -> str:
+    """Say how far an arm is from the baseline, and on which side."""
+    if row.difference is None:
+        return ""
+    direction = "above" if row.difference.mean > 0 else "below"
+    return f"{gap(row.difference.mean, results.metric)} {direction} the baseline"
+
+
+def _span(row: Row, results: Results) -> str:
+    d = row.difference
+    if d is None or d.low is None or d.high is None:
+        return NONE
+    return f"{signed(d.low, results.metric)} to {signed(d.high, results.metric)}"
+
+
+def _too_few(row: Row, results: Results) -> str:
+    text, d = _mean(row, results), row.difference
+    if d is None:
+        return f"{text}; the baseline has no result to compare with."
+    if d.method == "one seed":
+        why = "with one seed on one side nobody can say how sure that is"
+    else:
+        why = "its seeds show no spread, so no test can say how sure that is"
+    return f"{text}, {_away(row, results)}; {why}."
+
+
+def _counts(results: Results) -> Iterator[Sentence]:
+    """Tell of every run that has no result, and why."""
+    for state in STATES[1:]:
+        runs = [run for run in results.runs if run.state == state]
+        if runs:
+            verb = "is" if len(runs) == 1 else "are"
+            why = _WHY[state] if state in {"diverged", "failed"} else f"{verb} {_WHY[state]}"
+            yield Sentence("note", f"{counted(len(runs), 'run')} {why}{_progress(runs)}.")
+    single = [row for row in results.rows if "one seed" in row.warnings]
+    if single and len(single) == len(results.rows):
+        yield Sentence("note", "Every arm has one seed: nothing here says how sure it is.")
+
+
+def _progress(runs: Sequence[Run]) -> str:
+    done = [run.epochs for run in runs if run.epochs]
+    if not done:
+        return ""
+    if min(done) < max(done):
+        return f" (after {min(done)} to {max(done)} epochs)"
+    return f" (after {counted(done[0], 'epoch')})"
+
+
+def _reached(result: Spread, metric: str) -> str:
+    mean = amount(result.mean, metric)
+    if result.deviation is None:
+        return f"{mean} with one seed"
+    return f"{mean} on average over {result.count} seeds (± {gap(result.deviation, metric)})"
+
+
+def _mean(row: Row, results: Results) -> str:
+    return amount(row.result.mean, results.metric) if row.result is not None else "no result"
+
+
+def _name(row: Row) -> str:
+    """Mark an arm's name: it often reads like a part of the sentence."""
+    return f"“{row.label}”"
+
+
+def _labels(rows: Sequence[Row]) -> str:
+    return listed([_name(row) for row in rows])
+
+
+def _compared(p: float | None) -> str:
+    text = probability(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _widest(row: Row) -> float:
+    d = row.difference
+    if d is None or d.low is None or d.high is None:
+        return 0.0
+    return max(abs(d.low), abs(d.high))
+
+
+def _narrow(results: Results) -> float:
+    """Give the width from which on an interval leaves the question open: a tenth of the scale."""
+    base = next(row for row in results.rows if row.label == results.baseline).result
+    return 0.1 * abs(base.mean) if base is not None else math.inf

@@ -1,0 +1,223 @@
+"""Which runs belong together: an arm is what they share who differ in nothing but their seed."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from etude.errors import UserError
+from etude.report.read import Run
+
+# A run that begins with another's weights names that run's folder, which has a seed in its name.
+_FOLDER_OF_A_SEED = re.compile(r"seed=\d+-[0-9a-f]{8}")
+_ABSENT = "–"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Runs that differ in nothing but their seed, or in nothing that was grouped by.
+
+    Args:
+        label: Its name, none of another arm.
+        levels: Its place on each axis, by the axis's name.
+        runs: Those that there are, and those that a study planned.
+    """
+
+    label: str
+    levels: Mapping[str, str]
+    runs: tuple[Run, ...]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The hyperparameters that its runs share, in words."""
+        return _settings(next((run for run in self.runs if run.hyperparameters), self.runs[0]))
+
+
+def group(runs: Sequence[Run], keys: Sequence[str] = ()) -> list[Arm]:
+    """Divide runs into arms, in the order of the runs.
+
+    Args:
+        runs: All runs.
+        keys: Hyperparameters (or `name`, `device`, `precision`) that alone make the difference;
+            none: all but the seed do.
+
+    Raises:
+        UserError: No run has one of the keys.
+    """
+    if keys:
+        return _by_keys(runs, keys)
+    groups: dict[str, list[Run]] = {}
+    shared = {_identity(run): run for run in runs if run.hyperparameters}
+    for run in runs:
+        groups.setdefault(_key(run, shared), []).append(run)
+    return _named([tuple(found) for found in groups.values()])
+
+
+def where(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
+    """Keep the runs that meet all conditions `key=value[,value]` or `key!=value[,value]`.
+
+    Raises:
+        UserError: A condition is not of that form, or no run is left.
+    """
+    for condition in conditions:
+        match = re.fullmatch(r"([\w.]+)(!?=)(.*)", condition)
+        if match is None:
+            raise UserError(f"--where {condition} must be key=value, key=one,other or key!=value")
+        key, sign, values = match.groups()
+        _check_key(runs, key)
+        wanted = {_comparable(value) for value in values.split(",")}
+        runs = [r for r in runs if (_comparable(_attribute(r, key)) in wanted) == (sign == "=")]
+    if not runs:
+        raise UserError(f"no run meets --where {' '.join(conditions)}")
+    return list(runs)
+
+
+def varied(arms: Sequence[Arm]) -> list[str]:
+    """Name the hyperparameters in which arms differ, in the order of the configuration."""
+    known = [arm.settings for arm in arms if any(run.hyperparameters for run in arm.runs)]
+    keys = list(dict.fromkeys(key for settings in known for key in settings))
+    return [key for key in keys if len({settings.get(key, _ABSENT) for settings in known}) > 1]
+
+
+def axes(arms: Sequence[Arm]) -> list[str]:
+    """Name the axes along which arms lie, those with one level left out."""
+    return _differing([arm.levels for arm in arms])
+
+
+def _by_keys(runs: Sequence[Run], keys: Sequence[str]) -> list[Arm]:
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for key in keys:
+        _check_key(runs, key)
+    for run in runs:
+        groups.setdefault(tuple(_attribute(run, key) for key in keys), []).append(run)
+    return [
+        Arm(
+            " ".join(f"{key.rpartition('.')[2]}={v}" for key, v in zip(keys, values, strict=True)),
+            dict(zip(keys, values, strict=True)),
+            tuple(found),
+        )
+        for values, found in groups.items()
+    ]
+
+
+def _key(run: Run, shared: Mapping[str, Run]) -> str:
+    """Tell runs of different arms apart; one that has not begun goes by its study's word."""
+    if run.hyperparameters:
+        return _identity(run)
+    same = (key for key, r in shared.items() if (r.name, r.label) == (run.name, run.label))
+    return next(same, f"{run.name} {run.label}")
+
+
+def _identity(run: Run) -> str:
+    return json.dumps([run.name, run.label, _settings(run)], sort_keys=True)
+
+
+def _settings(run: Run) -> dict[str, str]:
+    return {key: _word(v) for key, v in run.hyperparameters.items() if key != "seed"}
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, str):
+        return _FOLDER_OF_A_SEED.sub("seed=*", value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return f"[{', '.join(_word(item) for item in value)}]"  # pyright: ignore[reportUnknownVariableType]
+    if value is None or isinstance(value, bool):  # as YAML writes them
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def _named(groups: Sequence[tuple[Run, ...]]) -> list[Arm]:
+    """Name arms as their study does, or by the words that differ; and by more if need be."""
+    words = _differing([found[0].words for found in groups])
+    several = len({found[0].name for found in groups}) > 1
+    arms: list[Arm] = []
+    for found in groups:
+        first = found[0]
+        levels = _levels(first, words)
+        label = first.label or " ".join(f"{_short(key)}={v}" for key, v in levels.items())
+        label = label or "as configured"
+        arms.append(Arm(f"{first.name}: {label}" if several else label, levels, found))
+    if not any(found[0].label for found in groups):  # a study has its own order
+        arms.sort(key=lambda arm: [_order(level) for level in arm.levels.values()])
+    return _distinct(arms)
+
+
+def _levels(run: Run, words: Sequence[str]) -> dict[str, str]:
+    plan = run.plan
+    if run.label in plan.get("arms", {}):
+        return dict(zip(plan["axes"], plan["arms"][run.label], strict=True))
+    return {key: _level(run, key) for key in words}
+
+
+def _level(run: Run, key: str) -> str:
+    if key in run.hyperparameters:
+        return _word(run.hyperparameters[key])
+    target = str(run.hyperparameters.get(f"{key}._target_", "default"))
+    return run.words.get(key, target.rpartition(".")[2])
+
+
+def _differing(words: Sequence[Mapping[str, str]]) -> list[str]:
+    """Name the keys whose values differ; of keys that change together, the first."""
+    found: dict[tuple[int, ...], str] = {}
+    for key in dict.fromkeys(key for own in words for key in own):
+        values = [own.get(key) for own in words]
+        if len(set(values)) > 1:
+            found.setdefault(tuple(values.index(value) for value in values), key)
+    return list(found.values())
+
+
+def _distinct(arms: Sequence[Arm]) -> list[Arm]:
+    """Add to a name that several arms have what tells them apart."""
+    named: list[Arm] = []
+    for arm in arms:
+        same = [other for other in arms if other.label == arm.label]
+        differing = varied(same) if len(same) > 1 else []
+        own = ", ".join(f"{_short(key)}={arm.settings.get(key, _ABSENT)}" for key in differing)
+        named.append(Arm(f"{arm.label} ({own})", arm.levels, arm.runs) if own else arm)
+    return named
+
+
+def _short(key: str) -> str:
+    """Leave out the group of a key, where what is left says enough."""
+    group, _, name = key.rpartition(".")
+    return group if name == "_target_" else name
+
+
+def _check_key(runs: Iterable[Run], key: str) -> None:
+    known = sorted({k for run in runs for k in run.hyperparameters} | {*_OWN})
+    if key not in known:
+        near = [other for other in known if other.endswith(key) or other.startswith(key)]
+        hint = f"; did you mean {', '.join(near[:3])}?" if near else "; see arms.csv for the keys"
+        raise UserError(f"no run has the hyperparameter {key}{hint}")
+
+
+_OWN = ("name", "state", "device", "precision", "arm", "seed")
+
+
+def _attribute(run: Run, key: str) -> str:
+    if key == "state":
+        return run.state
+    if key == "arm":
+        return run.label or ""
+    if key in {"name", "device", "precision"}:
+        return str(run.summary.get(key, _ABSENT))
+    return _word(run.hyperparameters.get(key)) if key in run.hyperparameters else _ABSENT
+
+
+def _order(level: str) -> tuple[int, float, str]:
+    """Sort numbers by their value and before words."""
+    try:
+        return 0, float(level), ""
+    except ValueError:
+        return 1, 0.0, level
+
+
+def _comparable(word: str) -> str:
+    """Write numbers alike: 1e-3 and 0.001 are one value."""
+    try:
+        return f"{float(word):g}"
+    except ValueError:
+        return word.strip()

@@ -1,0 +1,189 @@
+"""What the arms came to: one row an arm, compared with the baseline."""
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+
+from etude.errors import UserError
+from etude.report.arms import Arm
+from etude.report.read import STATES, Run
+from etude.report.statistics import Difference, Spread, difference, holm, spread
+
+METRIC = "final.test_accuracy"
+_OTHER = {"final": "best", "best": "final"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm's results.
+
+    Args:
+        arm: Which.
+        values: The metric by run, of finished runs that have one.
+        result: Their spread; None without any.
+        other: The same for the metric's twin: `best.` of a `final.` one, and the other way round.
+        difference: From the baseline; None for itself, and where one of them has no result.
+        p: Its p value after Holm's correction over all arms.
+        states: How many runs are in which state.
+        warnings: What a reader of the row must know, each in a few words.
+    """
+
+    arm: Arm
+    values: Mapping[Hashable, float]
+    result: Spread | None
+    other: Spread | None
+    difference: Difference | None
+    p: float | None
+    states: Mapping[str, int]
+    warnings: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The arm's name."""
+        return self.arm.label
+
+    def median(self, metric: str) -> float | None:
+        """Give the middle of a number over the finished runs, as `seconds`."""
+        values = sorted(v for run in finished(self.arm) if (v := run.value(metric)) is not None)
+        return values[len(values) // 2] if values else None
+
+
+@dataclass(frozen=True)
+class Results:
+    """All arms' results.
+
+    Args:
+        metric: What they are compared by, as `final.test_accuracy`.
+        baseline: The arm that others are compared with; None where no arm has a result.
+        chosen: Whether somebody named the baseline; if not, it is the best arm.
+        rows: One an arm.
+    """
+
+    metric: str
+    baseline: str | None
+    chosen: bool
+    rows: tuple[Row, ...]
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Say which direction of the metric is good."""
+        return self.metric.endswith(("accuracy", "images_per_second"))
+
+    @property
+    def other_metric(self) -> str | None:
+        """Name the metric's twin."""
+        place, _, key = self.metric.rpartition(".")
+        return f"{_OTHER[place]}.{key}" if place in _OTHER else None
+
+    @property
+    def best(self) -> Row | None:
+        """The arm with the best mean."""
+        sign = 1 if self.higher_is_better else -1
+        ranked = [row for row in self.rows if row.result is not None]
+        return max(ranked, key=lambda row: sign * _mean(row), default=None)
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs of all arms."""
+        return [run for row in self.rows for run in row.arm.runs]
+
+
+def compare(arms: Sequence[Arm], *, metric: str = METRIC, baseline: str | None = None) -> Results:
+    """Compare arms with a baseline.
+
+    Args:
+        arms: At least one.
+        metric: `final.<key>`, `best.<key>` or `<key>` of the runs' summaries.
+        baseline: An arm's name; None takes the study's, or else the best arm.
+
+    Raises:
+        UserError: There is no such arm, or no run has such a number.
+    """
+    _check_metric(arms, metric)
+    seeds = {run.seed for arm in arms for run in arm.runs}
+    alone = Results(
+        metric, None, chosen=False, rows=tuple(_row(arm, metric, seeds) for arm in arms)
+    )
+    label, chosen = _baseline(alone, baseline)
+    base = next((row for row in alone.rows if row.label == label), None)
+    if base is None:
+        return alone
+    found = [None if row is base else difference(row.values, base.values) for row in alone.rows]
+    corrected = holm([d.p if d is not None else None for d in found])
+    rows = (
+        replace(row, difference=d, p=p)
+        for row, d, p in zip(alone.rows, found, corrected, strict=True)
+    )
+    return replace(alone, baseline=label, chosen=chosen, rows=tuple(rows))
+
+
+def finished(arm: Arm) -> list[Run]:
+    """Give the runs that count."""
+    return [run for run in arm.runs if run.state == "finished"]
+
+
+def _row(arm: Arm, metric: str, seeds: Set[int]) -> Row:
+    values = _values(arm, metric)
+    place, _, key = metric.rpartition(".")
+    other = _values(arm, f"{_OTHER[place]}.{key}") if place in _OTHER else {}
+    counted = Counter(run.state for run in arm.runs)
+    states = {state: counted[state] for state in STATES if state in counted}
+    warnings = tuple(_warnings(arm, len(values), seeds))
+    result = spread(list(values.values()))
+    return Row(arm, values, result, spread(list(other.values())), None, None, states, warnings)
+
+
+def _values(arm: Arm, metric: str) -> dict[Hashable, float]:
+    """Give the metric by seed, or by run where a seed comes twice and so pairs nothing."""
+    found = [(run, v) for run in finished(arm) if (v := run.value(metric)) is not None]
+    found = [(run, value) for run, value in found if math.isfinite(value)]
+    by_seed: dict[Hashable, float] = {run.seed: value for run, value in found}
+    return by_seed if len(by_seed) == len(found) else {run.folder: value for run, value in found}
+
+
+def _warnings(arm: Arm, count: int, seeds: Set[int]) -> list[str]:
+    done = finished(arm)
+    warnings = ["one seed"] if count == 1 else []
+    if len(done) > count:
+        warnings.append(f"{len(done) - count} without a number")
+    lost = [run for run in arm.runs if run.state in {"diverged", "failed"}]
+    if lost and done:
+        warnings.append("the mean leaves out the runs that did not finish")
+    missing = sorted(seeds - {run.seed for run in done})
+    if missing:
+        warnings.append(f"no result for seed {', '.join(map(str, missing))}")
+    for key in ("precision", "device"):
+        found = sorted({str(run.summary.get(key)) for run in done})
+        if len(found) > 1:
+            warnings.append(f"{key} {' and '.join(found)} mixed")
+    return warnings
+
+
+def _baseline(results: Results, wanted: str | None) -> tuple[str | None, bool]:
+    labels = [row.label for row in results.rows]
+    if wanted is not None:
+        if wanted not in labels:
+            raise UserError(f"--baseline {wanted} is no arm; there are: {'; '.join(labels)}")
+        return wanted, True
+    planned = {run.plan.get("baseline") for run in results.runs}
+    (study,) = planned if len(planned) == 1 else (None,)
+    if study in labels:
+        return study, True
+    return (results.best.label if results.best is not None else None), False
+
+
+def _check_metric(arms: Sequence[Arm], metric: str) -> None:
+    done = [run for arm in arms for run in finished(arm)]
+    if not done or any(run.value(metric) is not None for run in done):
+        return
+    place, _, key = metric.rpartition(".")
+    keys = done[0].summary.get(place or "final", {})
+    if key in keys:  # its numbers are all NaN
+        return
+    names = ", ".join(f"{place or 'final'}.{name}" for name in keys)
+    raise UserError(f"--metric {metric} is in no run's summary; there are {names}")
+
+
+def _mean(row: Row) -> float:
+    return row.result.mean if row.result is not None else math.nan

@@ -1,0 +1,57 @@
+"""From values to places on a chart, and round numbers to label them with."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Map values from `low` to `high` onto places from `start` to `end`."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    logarithmic: bool = False
+
+    def __call__(self, value: float) -> float:
+        """Give a value's place; outside values stay at the edge."""
+        low, high, value = (self._flat(v) for v in (self.low, self.high, value))
+        part = (value - low) / ((high - low) or 1.0)
+        return self.start + min(max(part, 0.0), 1.0) * (self.end - self.start)
+
+    def ticks(self, about: int = 5) -> list[float]:
+        """Give round values between the ends."""
+        if self.logarithmic:
+            first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
+            every = max(1, (last - first) // about)
+            powers = [10.0**power for power in range(first, last + 1, every)]
+            return [power for power in powers if self.low * 0.999 <= power <= self.high * 1.001]
+        step = _round_step((self.high - self.low) / about)
+        first = math.ceil(self.low / step - 1e-9)
+        last = math.floor(self.high / step + 1e-9)
+        return [index * step for index in range(first, last + 1)]
+
+    def _flat(self, value: float) -> float:
+        return math.log10(max(value, 1e-300)) if self.logarithmic else value
+
+
+def fit(values: Iterable[float], start: float, end: float, *, logarithmic: bool = False) -> Scale:
+    """Choose ends a little beyond all values that are finite."""
+    known = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
+    low, high = min(known), max(known)
+    if logarithmic:
+        return Scale(low / 1.15, high * 1.15, start, end, logarithmic=True)
+    margin = 0.04 * (high - low) or 0.05 * abs(high) or 0.5
+    return Scale(low - margin, high + margin, start, end)
+
+
+def tick_label(value: float) -> str:
+    """Write a round value shortly."""
+    return f"{value:.6g}".replace("-", "−")
+
+
+def _round_step(step: float) -> float:
+    power = 10.0 ** math.floor(math.log10(step)) if step > 0 else 1.0
+    return power * next(m for m in (1, 2, 2.5, 5, 10) if m * power >= step * 0.999)

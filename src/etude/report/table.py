@@ -1,0 +1,171 @@
+"""The table of arms, one definition for the terminal, the page and the files."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from etude.report.answer import Sentence, verdict
+from etude.report.references import Figure
+from etude.report.results import Results, Row
+from etude.report.statistics import Spread
+from etude.report.words import NONE, difference, duration, number, probability, size
+
+_BESIDE = ("− baseline", "its 95 % interval", "p", "time", "images/s", "memory")
+_FILE_WIDTH = 132  # characters; a terminal's own width otherwise
+_MARKS = {"failed": "red", "worse": "red", "better": "green", "open": "yellow", "note": ""}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A text, and what it is sorted by; None sorts last."""
+
+    text: str
+    value: float | str | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading, an explanation of it, and what a row has there."""
+
+    title: str
+    hint: str
+    cell: Callable[[Row, Results], Cell]
+    left: bool = False
+
+
+def columns(results: Results) -> list[Column]:
+    """Give the columns that have something to say."""
+    metric = _title(results.metric)
+    found = [
+        Column("arm", "what the runs share, the seed aside", _label, left=True),
+        Column("runs", "finished runs, of all that there are or were planned", _runs),
+        Column(metric, "mean ± standard deviation over the seeds", lambda r, _: _mean(r.result)),
+        Column("95 % interval", "of the mean, by Student's t", lambda r, _: _interval(r.result)),
+    ]
+    if results.other_metric is not None:
+        other = _title(results.other_metric)
+        found.append(Column(other, "mean ± standard deviation", lambda r, _: _mean(r.other)))
+    found += [
+        Column("− baseline", "difference to the baseline, seed by seed if shared", _difference),
+        Column("its 95 % interval", "of the difference", _difference_interval),
+        Column("p", "probability of such a difference between equal arms; Holm's correction", _p),
+        Column("remarks", "what to know before relying on the row", _remarks, left=True),
+        Column("time", "of a run, median", lambda r, _: _time(r)),
+        Column("images/s", "while training, median", lambda r, _: _speed(r)),
+        Column("memory", "at the peak, median", lambda r, _: _memory(r)),
+    ]
+    return found
+
+
+def show(
+    console: Console, results: Results, sentences: Sequence[Sentence], figures: Sequence[Figure]
+) -> None:
+    """Print the answer, the table of arms, and the documents' figures."""
+    if not console.is_terminal:
+        console = Console(file=console.file, width=_FILE_WIDTH, soft_wrap=True, highlight=False)
+    for sentence in sentences:
+        console.print(f"• {sentence.text}", style=_MARKS.get(sentence.kind, ""), markup=False)
+    shown = {column.title: column for column in columns(results)}
+    right = [title for title in _BESIDE if title in shown]
+    left = [title for title in shown if title not in {*right, "remarks"}]
+    # Two tables: one would be wider than most terminals are.
+    for titles in ([*left, "remarks"], ["arm", *right]):
+        console.print(_table([shown[title] for title in titles], results))
+    if figures:
+        console.print(_documents(figures))
+
+
+def remarks(row: Row, results: Results) -> str:
+    """Put what is special about a row into a few words."""
+    states = [f"{n} {state}" for state, n in row.states.items() if state != "finished"]
+    said = {"failed": "did not learn", "better": "better", "worse": "worse"}
+    kind = verdict(row, results)
+    judged = [said[kind]] if kind in said and row.result is not None else []
+    base = ["baseline"] if row.label == results.baseline else []
+    return ", ".join([*base, *judged, *states, *row.warnings])
+
+
+def _table(shown: Sequence[Column], results: Results) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in shown:
+        side = "left" if column.left else "right"
+        name = max(len(row.label) for row in results.rows) if column.title == "arm" else 0
+        table.add_column(column.title, justify=side, overflow="fold", min_width=min(name, 30))
+    for row in results.rows:
+        style = "bold" if row.label == results.baseline else ""
+        table.add_row(*(column.cell(row, results).text for column in shown), style=style)
+    return table
+
+
+def _documents(figures: Sequence[Figure]) -> Table:
+    table = Table(title="against the documents", title_justify="left", box=SIMPLE_HEAD)
+    for title in ("arm", "figure", "document", "asked for", "here", "agrees", "source"):
+        table.add_column(title)
+    for figure in figures:
+        table.add_row(*figure.texts())
+    return table
+
+
+def _title(metric: str) -> str:
+    return metric.replace(".", " ").replace("_", " ")
+
+
+def _label(row: Row, _: Results) -> Cell:
+    return Cell(row.label, row.label)
+
+
+def _runs(row: Row, _: Results) -> Cell:
+    done, all_runs = row.states.get("finished", 0), len(row.arm.runs)
+    return Cell(str(done) if done == all_runs else f"{done} of {all_runs}", done)
+
+
+def _mean(spread: Spread | None) -> Cell:
+    if spread is None:
+        return Cell(NONE, None)
+    deviation = "" if spread.deviation is None else f" ± {number(spread.deviation)}"
+    return Cell(number(spread.mean) + deviation, spread.mean)
+
+
+def _interval(spread: Spread | None) -> Cell:
+    if spread is None or spread.low is None:
+        return Cell(NONE, None)
+    return Cell(f"{number(spread.low)} to {number(spread.high)}", spread.low)
+
+
+def _difference(row: Row, _: Results) -> Cell:
+    d = row.difference
+    return Cell(difference(d.mean if d else None), d.mean if d else None)
+
+
+def _difference_interval(row: Row, _: Results) -> Cell:
+    d = row.difference
+    if d is None or d.low is None:
+        return Cell(NONE, None)
+    return Cell(f"{difference(d.low)} to {difference(d.high)}", d.low)
+
+
+def _p(row: Row, _: Results) -> Cell:
+    return Cell(probability(row.p), row.p)
+
+
+def _time(row: Row) -> Cell:
+    seconds = row.median("seconds")
+    return Cell(duration(seconds), seconds)
+
+
+def _speed(row: Row) -> Cell:
+    speed = row.median("images_per_second")
+    return Cell(NONE if speed is None else f"{speed:,.0f}", speed)
+
+
+def _memory(row: Row) -> Cell:
+    memory = row.median("peak_memory_bytes")
+    return Cell(size(memory), memory)
+
+
+def _remarks(row: Row, results: Results) -> Cell:
+    text = remarks(row, results)
+    return Cell(text, text)

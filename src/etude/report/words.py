@@ -1,0 +1,73 @@
+"""Numbers as people read them."""
+
+import math
+
+NONE = "–"
+
+
+def is_fraction(metric: str) -> bool:
+    """Say whether a metric is a part of 1, told in per cent."""
+    return metric.endswith("accuracy")
+
+
+def amount(value: float, metric: str) -> str:
+    """Put a metric's value into a sentence."""
+    return f"{100 * value:.1f} %" if is_fraction(metric) else f"{value:.4g}"
+
+
+def gap(value: float, metric: str) -> str:
+    """Put the size of a difference into a sentence."""
+    if not is_fraction(metric):
+        return f"{abs(value):.3g}"
+    points = 100 * abs(value)
+    return f"{points:.2f} points" if points < 1 else f"{points:.1f} points"
+
+
+def signed(value: float, metric: str) -> str:
+    """Put a difference with its sign into a sentence; a real minus, as in print."""
+    number = f"{100 * value:+.1f}" if is_fraction(metric) else f"{value:+.3g}"
+    return number.replace("-", "−")
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Write a table's number, or a dash."""
+    return NONE if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def difference(value: float | None) -> str:
+    """Write a table's difference, with its sign."""
+    return NONE if value is None else f"{value:+.4f}".replace("-", "−")
+
+
+def probability(p: float | None) -> str:
+    """Write a p value; below a thousandth its size says nothing more."""
+    if p is None:
+        return NONE
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Write a time."""
+    if seconds is None:
+        return NONE
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def size(count: float | None) -> str:
+    """Write a number of bytes."""
+    return NONE if count is None else f"{count / 2**20:,.0f} MiB"
+
+
+def listed(names: list[str]) -> str:
+    """Join names as in a sentence."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def counted(number: int, thing: str) -> str:
+    """Write `1 run`, `2 runs`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -1,0 +1,151 @@
+"""The command, its files, and the page in a real browser."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from browser import chromium, complaints
+from fake_runs import Make, maker, unfinished
+
+from etude.commands.report import main
+from etude.report.write import FORMATS
+
+FILES = {"arms.csv", "runs.csv", "table.md", "table.tex", "report.html", "arms.png", "arms.svg",
+         "train_accuracy.png", "train_accuracy.svg", "validation_loss.svg",
+         "against_optimizer_lr.png", "confusion.png", "classes.svg"}  # fmt: skip
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    return maker(tmp_path)
+
+
+@pytest.fixture
+def study(make: Make, tmp_path: Path) -> Path:
+    """Three arms, a failed run among them."""
+    for arm, values in {"0.001": [0.9, 0.91], "0.01": [0.95, 0.96], "0.1": [0.1, 0.1]}.items():
+        for seed, value in enumerate(values):
+            path = make(arm, seed, value, epochs=4)
+            content = {"classes": ["cat", "dog"], "counts": [[170, 10], [20, 160]], "epoch": 1}
+            (path / "confusion.json").write_text(json.dumps(content))
+    make("0.1", 2, None, **unfinished("failed", error="OutOfMemoryError: <b>too large</b>"))
+    return tmp_path / "runs"
+
+
+def test_the_command_writes_every_file(study: Path, capsys: pytest.CaptureFixture[str]):
+    assert main([str(study)]) == 0
+    assert {path.name for path in (study / "report").iterdir()} >= FILES
+    output = capsys.readouterr().out
+    assert "0.9550 ± 0.0071" in output
+    assert "1 failed" in output
+
+
+def test_only_the_files_that_are_asked_for_are_written(study: Path):
+    assert main([str(study), "--format", "md,csv"]) == 0
+    names = {path.name for path in (study / "report").iterdir()}
+    assert names == {"arms.csv", "runs.csv", "table.md"}
+    assert main([str(study), "--format", "none", "--output", str(study / "other")]) == 0
+    assert not (study / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--format", "pdf"], f"pdf is none of {', '.join(FORMATS)}"),
+        (["--baseline", "x"], "--baseline x is no arm"),
+        (["--metric", "final.x"], "is in no run's summary"),
+        (["--watch", "-1"], "--watch -1 must be"),
+        (["--nonsense"], "listed by --help"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_line(
+    study: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+):
+    assert main([str(study), *words]) == 2
+    errors = capsys.readouterr().err
+    assert said in errors
+    assert errors.count("\n") == 1
+    assert not (study / "report").exists()
+
+
+def test_watching_ends_when_nothing_is_going_on(study: Path):
+    assert main([str(study), "--watch", "1", "--format", "html"]) == 0
+    assert "http-equiv" not in (study / "report" / "report.html").read_text()
+
+
+def test_every_run_and_every_hyperparameter_is_in_runs_csv(study: Path):
+    assert main([str(study), "--format", "csv"]) == 0
+    with (study / "report" / "runs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 7
+    assert {"optimizer.lr", "l2", "final.test_accuracy", "error"} <= set(rows[0])
+    assert [row["state"] for row in rows].count("failed") == 1
+
+
+def test_every_svg_is_well_formed(study: Path):
+    assert main([str(study), "--format", "svg"]) == 0
+    for path in (study / "report").glob("*.svg"):
+        assert ET.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314
+
+
+def test_the_page_needs_nothing_from_anywhere(study: Path):
+    assert main([str(study), "--format", "html"]) == 0
+    page = (study / "report" / "report.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in page
+    assert "<b>too large" not in page  # what a run says is text, not markup
+
+
+def test_a_report_loads_neither_torch_nor_hydra(study: Path):
+    code = (
+        "import sys; from etude.commands.report import main; "
+        f"main([{str(study)!r}]); "
+        "sys.exit(', '.join({'torch', 'hydra', 'omegaconf', 'scipy'} & sys.modules.keys()) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_browser_shows_the_numbers_of_arms_csv_and_sorts_by_a_click(study: Path):
+    assert main([str(study)]) == 0
+    with (study / "report" / "arms.csv").open() as file:
+        rows = {row["arm"]: row for row in csv.DictReader(file)}
+    with chromium() as window:
+        window.get((study / "report" / "report.html").as_uri())
+        shown = window.find_element("id", "arms-table").text
+        for row in rows.values():
+            assert f"{float(row['mean']):.4f}" in shown
+            if row["difference"]:
+                assert f"{float(row['difference']):+.4f}".replace("-", "−") in shown
+        assert [arms(window)[0], arms(window)[-1]] == ["lr=0.001", "lr=0.1"]
+        for wanted in ("lr=0.1", "lr=0.01"):  # up, then down
+            window.find_element("css selector", "#arms-table th:nth-child(3) button").click()
+            assert arms(window)[0] == wanted
+        window.find_element("css selector", ".legend button").click()
+        assert window.find_elements("css selector", ".s.hidden")
+        point = window.find_element("css selector", ".spot")
+        tip = "dispatchEvent(new PointerEvent('pointermove', {bubbles: true}))"
+        window.execute_script(f"arguments[0].{tip}", point)
+        assert "epoch 1: 0.5000" in window.find_element("id", "tip").text
+        assert complaints(window) == []
+
+
+@pytest.mark.slow
+def test_a_page_fits_a_phone(study: Path):
+    assert main([str(study), "--format", "html"]) == 0
+    with chromium() as window:
+        size = {"width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+        window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        window.get((study / "report" / "report.html").as_uri())
+        assert window.execute_script("return document.documentElement.scrollWidth") == 390
+        assert complaints(window) == []
+
+
+def arms(window: object) -> list[str]:
+    cells = window.find_elements("css selector", "#arms-table tbody td:first-child")  # type: ignore[attr-defined]
+    return [cell.text for cell in cells]

@@ -1,0 +1,283 @@
+"""From folders to arms to what they came to, on folders made by hand."""
+
+import fcntl
+import json
+from pathlib import Path
+
+import pytest
+from fake_runs import Make, maker, unfinished
+from scipy import stats
+
+from etude.errors import UserError
+from etude.report.answer import answer, chance, verdict
+from etude.report.arms import group, where
+from etude.report.read import read
+from etude.report.references import figures
+from etude.report.results import Results, Row, compare
+from etude.report.write import make as make_report
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    return maker(tmp_path)
+
+
+def results(tmp_path: Path, baseline: str | None = None) -> Results:
+    return compare(group(read([tmp_path])), baseline=baseline)
+
+
+def rows(tmp_path: Path, baseline: str | None = None) -> dict[str, Row]:
+    return {row.label: row for row in results(tmp_path, baseline).rows}
+
+
+def text(found: Results) -> str:
+    return "\n".join(sentence.text for sentence in answer(found))
+
+
+def fill(make: Make, **arms: list[float]) -> None:
+    for arm, values in arms.items():
+        for seed, value in enumerate(values):
+            make(arm.removeprefix("lr").replace("_", "."), seed, value)
+
+
+def plan(tmp_path: Path, runs: dict[str, tuple[str, int]], **others: object) -> None:
+    content = {
+        "study": "rates", "question": "Which rate?", "claim": "The lower.", "source": "here",
+        "baseline": "low", "axes": ["rate"], "arms": {"low": ["low"], "high": ["high"]},
+        "command": ["etude", "study=rates"],
+        "runs": {name: {"arm": arm, "seed": seed} for name, (arm, seed) in runs.items()},
+    }  # fmt: skip
+    (tmp_path / "runs" / "study.json").write_text(json.dumps(content | others))
+
+
+def test_runs_that_differ_in_their_seed_alone_are_one_arm(make: Make, tmp_path: Path):
+    fill(make, lr0_1=[0.9, 0.8], lr0_01=[0.7, 0.6])
+    found = rows(tmp_path)
+    assert list(found) == ["lr=0.01", "lr=0.1"]
+    assert [run.seed for run in found["lr=0.1"].arm.runs] == [0, 1]
+
+
+def test_arms_are_compared_with_the_best_where_no_baseline_is_named(make: Make, tmp_path: Path):
+    fill(make, lr0_1=[0.9, 0.8, 0.85], lr0_01=[0.7, 0.65, 0.5], lr1=[0.1, 0.2, 0.5])
+    found = results(tmp_path)
+    assert (found.baseline, found.chosen) == ("lr=0.1", False)
+    by_label = {row.label: row for row in found.rows}
+    one = stats.ttest_rel([0.7, 0.65, 0.5], [0.9, 0.8, 0.85]).pvalue
+    other = stats.ttest_rel([0.1, 0.2, 0.5], [0.9, 0.8, 0.85]).pvalue
+    low, high = sorted([one, other])  # Holm's correction by hand; SciPy has none
+    corrected = {low: min(1, 2 * low), high: max(high, min(1, 2 * low))}
+    assert by_label["lr=0.01"].p == pytest.approx(corrected[one])
+    assert by_label["lr=1"].p == pytest.approx(corrected[other])
+    assert by_label["lr=0.1"].difference is None
+
+
+def test_a_baseline_that_is_no_arm_is_refused_with_those_that_are(make: Make, tmp_path: Path):
+    fill(make, lr0_1=[0.9], lr0_01=[0.7])
+    with pytest.raises(UserError, match=r"there are: lr=0\.01; lr=0\.1"):
+        results(tmp_path, "lr=3")
+
+
+def test_a_run_that_failed_or_diverged_is_counted_and_has_no_part_in_the_mean(
+    make: Make, tmp_path: Path
+):
+    fill(make, lr0_1=[0.9, 0.8])
+    make("0.1", 2, None, **unfinished("failed", error="OutOfMemoryError: too large"))
+    make("1", 0, None, **unfinished("failed", error="Diverged: the loss became nan"))
+    found = rows(tmp_path)
+    assert found["lr=0.1"].states == {"finished": 2, "failed": 1}
+    assert found["lr=0.1"].result is not None
+    assert found["lr=0.1"].result.mean == pytest.approx(0.85)
+    assert "no result for seed 2" in found["lr=0.1"].warnings
+    assert found["lr=1"].states == {"diverged": 1}
+    assert found["lr=1"].result is None
+    told = text(results(tmp_path))
+    assert "“lr=1” has no result: 1 diverged" in told
+    assert "1 run failed" in told
+
+
+def test_a_result_that_is_no_number_is_left_out_and_told(make: Make, tmp_path: Path):
+    fill(make, lr0_1=[0.9, 0.8])
+    make("0.1", 2, None)  # a NaN is written as null
+    (row,) = results(tmp_path).rows
+    assert row.result is not None
+    assert row.result.count == 2
+    assert "1 without a number" in row.warnings
+
+
+def test_one_seed_is_called_one_seed(make: Make, tmp_path: Path):
+    fill(make, lr0_1=[0.9], lr0_01=[0.7])
+    found = rows(tmp_path)
+    assert all("one seed" in row.warnings for row in found.values())
+    assert found["lr=0.01"].p is None
+    assert "Every arm has one seed" in text(results(tmp_path))
+
+
+def test_a_seed_that_other_arms_have_is_missed(make: Make, tmp_path: Path):
+    fill(make, lr0_1=[0.9, 0.8, 0.7], lr0_01=[0.7, 0.6])
+    assert "no result for seed 2" in rows(tmp_path)["lr=0.01"].warnings
+
+
+def test_a_running_run_is_told_from_one_that_was_cut_off(make: Make, tmp_path: Path):
+    going = make("0.1", 0, None, **unfinished("running"))
+    make("0.1", 1, None, **unfinished("running"))
+    make("0.1", 2, None, **unfinished("preempted"))
+    with (going / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        states = [run.state for run in read([tmp_path])]
+    assert states == ["running", "interrupted", "preempted"]
+    told = text(results(tmp_path))
+    assert "No run has a result yet" in told
+    assert "2 runs are cut off without a word" in told
+
+
+def test_a_study_names_its_arms_its_baseline_and_the_runs_that_have_not_begun(
+    make: Make, tmp_path: Path
+):
+    fill(make, lr0_1=[0.9, 0.8], lr0_01=[0.7])
+    names = {path.name: path for path in (tmp_path / "runs").iterdir()}
+    runs = {name: ("high" if "0.1_" in name else "low", int(name[-8:], 16)) for name in names}
+    plan(tmp_path, runs | {"rate=0.01_seed=1-00000001": ("low", 1)})
+    found = results(tmp_path)
+    assert (found.baseline, found.chosen) == ("low", True)
+    assert [row.label for row in found.rows] == ["low", "high"]
+    assert found.rows[0].states == {"finished": 1, "not started": 1}
+
+
+def test_an_arm_none_of_whose_runs_has_begun_is_still_an_arm(make: Make, tmp_path: Path):
+    path = make("0.01", 0, 0.7)
+    plan(tmp_path, {path.name: ("low", 0), "later": ("high", 0)})
+    found = results(tmp_path)
+    assert [row.label for row in found.rows] == ["low", "high"]
+    assert found.rows[1].result is None
+    assert "No result yet: “high”" in text(found)
+
+
+def test_arms_that_begin_with_another_arms_weights_are_one_arm(make: Make, tmp_path: Path):
+    for seed in (0, 1):
+        weights = f"outputs/x/variant=A_seed={seed}-0123456{seed}"
+        make("0.1", seed, 0.9, hyperparameters={"init.weights": weights, "seed": seed})
+    assert len(group(read([tmp_path]))) == 1
+
+
+def test_arms_of_one_name_are_told_apart_by_what_differs(make: Make, tmp_path: Path):
+    paths = [make("0.1", seed, 0.9, hyperparameters={"seed": seed, "scale": s})
+             for seed, s in ((0, 1.0), (1, 0.1))]  # fmt: skip
+    plan(tmp_path, {path.name: ("low", seed) for seed, path in enumerate(paths)})
+    labels = [arm.label for arm in group(read([tmp_path]))]
+    assert labels == ["low (scale=1)", "low (scale=0.1)"]
+
+
+def test_arms_can_be_made_by_chosen_keys_alone(make: Make, tmp_path: Path):
+    fill(make, lr0_1=[0.9, 0.8], lr0_01=[0.7])
+    (arm,) = group(read([tmp_path]), ["l2"])
+    assert (arm.label, len(arm.runs)) == ("l2=0", 3)
+    with pytest.raises(UserError, match=r"did you mean optimizer\.lr"):
+        group(read([tmp_path]), ["lr"])
+
+
+def test_a_seed_that_comes_twice_in_an_arm_pairs_nothing(make: Make, tmp_path: Path):
+    fill(make, lr0_1=[0.9, 0.8], lr0_01=[0.7, 0.6])
+    (row,) = compare(group(read([tmp_path]), ["l2"])).rows
+    assert row.result is not None
+    assert row.result.count == 4
+
+
+@pytest.mark.parametrize(
+    ("condition", "kept"),
+    [("optimizer.lr=1e-1", 2), ("optimizer.lr=0.1,0.01", 3), ("seed!=0", 1), ("state=finished", 3)],
+)
+def test_runs_can_be_chosen_by_what_they_are(make: Make, tmp_path: Path, condition: str, kept: int):
+    fill(make, lr0_1=[0.9, 0.8], lr0_01=[0.7])
+    assert len(where(read([tmp_path]), [condition])) == kept
+
+
+@pytest.mark.parametrize("condition", ["l2", "l3=1", "l2=7"])
+def test_a_condition_that_says_nothing_or_leaves_nothing_is_refused(
+    make: Make, tmp_path: Path, condition: str
+):
+    fill(make, lr0_1=[0.9])
+    with pytest.raises(UserError, match=condition.partition("=")[0]):
+        where(read([tmp_path]), [condition])
+
+
+def test_another_metric_is_compared_on_request(make: Make, tmp_path: Path):
+    fill(make, lr0_1=[0.9, 0.8])
+    found = compare(group(read([tmp_path])), metric="seconds")
+    assert found.rows[0].values == {0: 10.0, 1: 11.0}
+    with pytest.raises(UserError, match=r"there are final\.epoch, final\.test_accuracy"):
+        compare(group(read([tmp_path])), metric="final.tset_accuracy")
+
+
+def test_a_folder_without_runs_is_refused(tmp_path: Path):
+    with pytest.raises(UserError, match="there is no run below"):
+        read([tmp_path])
+    with pytest.raises(UserError, match="is no folder"):
+        read([tmp_path / "nothing"])
+
+
+def test_runs_that_were_replaced_are_not_read(make: Make, tmp_path: Path):
+    path = make("0.1", 0, 0.9)
+    path.rename(path.with_name(f"{path.name}.replaced-20260101T000000Z"))
+    make("0.1", 0, 0.8)
+    assert len(read([tmp_path])) == 1
+
+
+def test_an_arm_that_does_not_learn_is_told_by_the_most_frequent_class(make: Make, tmp_path: Path):
+    fill(make, lr0_1=[0.9, 0.95], lr1=[0.14, 0.12], lr0_5=[0.3, 0.2])
+    for path in (tmp_path / "runs").glob("rate=0.1*"):
+        counts = [[40, 0], [300, 20]]
+        content = {"classes": ["a", "b"], "counts": counts, "epoch": 1}
+        (path / "confusion.json").write_text(json.dumps(content))
+    found = results(tmp_path)
+    assert chance(found) == pytest.approx(320 / 360)  # of two classes the larger
+    for path in (tmp_path / "runs").glob("rate=0.1*"):
+        content["counts"] = [[36 if r == c else 0 for c in range(10)] for r in range(10)]
+        (path / "confusion.json").write_text(json.dumps(content))
+    found = results(tmp_path)
+    kinds = {row.label: verdict(row, found) for row in found.rows}
+    assert chance(found) == pytest.approx(0.1)
+    assert kinds["lr=1"] == "failed"  # within 0.1 + 3·sqrt(0.1·0.9/360) = 0.147
+    assert kinds["lr=0.5"] != "failed"
+    assert "“lr=1” does not learn at all" in text(found)
+
+
+def test_the_verdicts_follow_the_interval_and_the_corrected_p(make: Make, tmp_path: Path):
+    fill(
+        make, lr0_1=[0.90, 0.91, 0.92], lr0_2=[0.95, 0.96, 0.975], lr0_3=[0.80, 0.81, 0.825],
+        lr0_4=[0.9, 0.912, 0.919], lr0_5=[0.9, 0.3, 0.8], lr0_6=[0.9],
+    )  # fmt: skip
+    found = results(tmp_path, "lr=0.1")
+    kinds = {row.label: verdict(row, found) for row in found.rows}
+    assert kinds == {
+        "lr=0.1": "baseline", "lr=0.2": "better", "lr=0.3": "worse", "lr=0.4": "even",
+        "lr=0.5": "open", "lr=0.6": "unknown",
+    }  # fmt: skip
+    told = text(found)
+    assert "“lr=0.2” is better: 96.2 %, 5.2 points above the baseline" in told
+    assert "“lr=0.5” is uncertain: its 3 seeds gave 30.0 %, 80.0 % and 90.0 %" in told
+    assert "nobody can say how sure" in told
+
+
+def test_a_documents_figures_stand_beside_ours_with_a_verdict(make: Make, tmp_path: Path):
+    figure = {"metric": "final.test_accuracy", "value": 0.99, "rule": "at least 0.98",
+              "source": "document 9", "ours": 0.985}  # fmt: skip
+    make("0.1", 0, 0.985, reference=[figure | {"agrees": True}])
+    make("0.1", 1, 0.97, reference=[figure | {"ours": 0.97, "agrees": False}])
+    make("0.2", 0, 0.5, reference=[figure | {"ours": 0.5, "agrees": None}])
+    one, other = figures(results(tmp_path))
+    assert one.texts()[2:] == ["0.9900", "at least 0.98", "0.9775", "NO, 1 of 2", "document 9"]
+    assert other.verdict == "–"
+
+
+def test_a_broken_line_of_metrics_is_left_out(make: Make, tmp_path: Path):
+    path = make("0.1", 0, 0.9, epochs=3)
+    with (path / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 4, "train_l')
+    (run,) = read([tmp_path])
+    assert run.epochs == 3
+
+
+def test_a_report_can_be_made_of_one_run(make: Make):
+    path = make("0.1", 0, 0.9)
+    report = make_report([path])
+    assert [row.label for row in report.results.rows] == ["as configured"]
