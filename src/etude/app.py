@@ -10,6 +10,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,11 +24,20 @@ from omegaconf.errors import OmegaConfBaseException
 
 import etude
 from etude import jobs
-from etude.console import Messages, announce_study, announce_time, complain, show_arms, show_sweep
+from etude.console import (
+    Messages,
+    announce_study,
+    announce_time,
+    complain,
+    show_arms,
+    show_runs,
+    show_sweep,
+)
 from etude.errors import UserError
 from etude.explain import explain
 from etude.jobs import CONFIG_NAME, Job
-from etude.record.folder import read_summary
+from etude.launch.job import JobFailed
+from etude.standing import note, standing, summary_now
 from etude.work import Unwritable, Worker, finished, outcome, outputs_needed, verdict
 
 
@@ -115,6 +125,11 @@ def _parser() -> argparse.ArgumentParser:
     for action in parser._actions:
         if "--version" in action.option_strings:
             cast("Any", action).version = f"etude {etude.__version__}"
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="List the runs, which are done, half done or not started, and the expected time",
+    )
     return parser
 
 
@@ -168,13 +183,17 @@ def _launch(hydra: Hydra, args: argparse.Namespace) -> int:
     mode = RunMode.MULTIRUN if sweep else RunMode.RUN
     planned = jobs.plan(hydra, args.overrides, mode)
     _inspect(planned)
+    if args.dry_run:
+        return _list(planned)
     overrides = [*args.overrides, f"hydra.mode={mode.name}"]
-    worker = Worker(several=sweep)
+    worker = Worker(several=sweep, planned=planned)
     with outputs_needed():
         if not sweep:
             hydra.run(CONFIG_NAME, worker, overrides)
             return worker.exit_code
-        hydra.multirun(CONFIG_NAME, worker, overrides)
+        note(_wanted(planned))
+        with suppress(JobFailed):  # the launcher has told, and the verdict is in the runs' folders
+            hydra.multirun(CONFIG_NAME, worker, overrides)
     show_sweep(outcome(job) for job in planned)
     return verdict(planned)
 
@@ -190,14 +209,42 @@ def _launch_study(hydra: Hydra, args: argparse.Namespace) -> int:
         raise
     waiting = [job for job in planned if not finished(job)]
     announce_study(study, runs=len(planned), waiting=[job.config.epochs for job in waiting])
+    if args.dry_run:
+        return _list(planned)
+    seconds = _expect(waiting)
     if waiting:
-        from etude.estimate import seconds_for  # noqa: PLC0415 (imports torch)
-
-        announce_time(seconds_for(waiting))
+        announce_time(sum(seconds))
     with outputs_needed():
-        jobs.launch(hydra, composed, Worker(several=True), planned)
-    show_arms(study, [(job.label, read_summary(job.folder)) for job in planned])
+        note(_wanted(planned))
+        jobs.launch(
+            hydra, composed, Worker(several=True, planned=waiting, seconds=seconds), planned
+        )
+    show_arms(study, [(job.label, summary_now(job.folder)) for job in planned])
     return verdict(planned)
+
+
+def _list(planned: list[Job]) -> int:
+    """Tell where runs stand and what they will still take, one after the other."""
+    waiting = [job for job in planned if not finished(job)]
+    seconds = dict(zip((job.folder for job in waiting), _expect(waiting), strict=True))
+    runs = [standing(*wanted) for wanted in _wanted(planned)]
+    shares = [1 - run.epoch / run.epochs if run.epochs else 1.0 for run in runs]
+    lefts = [seconds.get(run.folder, 0.0) * share for run, share in zip(runs, shares, strict=True)]
+    show_runs(runs, lefts)
+    return 0
+
+
+def _expect(waiting: list[Job]) -> list[float]:
+    """Estimate the seconds of each run from its beginning."""
+    if not waiting:
+        return []
+    from etude.estimate import seconds_of_each  # noqa: PLC0415 (imports torch)
+
+    return seconds_of_each(waiting)
+
+
+def _wanted(planned: list[Job]) -> list[tuple[Path, str, int]]:
+    return [(job.folder, job.label, job.config.epochs) for job in planned]
 
 
 def _inspect(planned: list[Job]) -> None:

@@ -25,6 +25,8 @@ from etude.study import KEYS, Study, read
 
 CONFIG_NAME = "config"
 Flat = dict[str, Any]
+# The launchers whose jobs find the data, the weights and the devices that this process finds.
+_HERE = (".BasicLauncher", ".LocalLauncher")
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Job:
         folder: Where it is recorded.
         arm: What it shares with the runs that differ only in their seed.
         documented: Whether nothing that counts was changed in its experiment's file.
-        local: Whether it is trained in this process.
+        local: Whether it is trained on this machine.
         words: What Hydra composed it from.
         label: Its arm, as its study calls it.
     """
@@ -178,8 +180,17 @@ def _made(config: Config, hydra: DictConfig, folder: Path) -> Job:
         folder=folder,
         arm=_name(config, hydra).rpartition("_seed=")[0] or "as configured",
         documented=choices == its_choices and not changed - {"seed", "precision"},
-        local="BasicLauncher" in str(OmegaConf.select(hydra, "launcher._target_")),
+        local=str(OmegaConf.select(hydra, "launcher._target_")).endswith(_HERE),
     )
+
+
+def composed_config(composed: DictConfig) -> tuple[Config, Path]:
+    """Give the typed configuration of a job of a sweep, and the folder that a launcher chose.
+
+    Raises:
+        UserError: Its configuration is not valid.
+    """
+    return check(_task(composed)), Path(composed.hydra.runtime.output_dir)
 
 
 def texts(task: DictConfig, hydra: DictConfig) -> dict[str, str]:

@@ -18,6 +18,10 @@ _TAIL = 4096  # bytes of it that are looked at for its last line
 INTERRUPTED, PREEMPTED = 130, 75  # exit codes of a job that was asked to stop, and saved
 
 
+class JobFailed(Exception):  # noqa: N818
+    """A job's process died, or was never started."""
+
+
 class State(Enum):
     """Where a job stands; the value is what people read."""
 

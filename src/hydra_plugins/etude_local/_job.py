@@ -14,13 +14,13 @@ from hydra.errors import CompactHydraException
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from etude.launch.job import Entry
+from etude.launch.job import Entry, JobFailed
 
 _FOLDER = ("hydra.sweep.dir", "hydra.sweep.subdir")
 
 
-class JobFailed(CompactHydraException):
-    """A job's process died, or was never started; Hydra prints it in one line."""
+class _JobFailed(JobFailed, CompactHydraException):
+    """What Hydra prints in one line."""
 
 
 def compose(
@@ -101,5 +101,5 @@ def returned(entry: Entry, config: DictConfig) -> JobReturn:
     answer.return_value = entry.job.about.result
     if not entry.done:
         log = f"; log: {entry.job.log}" if entry.job.log.exists() else ""
-        answer.return_value = JobFailed(f"{entry.job.label}: {entry.error or 'not started'}{log}")
+        answer.return_value = _JobFailed(f"{entry.job.label}: {entry.error or 'not started'}{log}")
     return answer
