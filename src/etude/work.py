@@ -5,7 +5,7 @@ import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -17,6 +17,7 @@ from etude.console import complain, errors, near, show_outcome, show_summary
 from etude.errors import UserError
 from etude.jobs import Job
 from etude.launch.task import About, Progress
+from etude.record.environment import since
 from etude.record.folder import Busy, read_summary, remove_if_empty
 from etude.standing import standing
 from etude.stop import INTERRUPTED, PREEMPTED
@@ -81,7 +82,16 @@ class Worker:
         self.exit_code = 0
         self.preload = _modules(planned)
         folders = [str(job.folder.absolute()) for job in planned]
+        self._told: set[str] = set()
         self._seconds = dict(zip(folders, seconds, strict=False))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Take along what names the jobs, for the process that does one of them."""
+        return {**vars(self), "_known": jobs.known()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        jobs.remember(state.pop("_known"))
+        vars(self).update(state)
 
     def __call__(self, task: DictConfig) -> float | None:
         """Do one job; give its test accuracy, as Hydra's sweepers expect, or None if it failed."""
@@ -114,6 +124,8 @@ class Worker:
         config, folder = jobs.composed_config(composed)
         summary = read_summary(folder) or {}
         done = summary.get("state") == "finished" and not config.fresh
+        if done:
+            self._tell_once(since(folder))
         begins_with = settings(config.init).get("weights")
         return About(
             finished=done,
@@ -139,6 +151,12 @@ class Worker:
             score="" if run.accuracy is None else f"accuracy {run.accuracy:.4f}",
             seconds_left=run.seconds_left,
         )
+
+    def _tell_once(self, changes: Sequence[str]) -> None:
+        for change in changes:
+            if change not in self._told:
+                log.warning("since some of the finished runs: %s", change)
+        self._told.update(changes)
 
     def _work(self, task: DictConfig, hydra: DictConfig, folder: Path) -> float:
         job = jobs.make(task, hydra, folder)
@@ -174,8 +192,6 @@ def _modules(planned: Sequence[Job]) -> tuple[str, ...]:
 
 def _tell_what_changed(folder: Path) -> None:
     """Say that a run was done before, and what it was made with that is different now."""
-    from etude.record.environment import since  # noqa: PLC0415
-
     log.info("finished before; fresh=true trains it again")
     for change in since(folder):
         log.warning("since then: %s", change)

@@ -163,8 +163,9 @@ class Pool:
             while select.select([self._forks.channel], [], [], timeout)[0]:
                 event = self._forks.event()
                 entry = self.entries[event.job]
-                entry.process = event.process
-                if event.status != STARTED:
+                if event.status == STARTED:  # the first ones wait for the fork server
+                    entry.process, entry.since = event.process, time.monotonic()
+                else:
                     self._ended(entry, event.status)
                 timeout = 0.0
         except Lost:

@@ -84,9 +84,8 @@ class Lines:
         places: How many jobs run at the same time.
     """
 
-    def __init__(self, console: Console, *, places: int) -> None:
-        self._console, self._places = console, places
-        self._entries: Sequence[Entry] = ()
+    def __init__(self, console: Console, *, places: int) -> None:  # noqa: ARG002 (as LiveTable)
+        self._console = console
 
     def __enter__(self) -> Self:
         return self
@@ -97,7 +96,9 @@ class Lines:
         pass
 
     def changed(self, entry: Entry) -> None:
-        """Print what has become of a job."""
+        """Print what has become of a job, but for what the table at the end says as well."""
+        if entry.state is State.BEFORE:
+            return
         parts = [f"{entry.state.value:<9}", entry.job.label]
         if entry.over:
             parts += [part for part in (entry.progress.score, _spent(entry), entry.error) if part]
