@@ -32,3 +32,16 @@ def processes_below(folder: Path) -> set[int]:
             if where.is_relative_to(folder) and state != "Z":
                 found.add(int(path.name))
     return found
+
+
+def children_of(process: int) -> list[int]:
+    """The processes that a process has started and that are still there."""
+    found: list[int] = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if int(parent) == process and state != "Z":
+            found.append(int(path.parent.name))
+    return found

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from launch.processes import notes, processes_below, wait_for
+from launch.processes import children_of, notes, processes_below, wait_for
 
 APP = Path(__file__).with_name("app.py")
 App = Callable[..., tuple[int, str]]
@@ -232,10 +232,8 @@ def test_no_process_outlives_a_launcher_and_a_fork_server_that_are_killed(
 
 
 def server_of(process: "subprocess.Popen[str]") -> int:
-    listed = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
-    )
-    return int(listed.stdout)
+    (server,) = children_of(process.pid)
+    return server
 
 
 def test_a_fork_server_that_is_killed_takes_its_jobs_and_no_others(start: Start, tmp_path: Path):
