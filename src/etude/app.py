@@ -11,6 +11,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -212,7 +213,7 @@ def _launch_study(hydra: Hydra, args: argparse.Namespace) -> int:
     if args.dry_run:
         return _list(planned)
     seconds = _expect(waiting)
-    if waiting:
+    if seconds:
         announce_time(sum(seconds))
     with outputs_needed():
         note(_wanted(planned))
@@ -226,7 +227,7 @@ def _launch_study(hydra: Hydra, args: argparse.Namespace) -> int:
 def _list(planned: list[Job]) -> int:
     """Tell where runs stand and what they will still take, one after the other."""
     waiting = [job for job in planned if not finished(job)]
-    seconds = dict(zip((job.folder for job in waiting), _expect(waiting), strict=True))
+    seconds = dict(zip((job.folder for job in waiting), _expect(waiting), strict=False))
     runs = [standing(*wanted) for wanted in _wanted(planned)]
     shares = [1 - run.epoch / run.epochs if run.epochs else 1.0 for run in runs]
     lefts = [seconds.get(run.folder, 0.0) * share for run, share in zip(runs, shares, strict=True)]
@@ -235,9 +236,19 @@ def _list(planned: list[Job]) -> int:
 
 
 def _expect(waiting: list[Job]) -> list[float]:
-    """Estimate the seconds of each run from its beginning."""
+    """Estimate the seconds of each run from its beginning; nothing if that cannot be done.
+
+    It is measured in another process: the network may be a user's own, and may do anything.
+    """
     if not waiting:
         return []
+    from etude.launch.apart import call_apart  # noqa: PLC0415 (not needed for --help or --cfg)
+
+    measure = partial(_measure, waiting)
+    return call_apart(measure, preload=["torch", "etude.estimate", "torch._dynamo"]) or []
+
+
+def _measure(waiting: list[Job]) -> list[float]:
     from etude.estimate import seconds_of_each  # noqa: PLC0415 (imports torch)
 
     return seconds_of_each(waiting)

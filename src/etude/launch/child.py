@@ -61,7 +61,7 @@ def _leave(code: int) -> NoReturn:
         if not thread.daemon and thread is not threading.main_thread():
             thread.join()
     try:
-        atexit._run_exitfuncs()
+        atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage] (there is no other way)
         sys.stdout.flush()
         sys.stderr.flush()
     finally:

@@ -17,6 +17,7 @@ import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from types import FrameType
 from typing import NoReturn
 
 from etude.launch import child
@@ -60,7 +61,7 @@ class Server:
         os.set_blocking(self._woken, False)
         os.set_blocking(self._wake, False)
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, _hear)
         while True:
             ready, _, _ = select.select([self._channel, self._woken], [], [])
             if self._woken in ready:
@@ -132,3 +133,7 @@ class Server:
             while self._jobs and (number == signal.SIGKILL or time.monotonic() < end):
                 time.sleep(0.02)
                 self._await()
+
+
+def _hear(number: int, frame: FrameType | None) -> None:
+    """Do nothing: a signal that is handled wakes the server, one that is not is dropped."""

@@ -35,8 +35,16 @@ def _are_devices(value: Any) -> bool:
     return value in {"auto", "cpu"} if isinstance(value, str) else len(value) > 0
 
 
-_COUNT = ("auto or a whole number above 0", lambda v: v == "auto" or _is_count(v))
-_SWITCH = ("true or false", lambda v: isinstance(v, bool))
+def _is_auto_or_count(value: Any) -> bool:
+    return value == "auto" or _is_count(value)
+
+
+def _is_switch(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+_COUNT = ("auto or a whole number above 0", _is_auto_or_count)
+_SWITCH = ("true or false", _is_switch)
 _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "devices": ("auto, cpu, or a list such as [0,1]", _are_devices),
     "jobs_per_device": _COUNT,
@@ -44,10 +52,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "preload": ("a list of modules", lambda v: not isinstance(v, str)),
     "fail_fast": _SWITCH,
     "retries": ("a whole number of at least 0", lambda v: v == 0 or _is_count(v)),
-    "timeout_minutes": (
-        "a number above 0, or null",
-        lambda v: v is None or _is_above_0(v),
-    ),
-    "grace_seconds": ("a number of at least 0", lambda v: _is_number(v) and v >= 0),
+    "timeout_minutes": ("a number above 0, or null", lambda v: v is None or _is_above_0(v)),
+    "grace_seconds": ("a number of at least 0", lambda v: v == 0 or _is_above_0(v)),
     "live": ("auto, true or false", lambda v: v == "auto" or isinstance(v, bool)),
 }

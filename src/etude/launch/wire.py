@@ -68,7 +68,10 @@ def send_command(
 def receive_command(channel: socket.socket) -> Command | None:
     """Wait for a command; None when the launcher is gone."""
     packed, files, _, _ = socket.recv_fds(channel, _COMMAND.size, 3)
-    return Command(*_COMMAND.unpack(packed), tuple(files)) if len(packed) == _COMMAND.size else None
+    if len(packed) == _COMMAND.size:
+        job, number = _COMMAND.unpack(packed)
+        return Command(job, number, tuple(files))
+    return None
 
 
 def send_event(channel: socket.socket, event: Event) -> None:

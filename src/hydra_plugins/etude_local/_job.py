@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cloudpickle
 from hydra.core.hydra_config import HydraConfig
@@ -62,11 +63,15 @@ def work(
         job_dir_key=_FOLDER[0],
         job_subdir_key=_FOLDER[1],
     )
-    error = returned._return_value  # asking for `return_value` would raise it
     if returned.status == JobStatus.FAILED:
-        traceback.print_exception(error, file=sys.stderr)
+        traceback.print_exception(_value(returned), file=sys.stderr)
         return _pickled(returned), 1
     return _pickled(returned), int(getattr(task, "exit_code", 0))
+
+
+def _value(returned: JobReturn) -> Any:
+    """Give what a job returned or raised; asking for `return_value` would raise it."""
+    return vars(returned)["_return_value"]
 
 
 def _pickled(returned: JobReturn) -> bytes:
@@ -75,7 +80,7 @@ def _pickled(returned: JobReturn) -> bytes:
         pickled = cloudpickle.dumps(returned)
         pickle.loads(pickled)  # noqa: S301 (our own, just made)
     except Exception as error:  # noqa: BLE001 (whatever a user's class raises)
-        value = returned._return_value
+        value = _value(returned)
         text = f"{type(value).__name__}: {value}"
         if returned.status == JobStatus.COMPLETED:
             text = f"what the job returned cannot be pickled ({error}): {text}"

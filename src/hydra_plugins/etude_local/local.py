@@ -70,7 +70,7 @@ class LocalLauncher(Launcher):
     """
 
     def __init__(self, **settings: Any) -> None:
-        self._given = {
+        self._given: dict[str, Any] = {
             key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
             for key, value in settings.items()
         }
