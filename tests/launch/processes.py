@@ -1,5 +1,6 @@
 """Looking at processes from outside."""
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
 
 
 def processes_below(folder: Path) -> set[int]:
-    """The processes that work in a folder."""
+    """The processes besides this one that work in a folder."""
     found: set[int] = set()
     for path in Path("/proc").iterdir():
         if re.fullmatch(r"\d+", path.name):
@@ -29,7 +30,8 @@ def processes_below(folder: Path) -> set[int]:
                 state = (path / "stat").read_text().rpartition(")")[2].split()[0]
             except OSError:
                 continue
-            if where.is_relative_to(folder) and state != "Z":
+            own = path.name == str(os.getpid())
+            if where.is_relative_to(folder) and state != "Z" and not own:
                 found.add(int(path.name))
     return found
 
