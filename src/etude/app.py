@@ -39,7 +39,7 @@ from etude.explain import explain
 from etude.jobs import CONFIG_NAME, Job
 from etude.launch.job import JobFailed
 from etude.standing import note, standing, summary_now
-from etude.work import Unwritable, Worker, finished, outcome, outputs_needed, verdict
+from etude.work import Unwritable, Worker, finished, name, outcome, outputs_needed, verdict
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -214,20 +214,18 @@ def _launch_study(hydra: Hydra, args: argparse.Namespace) -> int:
         return _list(planned)
     seconds = _expect(waiting)
     if seconds:
-        announce_time(sum(seconds))
+        announce_time(sum(seconds.values()))
+    worker = Worker(several=True, planned=planned, seconds=seconds)
     with outputs_needed():
         note(_wanted(planned))
-        jobs.launch(
-            hydra, composed, Worker(several=True, planned=waiting, seconds=seconds), planned
-        )
+        jobs.launch(hydra, composed, worker, planned)
     show_arms(study, [(job.label, summary_now(job.folder)) for job in planned])
     return verdict(planned)
 
 
 def _list(planned: list[Job]) -> int:
     """Tell where runs stand and what they will still take, one after the other."""
-    waiting = [job for job in planned if not finished(job)]
-    seconds = dict(zip((job.folder for job in waiting), _expect(waiting), strict=False))
+    seconds = _expect([job for job in planned if not finished(job)])
     runs = [standing(*wanted) for wanted in _wanted(planned)]
     shares = [1 - run.epoch / run.epochs if run.epochs else 1.0 for run in runs]
     lefts = [seconds.get(run.folder, 0.0) * share for run, share in zip(runs, shares, strict=True)]
@@ -235,17 +233,20 @@ def _list(planned: list[Job]) -> int:
     return 0
 
 
-def _expect(waiting: list[Job]) -> list[float]:
+def _expect(waiting: list[Job]) -> dict[Path, float]:
     """Estimate the seconds of each run from its beginning; nothing if that cannot be done.
 
     It is measured in another process: the network may be a user's own, and may do anything.
     """
     if not waiting:
-        return []
+        return {}
     from etude.launch.apart import call_apart  # noqa: PLC0415 (not needed for --help or --cfg)
 
     measure = partial(_measure, waiting)
-    return call_apart(measure, preload=["torch", "etude.estimate", "torch._dynamo"]) or []
+    seconds = call_apart(measure, preload=["torch", "etude.estimate", "torch._dynamo"])
+    return (
+        {} if seconds is None else dict(zip((job.folder for job in waiting), seconds, strict=True))
+    )
 
 
 def _measure(waiting: list[Job]) -> list[float]:
@@ -255,7 +256,7 @@ def _measure(waiting: list[Job]) -> list[float]:
 
 
 def _wanted(planned: list[Job]) -> list[tuple[Path, str, int]]:
-    return [(job.folder, job.label, job.config.epochs) for job in planned]
+    return [(job.folder, name(job), job.config.epochs) for job in planned]
 
 
 def _inspect(planned: list[Job]) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -29,6 +29,11 @@ def finished(job: Job) -> bool:
     """Say whether a job has been done, and is not to be done again."""
     summary = read_summary(job.folder) or {}
     return summary.get("state") == "finished" and not job.config.fresh
+
+
+def name(job: Job) -> str:
+    """Call a study's run by its arm and its seed; an empty text if it belongs to no study."""
+    return f"{job.label}, seed {job.config.seed}" if job.label else ""
 
 
 def outcome(job: Job) -> tuple[str, str, float | None, str]:
@@ -72,18 +77,22 @@ class Worker:
     Args:
         several: Whether it is one job of a sweep.
         planned: The jobs that are to be done, where that is known.
-        seconds: That each of them is expected to take, if somebody has measured.
+        seconds: That jobs are expected to take, by folder, if somebody has measured.
     """
 
     def __init__(
-        self, *, several: bool, planned: Sequence[Job] = (), seconds: Sequence[float] = ()
+        self,
+        *,
+        several: bool,
+        planned: Sequence[Job] = (),
+        seconds: Mapping[Path, float] | None = None,
     ) -> None:
         self.several = several
         self.exit_code = 0
-        self.preload = _modules(planned)
-        folders = [str(job.folder.absolute()) for job in planned]
+        self.preload = _modules([job for job in planned if not finished(job)])
+        self._names = {job.folder.absolute(): name(job) for job in planned if job.label}
+        self._seconds = {path.absolute(): time for path, time in (seconds or {}).items()}
         self._told: set[str] = set()
-        self._seconds = dict(zip(folders, seconds, strict=False))
 
     def __getstate__(self) -> dict[str, Any]:
         """Take along what names the jobs, for the process that does one of them."""
@@ -130,8 +139,9 @@ class Worker:
         return About(
             finished=done,
             result=summary["final"]["test_accuracy"] if done else None,
-            cost=self._seconds.get(str(folder), float(config.epochs)),
+            cost=self._seconds.get(folder, float(config.epochs)),
             after=(Path(begins_with).absolute(),) if begins_with else (),
+            label=self._names.get(folder, ""),
             device=config.device,
         )
 

@@ -98,6 +98,14 @@ def test_a_study_begun_in_one_launcher_is_finished_in_another(etude: Etude, work
     assert all(path.stat().st_mtime_ns == then for path, then in before.items())
 
 
+def test_a_run_begun_afresh_has_the_log_of_the_process_that_makes_it(etude: Etude, workplace: Path):
+    for words in ([], ["fresh=true"]):
+        assert etude("-m", "seed=0", *QUICK, *words) == 0
+    (folder,) = (path.parent for path in workplace.glob("outputs/*/*/run.log")
+                 if "replaced" not in path.parent.name)  # fmt: skip
+    assert (folder / "output.log").read_text().count("at the end") == 2
+
+
 # --- what becomes of failures ----------------------------------------------------------------
 OWN_MODEL = """
 import os, sys
@@ -192,7 +200,7 @@ def test_an_arm_that_needs_a_failed_one_is_not_started(
     path.write_text(path.read_text().replace("['optimizer.lr=0.001']", "['init.weights=@a']"))
     assert etude(*words) == 1
     output = capsys.readouterr().out
-    assert "needs model.do=raise, which did not finish" in " ".join(output.split())
+    assert "needs a, seed 0, which did not finish" in " ".join(output.split())
     assert states(own_models) == ["failed"] + ["finished"] * 6
 
 
@@ -207,6 +215,7 @@ def test_a_stopped_study_saves_and_goes_on(workplace: Path, number: signal.Signa
     output, _ = process.communicate(timeout=30)
     assert process.returncode == code, output
     assert time.monotonic() - begun < 10
+    assert "2 jobs: 2 stopped" in output
     runs = [path.parent for path in workplace.glob("outputs/*/*/summary.json")]
     assert [summary_of(run)["state"] for run in runs] == ["preempted"] * 2
     assert all((run / "last.ckpt").exists() for run in runs)

@@ -20,6 +20,7 @@ from rich.text import Text
 from etude.launch.expected import duration, left, seconds_left
 from etude.launch.job import Entry, State
 
+_OTHERS = 62  # characters that the columns besides the job's name take
 _EVERY = 0.5  # seconds between two drawings
 _STYLES = {
     State.WAITING: "dim",
@@ -135,7 +136,7 @@ def _table(*columns: str, width: int) -> Table:
             justify="right" if right else "left",
             no_wrap=True,
             overflow="ellipsis",
-            max_width=width // 2 if column == "job" else None,
+            max_width=max(20, width - _OTHERS) if column == "job" else None,
         )
     return table
 

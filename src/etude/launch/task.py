@@ -32,6 +32,7 @@ class About:
         result: What it returned then.
         cost: How long it takes, in any unit: the longest is started first.
         after: Output folders of the jobs that must be finished before it begins.
+        label: What people call it; an empty text leaves that to the launcher.
         device: `auto` or `cuda` for any device, `cpu`, or `cuda:<number>` for that one.
     """
 
@@ -39,6 +40,7 @@ class About:
     result: Any = None
     cost: float = 0.0
     after: tuple[Path, ...] = ()
+    label: str = ""
     device: str = "auto"
 
 

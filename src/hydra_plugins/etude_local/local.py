@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from etude.launch.client import Forks
     from etude.launch.job import Entry, Job
     from etude.launch.machine import Device
+    from etude.launch.slots import Slots
     from etude.launch.task import Asked
+
+_TREATMENT = ("fail_fast", "retries", "timeout_minutes", "grace_seconds")
 
 
 @dataclass
@@ -116,12 +119,12 @@ class LocalLauncher(Launcher):
     def _job(self, config: DictConfig, name: str, asked: "Asked") -> "Job":
         from etude.launch.job import Job
 
-        folder = Path(config.hydra.runtime.output_dir)
+        folder, about = Path(config.hydra.runtime.output_dir), asked.about(config)
         return Job(
             number=config.hydra.job.num,
-            label=name or folder.name,
+            label=about.label or name or folder.name,
             folder=folder,
-            about=asked.about(config),
+            about=about,
             call=partial(self._pickled, config),
             memory=partial(asked.memory, config),
             progress=partial(asked.progress, config),
@@ -139,34 +142,41 @@ class LocalLauncher(Launcher):
     def _run(self, jobs: "Sequence[Job]", asked: "Asked") -> "list[Entry]":
         from rich.console import Console
 
-        from etude.launch import machine, slots
         from etude.launch.job import Settings
         from etude.launch.pool import Pool
         from etude.launch.table import Lines, LiveTable, show_all
 
-        given, cores = dict(self._given), machine.cores()
-        devices = self._devices(given.pop("devices"), jobs)
-        limit = slots.jobs_per_device(given.pop("jobs_per_device"), devices=devices, cores=cores)
+        slots, places, threads = self._share(jobs)
+        modules = [*self._given["preload"], *asked.preload, "hydra_plugins.etude_local._job"]
+        console, live = Console(highlight=False, soft_wrap=True), self._given["live"]
+        display = LiveTable if live is True or (live == "auto" and console.is_terminal) else Lines
+        shown = display(console, places=places)
+        pool = Pool(
+            jobs,
+            slots=slots,
+            settings=Settings(threads=threads, **{key: self._given[key] for key in _TREATMENT}),
+            forks=partial(self._server, modules, threads),
+            display=shown,
+        )
+        try:
+            with shown:
+                return pool.run()
+        finally:  # also when it was asked to stop
+            show_all(console, list(pool.entries.values()))
+
+    def _share(self, jobs: "Sequence[Job]") -> "tuple[Slots, int, int]":
+        """Give the places for jobs, how many there are, and the threads of each."""
+        from etude.launch import machine
+        from etude.launch.slots import Slots, jobs_per_device, threads
+
+        cores, share = machine.cores(), self._given["threads"]
+        devices = self._devices(self._given["devices"], jobs)
+        limit = jobs_per_device(self._given["jobs_per_device"], devices=devices, cores=cores)
         waiting = sum(not job.about.finished for job in jobs)
         places = max(1, min(waiting, limit * len(devices)))
-        threads = given.pop("threads")
-        if threads == "auto":
-            threads = slots.threads(cores=cores, places=places, environment=os.environ)
-        modules = [*given.pop("preload"), *asked.preload, "hydra_plugins.etude_local._job"]
-        console = Console(highlight=False, soft_wrap=True)
-        live = given.pop("live")
-        display = LiveTable if live is True or (live == "auto" and console.is_terminal) else Lines
-        with display(console, places=places) as shown:
-            pool = Pool(
-                jobs,
-                slots=slots.Slots(devices, limit),
-                settings=Settings(threads=threads, **given),
-                forks=partial(self._server, modules, threads),
-                display=shown,
-            )
-            pool.run()
-        show_all(console, list(pool.entries.values()))
-        return list(pool.entries.values())
+        if share == "auto":
+            share = threads(cores=cores, places=places, environment=os.environ)
+        return Slots(devices, limit), places, share
 
     @staticmethod
     def _devices(wanted: Any, jobs: "Sequence[Job]") -> "list[Device]":
