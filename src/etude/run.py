@@ -288,6 +288,7 @@ def _logged(folder: Path) -> Generator[None]:
     handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("etude")
+    logger.setLevel(logging.DEBUG)  # in a launcher's process nobody else has
     logger.addHandler(handler)
     try:
         with warnings.catch_warnings():

@@ -172,6 +172,9 @@ def test_two_that_raise_and_exit_among_eight_fail_alone(
     said = output if launcher == "local" else errors
     assert "ValueError: no such thing" in said
     assert "SystemExit: 3" in said
+    logs = [path.read_text() for path in own_models.glob("outputs/eight/*/run.log")]
+    assert sum("Traceback" in log for log in logs) == 2
+    assert all("images to train on" in log for log in logs)
 
 
 def test_one_that_is_killed_among_eight_takes_no_other_along(
