@@ -168,7 +168,8 @@ def test_a_run_that_is_signalled_ends_with_its_code_and_goes_on_to_the_same_resu
 
 
 def test_a_stopped_sweep_ends_at_once_with_the_runs_code(workplace: Path):
-    process = start(workplace, "-m", "seed=0,1,2", "train.epochs=100", "record.curves=false")
+    words = ["-m", "seed=0,1,2", "train.epochs=100", "record.curves=false"]
+    process = start(workplace, *words, "hydra/launcher=basic")
     wait_for(lambda: bool(list(workplace.glob("outputs/*/*/metrics.jsonl"))))
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=30)

@@ -10,6 +10,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -33,14 +34,17 @@ from etude.console import (
     announce_time,
     complain,
     show_arms,
+    show_runs,
     show_sweep,
 )
 from etude.errors import UserError
 from etude.explain import explain
 from etude.jobs import CONFIG_NAME, Job
-from etude.record.folder import read_metrics, read_summary
+from etude.launch.job import JobFailed
+from etude.record.folder import read_metrics
 from etude.record.plan import write_plan
-from etude.work import Unwritable, Worker, finished, outcome, outputs_needed, verdict
+from etude.standing import note, standing, summary_now
+from etude.work import Unwritable, Worker, finished, name, outcome, outputs_needed, verdict
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -129,6 +133,11 @@ def _parser() -> argparse.ArgumentParser:
     for action in parser._actions:
         if "--version" in action.option_strings:
             cast("Any", action).version = f"etude {etude.__version__}"
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="List the runs, which are done, half done or not started, and the expected time",
+    )
     return parser
 
 
@@ -201,13 +210,17 @@ def _launch(hydra: Hydra, args: argparse.Namespace) -> int:
     planned = jobs.plan(hydra, args.overrides, mode)
     startup.mark("configuration")
     _inspect(planned)
+    if args.dry_run:
+        return _list(planned)
     overrides = [*args.overrides, f"hydra.mode={mode.name}"]
-    worker = Worker(several=sweep)
+    worker = Worker(several=sweep, planned=planned)
     with outputs_needed():
         if not sweep:
             hydra.run(CONFIG_NAME, worker, overrides)
             return worker.exit_code
-        hydra.multirun(CONFIG_NAME, worker, overrides)
+        note(_wanted(planned))
+        with suppress(JobFailed):  # the launcher has told, and the verdict is in the runs' folders
+            hydra.multirun(CONFIG_NAME, worker, overrides)
     show_sweep(outcome(job) for job in planned)
     return verdict(planned)
 
@@ -223,18 +236,21 @@ def _launch_study(hydra: Hydra, args: argparse.Namespace) -> int:
         raise
     waiting = [job for job in planned if not finished(job)]
     announce_study(study, runs=len(planned), waiting=[job.config.epochs for job in waiting])
-    if waiting:
-        from etude.estimate import seconds_for  # noqa: PLC0415 (imports torch)
-
-        announce_time(seconds_for(waiting))
+    if args.dry_run:
+        return _list(planned)
+    seconds = _expect(waiting)
+    if seconds:
+        announce_time(sum(seconds.values()))
+    worker = Worker(several=True, planned=planned, seconds=seconds)
     with outputs_needed():
         write_plan(
             study, [(job.label, job.config.seed, job.folder) for job in planned], args.overrides
         )
-        jobs.launch(hydra, composed, Worker(several=True), planned)
+        note(_wanted(planned))
+        jobs.launch(hydra, composed, worker, planned)
     show_arms(
         study,
-        [(job.label, read_summary(job.folder), read_metrics(job.folder)) for job in planned],
+        [(job.label, summary_now(job.folder), read_metrics(job.folder)) for job in planned],
     )
     _report(planned[0].folder.parent)
     return verdict(planned)
@@ -247,6 +263,42 @@ def _report(folder: Path) -> None:
     with outputs_needed():
         write(make([folder]), folder / "report")
     announce_report(folder / "report" / "report.html")
+
+
+def _list(planned: list[Job]) -> int:
+    """Tell where runs stand and what they will still take, one after the other."""
+    seconds = _expect([job for job in planned if not finished(job)])
+    runs = [standing(*wanted) for wanted in _wanted(planned)]
+    shares = [1 - run.epoch / run.epochs if run.epochs else 1.0 for run in runs]
+    lefts = [seconds.get(run.folder, 0.0) * share for run, share in zip(runs, shares, strict=True)]
+    show_runs(runs, lefts)
+    return 0
+
+
+def _expect(waiting: list[Job]) -> dict[Path, float]:
+    """Estimate the seconds of each run from its beginning; nothing if that cannot be done.
+
+    It is measured in another process: the network may be a user's own, and may do anything.
+    """
+    if not waiting:
+        return {}
+    from etude.launch.apart import call_apart  # noqa: PLC0415 (not needed for --help or --cfg)
+
+    measure = partial(_measure, waiting)
+    seconds = call_apart(measure, preload=["torch", "etude.estimate", "torch._dynamo"])
+    return (
+        {} if seconds is None else dict(zip((job.folder for job in waiting), seconds, strict=True))
+    )
+
+
+def _measure(waiting: list[Job]) -> list[float]:
+    from etude.estimate import seconds_of_each  # noqa: PLC0415 (imports torch)
+
+    return seconds_of_each(waiting)
+
+
+def _wanted(planned: list[Job]) -> list[tuple[Path, str, int]]:
+    return [(job.folder, name(job), job.config.epochs) for job in planned]
 
 
 def _inspect(planned: list[Job]) -> None:

@@ -5,6 +5,7 @@ import os
 import shlex
 import statistics
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,9 +13,12 @@ from typing import Any, Self
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from etude.launch.expected import duration
+from etude.standing import Standing
 from etude.study import Study
 
 console = Console(highlight=False, soft_wrap=True)
@@ -140,6 +144,40 @@ def show_sweep(rows: Iterable[tuple[str, str, float | None, str]]) -> None:
     for folder, state, accuracy, remark in rows:
         table.add_row(folder, state, "" if accuracy is None else f"{accuracy:.4f}", remark)
     console.print(table)
+
+
+def show_runs(runs: Sequence[Standing], lefts: Sequence[float | None]) -> None:
+    """Print where runs stand, and the seconds that each will still take, None if unknown."""
+    console.print(runs_table(runs, lefts))
+    console.print(f"{count_runs(runs)}{_in_a_row(lefts)}")
+
+
+def runs_table(runs: Sequence[Standing], lefts: Sequence[float | None]) -> Table:
+    """Make a table of runs: state, epoch, accuracy, expected time."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("run", "state", "epoch", "accuracy", "left"):
+        right = column in {"epoch", "accuracy", "left"}
+        table.add_column(column, justify="right" if right else "left", overflow="fold")
+    for run, left in zip(runs, lefts, strict=True):
+        table.add_row(
+            escape(run.name),
+            run.state,
+            f"{run.epoch}/{run.epochs or '?'}",
+            _number(run.accuracy),
+            "–" if not left else duration(left),
+        )
+    return table
+
+
+def count_runs(runs: Sequence[Standing]) -> str:
+    """Count runs by their state, in words."""
+    counts = Counter(run.state for run in runs)
+    return f"{len(runs)} runs: " + ", ".join(f"{n} {state}" for state, n in counts.items())
+
+
+def _in_a_row(lefts: Sequence[float | None]) -> str:
+    total = sum(left for left in lefts if left is not None)
+    return f"; about {_duration(total)} one after the other" if total else ""
 
 
 def announce_study(study: Study, *, runs: int, waiting: Sequence[int]) -> None:

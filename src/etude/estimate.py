@@ -18,17 +18,17 @@ _STEPS = 3
 _FORWARD_SHARE = 1 / 3  # of a step; the backward pass takes the rest
 
 
-def seconds_for(jobs: Sequence[Job]) -> float:
-    """Estimate the seconds that jobs take one after the other; reading data is not counted."""
+def seconds_of_each(jobs: Sequence[Job]) -> list[float]:
+    """Estimate the seconds that each job takes by itself; reading data is not counted."""
     known: dict[str, float] = {}
-    total = 0.0
+    seconds: list[float] = []
     for config in (job.config for job in jobs):
         facts: Facts = source_of(config).facts()
         kind = repr((config.model, config.dataset, config.augment, config.train, config.precision))
         if kind not in known:
             known[kind] = _seconds_of_step(config, facts)
-        total += known[kind] * _steps(config, facts) * config.epochs
-    return total
+        seconds.append(known[kind] * _steps(config, facts) * config.epochs)
+    return seconds
 
 
 def _steps(config: Config, facts: Facts) -> float:

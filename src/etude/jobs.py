@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +24,10 @@ from etude.study import KEYS, Study, read
 
 CONFIG_NAME = "config"
 Flat = dict[str, Any]
+# The launchers whose jobs find the data, the weights and the devices that this process finds.
+_HERE = (".BasicLauncher", ".LocalLauncher")
+
+_KNOWN: dict[Any, tuple[Flat, dict[str, str]]] = {}  # by the arguments of `_compose`
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Job:
         folder: Where it is recorded.
         arm: What it shares with the runs that differ only in their seed.
         documented: Whether nothing that counts was changed in its experiment's file.
-        local: Whether it is trained in this process.
+        local: Whether it is trained on this machine.
         words: What Hydra composed it from.
         label: Its arm, as its study calls it.
     """
@@ -193,8 +196,17 @@ def _made(config: Config, hydra: DictConfig, folder: Path) -> Job:
         folder=folder,
         arm=_name(config, hydra).rpartition("_seed=")[0] or "as configured",
         documented=choices == its_choices and not changed - {"seed", "precision"},
-        local="BasicLauncher" in str(OmegaConf.select(hydra, "launcher._target_")),
+        local=str(OmegaConf.select(hydra, "launcher._target_")).endswith(_HERE),
     )
+
+
+def composed_config(composed: DictConfig) -> tuple[Config, Path]:
+    """Give the typed configuration of a job of a sweep, and the folder that a launcher chose.
+
+    Raises:
+        UserError: Its configuration is not valid.
+    """
+    return check(_task(composed)), Path(composed.hydra.runtime.output_dir)
 
 
 def texts(task: DictConfig, hydra: DictConfig) -> dict[str, str]:
@@ -273,11 +285,29 @@ def _sources(hydra: DictConfig) -> tuple[tuple[str, str], ...]:
     return tuple((source.provider, f"{source.schema}://{source.path}") for source in sources)
 
 
-@cache
+def known() -> dict[Any, Any]:
+    """Give what has been composed to name jobs by, for a process that will name some of them."""
+    return _KNOWN
+
+
+def remember(composed: Mapping[Any, Any]) -> None:
+    """Take what another process has composed, which spares the quarter of a second to do so."""
+    _KNOWN.update(composed)
+
+
 def _compose(
     sources: tuple[tuple[str, str], ...], experiment: str | None, overrides: tuple[str, ...]
 ) -> tuple[Flat, dict[str, str]]:
     """Compose an experiment's file with nothing but other choices; give its values and choices."""
+    key = (sources, experiment, overrides)
+    if key not in _KNOWN:
+        _KNOWN[key] = _composed(*key)
+    return _KNOWN[key]
+
+
+def _composed(
+    sources: tuple[tuple[str, str], ...], experiment: str | None, overrides: tuple[str, ...]
+) -> tuple[Flat, dict[str, str]]:
     search_path = ConfigSearchPathImpl()
     for provider, path in sources:
         search_path.append(provider, path)

@@ -310,7 +310,7 @@ def _verdict(folder: Path, summary: dict[str, Any]) -> Generator[None]:
     except KeyboardInterrupt:
         summary |= {"state": "preempted"}
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a network of the user's own may call sys.exit
         summary |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
         _tell(error, folder)
         raise
@@ -318,7 +318,7 @@ def _verdict(folder: Path, summary: dict[str, Any]) -> Generator[None]:
         write_json(folder / SUMMARY, summary)
 
 
-def _tell(error: Exception, folder: Path) -> None:
+def _tell(error: BaseException, folder: Path) -> None:
     """Put an error into the run's own log; a divergence is a result and needs no traceback."""
     if isinstance(error, Diverged):
         saved = (folder / LAST).exists()
@@ -336,6 +336,7 @@ def _logged(folder: Path) -> Generator[None]:
     handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("etude")
+    logger.setLevel(logging.DEBUG)  # in a launcher's process nobody else has
     logger.addHandler(handler)
     try:
         with warnings.catch_warnings():

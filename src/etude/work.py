@@ -2,19 +2,25 @@
 
 import logging
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from etude import jobs, startup
+from etude.config import settings
+from etude.config.schema import GROUPS
 from etude.console import complain, errors, near, show_outcome, show_summary
 from etude.errors import UserError
 from etude.jobs import Job
+from etude.launch.task import About, Progress
+from etude.record.environment import since
 from etude.record.folder import Busy, read_summary, remove_if_empty
+from etude.standing import standing
+from etude.stop import INTERRUPTED, PREEMPTED
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +31,16 @@ def finished(job: Job) -> bool:
     return summary.get("state") == "finished" and not job.config.fresh
 
 
+def name(job: Job) -> str:
+    """Call a study's run by its arm and its seed; an empty text if it belongs to no study."""
+    return f"{job.label}, seed {job.config.seed}" if job.label else ""
+
+
 def outcome(job: Job) -> tuple[str, str, float | None, str]:
     """Give a job's folder, state, test accuracy and remark, whichever launcher ran it."""
-    summary = read_summary(job.folder) or {"state": "not started"}
-    accuracy = summary.get("final", {}).get("test_accuracy")
-    return job.folder.name, summary["state"], accuracy, summary.get("error", "")
+    run = standing(job.folder)
+    accuracy = run.accuracy if run.state == "finished" else None
+    return job.folder.name, run.state, accuracy, run.error
 
 
 def verdict(planned: Sequence[Job]) -> int:
@@ -60,13 +71,36 @@ def outputs_needed() -> Generator[None]:
 class Worker:
     """What Hydra calls for each job: trains it, and keeps its failure from ending the others.
 
+    `about`, `memory`, `progress`, `preload` and `exit_code` are what the local launcher may ask
+    for, see `etude.launch.task`; other launchers do without.
+
     Args:
         several: Whether it is one job of a sweep.
+        planned: The jobs that are to be done, where that is known.
+        seconds: That jobs are expected to take, by folder, if somebody has measured.
     """
 
-    def __init__(self, *, several: bool) -> None:
+    def __init__(
+        self,
+        *,
+        several: bool,
+        planned: Sequence[Job] = (),
+        seconds: Mapping[Path, float] | None = None,
+    ) -> None:
         self.several = several
         self.exit_code = 0
+        self.preload = _modules([job for job in planned if not finished(job)])
+        self._names = {job.folder.absolute(): name(job) for job in planned if job.label}
+        self._seconds = {path.absolute(): time for path, time in (seconds or {}).items()}
+        self._told: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Take along what names the jobs, for the process that does one of them."""
+        return {**vars(self), "_known": jobs.known()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        jobs.remember(state.pop("_known"))
+        vars(self).update(state)
 
     def __call__(self, task: DictConfig) -> float | None:
         """Do one job; give its test accuracy, as Hydra's sweepers expect, or None if it failed."""
@@ -82,12 +116,57 @@ class Worker:
         except Busy as error:
             complain(error)
             self.exit_code = 1
+        except SystemExit as error:
+            if error.code in {INTERRUPTED, PREEMPTED}:
+                raise
+            _complain_of_failure(error, folder)
+            self.exit_code = 1
         except Exception as error:  # noqa: BLE001 (told in one line, whatever it is)
             _complain_of_failure(error, folder)
             self.exit_code = 1
         finally:
             remove_if_empty(folder)
         return None
+
+    def about(self, composed: DictConfig) -> About:
+        """Tell the local launcher of a job before it starts."""
+        config, folder = jobs.composed_config(composed)
+        summary = read_summary(folder) or {}
+        done = summary.get("state") == "finished" and not config.fresh
+        if done:
+            self._tell_once(since(folder))
+        begins_with = settings(config.init).get("weights")
+        return About(
+            finished=done,
+            result=summary["final"]["test_accuracy"] if done else None,
+            cost=self._seconds.get(folder, float(config.epochs)),
+            after=(Path(begins_with).absolute(),) if begins_with else (),
+            label=self._names.get(folder, ""),
+            device=config.device,
+        )
+
+    def memory(self, composed: DictConfig) -> int | None:
+        """Predict the bytes that a job needs on a GPU."""
+        from etude.footprint import predicted  # noqa: PLC0415 (imports torch)
+
+        return predicted(jobs.composed_config(composed)[0])
+
+    def progress(self, composed: DictConfig) -> Progress:
+        """Tell how far a job is, from its folder."""
+        folder = Path(composed.hydra.runtime.output_dir)
+        run = standing(folder, epochs=max(1, round(composed.train.epochs * composed.scale)))
+        return Progress(
+            done=run.epoch / run.epochs if run.epochs else None,
+            text=f"epoch {run.epoch}/{run.epochs}",
+            score="" if run.accuracy is None else f"accuracy {run.accuracy:.4f}",
+            seconds_left=run.seconds_left,
+        )
+
+    def _tell_once(self, changes: Sequence[str]) -> None:
+        for change in changes:
+            if change not in self._told:
+                log.warning("since some of the finished runs: %s", change)
+        self._told.update(changes)
 
     def _work(self, task: DictConfig, hydra: DictConfig, folder: Path) -> float:
         startup.begin()
@@ -108,16 +187,29 @@ class Worker:
         return summary["final"]["test_accuracy"]
 
 
+def _modules(planned: Sequence[Job]) -> tuple[str, ...]:
+    """Name what the jobs import only when they need it, so that a fork server does it once."""
+    parts = [getattr(job.config, group) for job in planned for group in GROUPS]
+    built = {str(settings(part)["_target_"]).rpartition(".")[0] for part in parts}
+    modules = {"etude.run", *(name for name in built if name.startswith("etude."))}
+    modules.add("torch._dynamo")  # the first step of an optimizer imports it, for a second
+    if "etude.data.digits" in built:
+        modules.add("sklearn.datasets")
+    if any(job.config.record.tensorboard for job in planned):
+        modules.add("etude.record.events")
+    if any(job.config.record.curves for job in planned):
+        modules |= {"matplotlib.backends.backend_agg", "matplotlib.figure"}
+    return tuple(sorted(modules))
+
+
 def _tell_what_changed(folder: Path) -> None:
     """Say that a run was done before, and what it was made with that is different now."""
-    from etude.record.environment import since  # noqa: PLC0415
-
     log.info("finished before; fresh=true trains it again")
     for change in since(folder):
         log.warning("since then: %s", change)
 
 
-def _complain_of_failure(error: Exception, folder: Path) -> None:
+def _complain_of_failure(error: BaseException, folder: Path) -> None:
     """Tell of an error in one line; those that explain themselves bring notes."""
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         errors.print_exception()

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from etude.launch.job import LOG
+
 SUMMARY, METRICS, LOCK = "summary.json", "metrics.jsonl", ".lock"
 
 
@@ -98,6 +100,9 @@ def set_aside(folder: Path) -> Path | None:
         aside = folder.with_name(f"{folder.name}.replaced-{now}")
         folder.rename(aside)
         (aside / LOCK).unlink()
+        if (aside / LOG).exists():  # this process may be printing to it
+            folder.mkdir()
+            (aside / LOG).rename(folder / LOG)
     return aside
 
 

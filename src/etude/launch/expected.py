@@ -1,0 +1,62 @@
+"""How long all jobs will still take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from etude.launch.job import Entry, State
+
+
+def seconds_left(entries: Sequence[Entry], *, places: int) -> float | None:
+    """Estimate the seconds until all jobs are done; None before anything can be told.
+
+    Args:
+        entries: All jobs.
+        places: How many run at the same time.
+    """
+    pace = _seconds_per_cost(entries)
+    if pace is None:
+        return None
+    running = [entry for entry in entries if entry.state is State.RUNNING]
+    lefts = [_left(entry, pace) for entry in running]
+    waiting = sum(pace * _cost(entry) for entry in entries if entry.state is State.WAITING)
+    return max([(waiting + sum(lefts)) / places, *lefts])
+
+
+def left(entry: Entry) -> float | None:
+    """Estimate the seconds until a running job's end from its own progress."""
+    progress = entry.progress
+    if progress.seconds_left is not None or not progress.done:
+        return progress.seconds_left
+    return (time.monotonic() - entry.since) * (1 / progress.done - 1)
+
+
+def duration(seconds: float) -> str:
+    """Put a time into a few characters: `42 s`, `5 min`, `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def _left(entry: Entry, pace: float) -> float:
+    own = left(entry)
+    spent = time.monotonic() - entry.since
+    return max(0.0, pace * _cost(entry) - spent) if own is None else own
+
+
+def _seconds_per_cost(entries: Sequence[Entry]) -> float | None:
+    """Learn from the jobs that are finished, else from those that are on their way."""
+    finished = [entry for entry in entries if entry.state is State.FINISHED]
+    seconds = sum(entry.seconds for entry in finished)
+    cost = sum(_cost(entry) for entry in finished)
+    if not finished:
+        going = [(entry, left(entry)) for entry in entries if entry.state is State.RUNNING]
+        known = [(entry, own) for entry, own in going if own is not None]
+        seconds = sum(time.monotonic() - entry.since + own for entry, own in known)
+        cost = sum(_cost(entry) for entry, _ in known)
+    return seconds / cost if cost else None
+
+
+def _cost(entry: Entry) -> float:
+    return entry.job.about.cost or 1.0

@@ -1,0 +1,1 @@
+"""Étude's local launcher: a Hydra plugin for any application."""

@@ -1,0 +1,118 @@
+"""Where runs stand, told by their folders alone."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from etude.commands.status import main
+from etude.record.environment import write_environment
+from etude.record.folder import claimed, write_json
+from etude.standing import note, seconds_left, standing
+
+Output = pytest.CaptureFixture[str]
+
+
+def make(folder: Path, state: str, *, epochs: int = 0, **summary: Any) -> Path:
+    """A run's folder after so many of ten epochs, of two seconds each."""
+    folder.mkdir(parents=True)
+    asked = {"hyperparameters": {"train.epochs": 10}, "scale": 1.0}
+    write_json(folder / "summary.json", {"state": state, **asked, **summary})
+    rows = [{"epoch": i + 1, "seconds": 2.0, "validation_accuracy": i / 10} for i in range(epochs)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_environment(folder)
+    return folder
+
+
+@pytest.fixture
+def runs(workplace: Path) -> Path:
+    """A study of which one run is done, one saved, one was killed and one is to come."""
+    folder = workplace / "outputs" / "depth"
+    make(folder / "a", "finished", epochs=10, final={"test_accuracy": 0.75})
+    make(folder / "b", "preempted", epochs=4)
+    make(folder / "c", "running", epochs=2)
+    note((folder / name, f"arm {name}", 10) for name in "abcd")
+    return folder
+
+
+def test_the_command_lists_done_half_done_and_missing_runs(runs: Path, capsys: Output):
+    assert main([str(runs)]) == 0
+    text = capsys.readouterr().out
+    assert [" ".join(line.split()) for line in text.splitlines()[3:7]] == [
+        "arm a finished 10/10 0.7500 –",
+        "arm b preempted 4/10 0.3000 12 s",
+        "arm c cut off 2/10 0.1000 16 s",
+        "arm d not started 0/10 – –",
+    ]
+    assert "4 runs: 1 finished, 1 preempted, 1 cut off, 1 not started; about 48 s left" in text
+
+
+def test_the_command_gives_json_to_scripts(runs: Path, capsys: Output):
+    assert main([str(runs), "--json"]) == 0
+    found = {run["label"]: run for run in json.loads(capsys.readouterr().out)}
+    assert found["arm b"]["state"] == "preempted"
+    assert found["arm b"]["seconds_left"] == 12
+    assert found["arm d"]["epoch"] == 0
+
+
+def test_a_run_whose_process_lives_is_running_and_looking_does_not_disturb_it(runs: Path):
+    with claimed(runs / "c"):
+        assert standing(runs / "c").state == "running"
+        assert main([str(runs)]) == 0
+    assert standing(runs / "c").state == "cut off"
+
+
+def test_a_run_on_another_machine_is_taken_at_its_word(runs: Path):
+    environment = json.loads((runs / "c" / "environment.json").read_text())
+    write_json(runs / "c" / "environment.json", {**environment, "host": "elsewhere"})
+    (runs / "c" / ".lock").touch()
+    assert standing(runs / "c").state == "running"
+
+
+def test_runs_at_the_same_time_share_what_is_left(runs: Path):
+    found = [standing(runs / name, epochs=10) for name in "bc"]
+    assert seconds_left(found) == 28
+    with claimed(runs / "b"), claimed(runs / "c"):
+        for name in "bc":
+            summary = json.loads((runs / name / "summary.json").read_text())
+            write_json(runs / name / "summary.json", {**summary, "state": "running"})
+        found = [standing(runs / name, epochs=10) for name in "bc"]
+    left = seconds_left(found)
+    assert left is not None
+    assert 12 <= left <= 14  # the epochs under way are partly done
+
+
+def test_a_runs_own_folder_may_be_given(runs: Path, capsys: Output):
+    assert main([str(runs / "a")]) == 0
+    assert "1 runs: 1 finished" in capsys.readouterr().out
+
+
+def test_a_folder_without_runs_is_refused(workplace: Path, capsys: Output):
+    assert main([str(workplace)]) == 2
+    assert "has no runs" in capsys.readouterr().err
+
+
+def test_watching_ends_when_all_runs_are_over(
+    workplace: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+):
+    run = make(workplace / "outputs" / "depth" / "a", "running", epochs=9)
+
+    def finish(_: float) -> None:
+        write_json(run / "summary.json", {**json.loads(summary), "state": "failed"})
+
+    summary = (run / "summary.json").read_text()
+    monkeypatch.setattr("time.sleep", finish)
+    assert main([str(run.parent), "--watch"]) == 0
+    assert "1 failed" in capsys.readouterr().out
+
+
+def test_the_command_imports_nothing_heavy(runs: Path):
+    code = (
+        "import sys; from etude.commands.status import main; main(sys.argv[1:]); "
+        "sys.exit(bool({'torch', 'hydra', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(runs)], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
