@@ -28,6 +28,7 @@ from etude.errors import UserError
 from etude.explain import explain
 from etude.jobs import CONFIG_NAME, Job
 from etude.record.folder import read_summary
+from etude.search import door as searches
 from etude.work import Unwritable, Worker, finished, outcome, outputs_needed, verdict
 
 
@@ -163,8 +164,12 @@ def _dispatch(hydra: Hydra, args: argparse.Namespace) -> int:
 def _launch(hydra: Hydra, args: argparse.Namespace) -> int:
     """Check all jobs, then start the first."""
     if any(word.startswith("study=") for word in args.overrides):
+        if (words := searches.of_study(hydra, args.overrides)) is not None:
+            return _launch_search(hydra, words)
         return _launch_study(hydra, args)
     sweep = args.multirun or hydra.get_mode(CONFIG_NAME, args.overrides) == RunMode.MULTIRUN
+    if sweep and searches.is_search(hydra, args.overrides):
+        return _launch_search(hydra, args.overrides)
     mode = RunMode.MULTIRUN if sweep else RunMode.RUN
     planned = jobs.plan(hydra, args.overrides, mode)
     _inspect(planned)
@@ -198,6 +203,12 @@ def _launch_study(hydra: Hydra, args: argparse.Namespace) -> int:
         jobs.launch(hydra, composed, Worker(several=True), planned)
     show_arms(study, [(job.label, read_summary(job.folder)) for job in planned])
     return verdict(planned)
+
+
+def _launch_search(hydra: Hydra, overrides: list[str]) -> int:
+    """Go on with a search until it has as many trials as wanted."""
+    with outputs_needed():
+        return searches.launch(hydra, overrides, Worker(several=True))
 
 
 def _inspect(planned: list[Job]) -> None:

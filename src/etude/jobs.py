@@ -114,6 +114,16 @@ def plan_study(hydra: Hydra, overrides: list[str]) -> tuple[Study, DictConfig, l
     return study, composed, list(runs.values())
 
 
+def of_words(hydra: Hydra, master: DictConfig, words: Iterable[list[str]]) -> list[Job]:
+    """Compose and check the jobs of a sweep that have these words.
+
+    Raises:
+        UserError: A job's configuration is not valid; all of its problems are told.
+        HydraException: A job cannot be composed.
+    """
+    return [_of_sweep(hydra, master, own) for own in words]
+
+
 def _with_run_of_arm(word: str, words: Sequence[str], earlier: Iterable[Job]) -> str:
     """Put the folder of an earlier arm's run with the same seed in the place of `@<arm>`."""
     key, at, label = word.partition("=@")

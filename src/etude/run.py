@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ from etude.record.folder import (
 from etude.reference import compare
 from etude.seeds import mix
 from etude.step import Step
-from etude.stop import Stop
+from etude.stop import Pruned, Stop
 from etude.weights import BEST, Report
 
 if TYPE_CHECKING:
@@ -50,7 +50,13 @@ log = logging.getLogger(__name__)
 
 
 def run(
-    config: Config, folder: Path, *, texts: Mapping[str, str], arm: str, documented: bool
+    config: Config,
+    folder: Path,
+    *,
+    texts: Mapping[str, str],
+    arm: str,
+    documented: bool,
+    hopeless: Callable[[Sequence[Mapping[str, Any]]], bool] | None = None,
 ) -> dict[str, Any]:
     """Train one network as configured, or go on where an earlier process left off.
 
@@ -60,6 +66,7 @@ def run(
         texts: Texts for the folder, by path: the configuration as composed and as resolved.
         arm: What the run shares with those that differ only in their seed.
         documented: Whether it is an experiment as its document has it, so that figures are judged.
+        hopeless: Says, from the epochs so far, whether a search gives the run up; None asks nobody.
 
     Returns:
         The summary.
@@ -68,6 +75,7 @@ def run(
         UserError: Something asked for is not possible; nothing has been written.
         Busy: Another process is at work in the folder.
         Diverged: The loss became NaN or infinite.
+        Pruned: It was hopeless.
         SystemExit: A signal came, and the state has been saved: 130 after Ctrl-C, else 75.
     """
     device = choose_device(config.device)
@@ -88,7 +96,7 @@ def run(
             _events(folder, config, state, arm) as events,
         ):
             plan = make_plan(config, data, device, precision)
-            rows = _train(folder, state, step, plan, checkpoints, stop, events)
+            rows = _train(folder, state, step, plan, checkpoints, stop, events, hopeless)
             summary |= _finish(folder, state, plan, rows, events)
             if config.record.curves:
                 draw(rows, folder / "curves.png", title=f"{config.name}, seed {config.seed}")
@@ -174,6 +182,7 @@ def _train(
     checkpoints: Checkpoints,
     stop: Stop,
     events: "Events | None",
+    hopeless: Callable[[Sequence[Mapping[str, Any]]], bool] | None,
 ) -> list[dict[str, Any]]:
     """Train to the end, recording every epoch; give all epochs' metrics."""
     rows = keep_metrics(folder, state.epoch)
@@ -191,6 +200,8 @@ def _train(
             log.info("%s", console.epoch_line(row, plan.epochs))
             if events is not None:
                 events.epoch(row)
+            if hopeless is not None and hopeless(rows) and row["epoch"] < plan.epochs:
+                raise Pruned(row["epoch"], plan.epochs)
     return rows
 
 
@@ -262,6 +273,9 @@ def _verdict(folder: Path, summary: dict[str, Any]) -> Generator[None]:
     except KeyboardInterrupt:
         summary |= {"state": "preempted"}
         raise
+    except Pruned as pruned:
+        summary |= {"state": "pruned", "epochs": pruned.epoch}
+        raise
     except Exception as error:
         summary |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
         _tell(error, folder)
@@ -316,7 +330,7 @@ def _events(folder: Path, config: Config, state: State, arm: str) -> Generator["
     try:
         yield events
         succeeded = True
-    except (Stopped, KeyboardInterrupt):
+    except (Stopped, KeyboardInterrupt, Pruned):
         succeeded = None
         raise
     finally:

@@ -9,6 +9,19 @@ INTERRUPTED = 130  # what shells use for Ctrl-C
 PREEMPTED = 75  # EX_TEMPFAIL: try again later, the work goes on
 
 
+class Pruned(Exception):  # noqa: N818 (a result, not a mistake)
+    """A run was given up after an epoch, because its search has no hope for it.
+
+    Args:
+        epoch: The epoch, counted from 1.
+        epochs: Epochs that there were to be.
+    """
+
+    def __init__(self, epoch: int, epochs: int) -> None:
+        super().__init__(f"given up after epoch {epoch} of {epochs}: others are better by then")
+        self.epoch = epoch
+
+
 class Stop:
     """Take note of the first signal, so that the loop can save before it ends; obey the second.
 

@@ -15,6 +15,8 @@ from etude.console import complain, errors, near, show_outcome, show_summary
 from etude.errors import UserError
 from etude.jobs import Job
 from etude.record.folder import Busy, read_summary, remove_if_empty
+from etude.search.job import metric_of, pruner_of
+from etude.stop import Pruned
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ def outcome(job: Job) -> tuple[str, str, float | None, str]:
 
 def verdict(planned: Sequence[Job]) -> int:
     """Give the exit code of several jobs, and say how many did not finish."""
-    unfinished = sum(outcome(job)[1] != "finished" for job in planned)
+    unfinished = sum(outcome(job)[1] not in {"finished", "pruned"} for job in planned)
     if unfinished:
         complain(f"{unfinished} of {len(planned)} runs did not finish; the same command goes on")
     return 1 if unfinished else 0
@@ -69,7 +71,10 @@ class Worker:
         self.exit_code = 0
 
     def __call__(self, task: DictConfig) -> float | None:
-        """Do one job; give its test accuracy, as Hydra's sweepers expect, or None if it failed."""
+        """Do one job; give its result, as Hydra's sweepers expect, or None if there is none.
+
+        The result is the test accuracy, or what a search asks for.
+        """
         hydra = cast("DictConfig", HydraConfig.get())
         folder = Path(hydra.runtime.output_dir)
         if self.several:
@@ -79,6 +84,8 @@ class Worker:
         except UserError as error:
             complain(error)
             self.exit_code = 2
+        except Pruned as pruned:
+            log.info("%s", pruned)
         except Busy as error:
             complain(error)
             self.exit_code = 1
@@ -98,12 +105,20 @@ class Worker:
             from etude.run import run  # noqa: PLC0415 (imports torch)
 
             texts = jobs.texts(task, hydra)
-            summary = run(job.config, folder, texts=texts, arm=job.arm, documented=job.documented)
+            pruner = pruner_of(hydra)
+            summary = run(
+                job.config,
+                folder,
+                texts=texts,
+                arm=job.arm,
+                documented=job.documented,
+                hopeless=pruner and pruner.hopeless,
+            )
         if self.several:
             show_outcome(summary)
         else:
             show_summary(summary, folder)
-        return summary["final"]["test_accuracy"]
+        return summary["final"][metric_of(hydra) or "test_accuracy"]
 
 
 def _tell_what_changed(folder: Path) -> None:

@@ -31,7 +31,8 @@ def show(search: Search, folder: Path) -> None:
         console.print(_importance(weights))
         draw_importance(weights, folder / "importance.png", metric=search.settings.metric)
     draw_parallel(complete, search.space.axes, folder / "parallel.png", search.settings)
-    console.print(f"figures  {near(folder)}/*.png", markup=False)
+    console.print(f"the best  {complete[0].user_attrs[FOLDER]}", markup=False)
+    console.print(f"figures   {near(folder)}/*.png", markup=False)
 
 
 def best_first(search: Search) -> list[FrozenTrial]:
@@ -66,11 +67,12 @@ def _print_counts(trials: list[FrozenTrial]) -> None:
 
 def _best(search: Search, trials: list[FrozenTrial]) -> Table:
     axes = search.space.axes
-    table = _table("the best trials", "trial", search.settings.metric, *axes, "folder")
+    names = [key.rpartition(".")[2] for key in axes]
+    names = names if len(set(names)) == len(names) else list(axes)
+    table = _table("the best trials", "trial", search.settings.metric, *names)
     for trial in trials:
         words = [axis.word(trial.params[key]).partition("=")[2] for key, axis in axes.items()]
-        folder = Path(trial.user_attrs.get(FOLDER, "")).name
-        table.add_row(str(trial.number), f"{trial.value:.6g}", *map(_short, words), folder)
+        table.add_row(str(trial.number), f"{trial.value:.6g}", *map(_short, words))
     return table
 
 

@@ -140,7 +140,9 @@ class Search:
         self._begun |= {*numbers, *given_up}
         for run in _neighbours(numbers):
             for number in run:
-                log.info("\ntrial %d of %d  %s", number, self._wanted, self._varied(trials[number]))
+                log.info(
+                    "\ntrial %d (%d in all)  %s", number, self._wanted, self._varied(trials[number])
+                )
             words = [self.space.words(trials[number].params) for number in run]
             for number, outcome in zip(run, self._launched(words, run[0]), strict=True):
                 self._tell(number, outcome)
