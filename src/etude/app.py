@@ -164,12 +164,12 @@ def _dispatch(hydra: Hydra, args: argparse.Namespace) -> int:
 def _launch(hydra: Hydra, args: argparse.Namespace) -> int:
     """Check all jobs, then start the first."""
     if any(word.startswith("study=") for word in args.overrides):
-        if (words := searches.of_study(hydra, args.overrides)) is not None:
-            return _launch_search(hydra, words)
+        if (search := searches.of_study(hydra, args.overrides)) is not None:
+            return searches.launch(hydra, search, Worker(several=True))
         return _launch_study(hydra, args)
     sweep = args.multirun or hydra.get_mode(CONFIG_NAME, args.overrides) == RunMode.MULTIRUN
-    if sweep and searches.is_search(hydra, args.overrides):
-        return _launch_search(hydra, args.overrides)
+    if sweep and (search := searches.of_words(hydra, args.overrides)) is not None:
+        return searches.launch(hydra, search, Worker(several=True))
     mode = RunMode.MULTIRUN if sweep else RunMode.RUN
     planned = jobs.plan(hydra, args.overrides, mode)
     _inspect(planned)
@@ -203,12 +203,6 @@ def _launch_study(hydra: Hydra, args: argparse.Namespace) -> int:
         jobs.launch(hydra, composed, Worker(several=True), planned)
     show_arms(study, [(job.label, read_summary(job.folder)) for job in planned])
     return verdict(planned)
-
-
-def _launch_search(hydra: Hydra, overrides: list[str]) -> int:
-    """Go on with a search until it has as many trials as wanted."""
-    with outputs_needed():
-        return searches.launch(hydra, overrides, Worker(several=True))
 
 
 def _inspect(planned: list[Job]) -> None:

@@ -13,7 +13,6 @@ from cmaes import CMA
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
-from etude.errors import UserError
 from etude.search.axis import Numbers
 from etude.search.space import Params, Space
 from etude.seeds import mix
@@ -35,13 +34,8 @@ def suggest(
 
     Returns:
         The parameters, and the generation that they belong to.
-
-    Raises:
-        UserError: There are fewer than two numbers to search over.
     """
     numbers = {key: axis for key, axis in space.axes.items() if isinstance(axis, Numbers)}
-    if len(numbers) < 2:
-        raise UserError("hydra.sweeper.sampler=cmaes needs two intervals or ranges; tpe does not")
     strategy = _replay(numbers, trials, sign=-1.0 if direction == "maximize" else 1.0)
     strategy.reseed_rng(seed)
     point = strategy.ask()

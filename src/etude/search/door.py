@@ -6,10 +6,12 @@ are those that the same words make one by one.
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from hydra._internal.hydra import Hydra
+from hydra.errors import CompactHydraException
 from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
@@ -17,26 +19,41 @@ from etude import jobs
 from etude.config import fingerprint
 from etude.config.check import unknown
 from etude.config.schema import Config
-from etude.console import console, show_summary
+from etude.console import complain, console, show_summary
 from etude.errors import UserError
 from etude.jobs import CONFIG_NAME, Job
 from etude.record.folder import read_summary
 from etude.search.settings import TARGET, SearchConf, read
-from etude.search.space import Space, parse
+from etude.search.space import Space, check_sampler, parse
 from etude.study import KEYS
+from etude.work import outputs_needed
 
 _MULTIRUN = f"hydra.mode={RunMode.MULTIRUN.name}"
 _METRICS = [f"{split}_{quantity}" for split in ("train", "validation", "test")
             for quantity in ("loss", "accuracy")]  # fmt: skip
 
 
-def is_search(hydra: Hydra, overrides: list[str]) -> bool:
-    """Say whether the words of a sweep ask for this sweeper."""
-    return _master(hydra, overrides).hydra.sweeper._target_ == TARGET
+class Asked(NamedTuple):
+    """What a command asks to search for: its words, and a heading for people."""
+
+    words: list[str]
+    heading: str
 
 
-def of_study(hydra: Hydra, overrides: list[str]) -> list[str] | None:
-    """Give the words that a study's search stands for; None if the study is a grid.
+def of_words(hydra: Hydra, overrides: list[str]) -> Asked | None:
+    """Give the search that a sweep's words ask for; None if they ask for another sweeper.
+
+    Raises:
+        UserError: There is no such setting.
+    """
+    if "hydra/sweeper=search" in overrides:
+        _check_settings(overrides)
+    is_search = _master(hydra, overrides).hydra.sweeper._target_ == TARGET
+    return Asked(overrides, "") if is_search else None
+
+
+def of_study(hydra: Hydra, overrides: list[str]) -> Asked | None:
+    """Give the search that a study stands for; None if the study is a grid.
 
     Raises:
         UserError: The file lacks something, or a word does not go with a search.
@@ -53,9 +70,9 @@ def of_study(hydra: Hydra, overrides: list[str]) -> list[str] | None:
         words = _words(name, node)
     except KeyError as error:
         raise UserError(f"study={name} has no {error.args[0]}") from error
-    console.print(f"search {name}: {node['question']}", style="bold", markup=False)
-    console.print(f"source: {node['source']}", markup=False)
-    return [*words, *(word for word in overrides if word not in own)]
+    words += [word for word in overrides if word not in own]
+    _check_settings(words)
+    return Asked(words, f"search {name}: {node['question']}\nsource: {node['source']}")
 
 
 def _words(name: str, node: Mapping[str, Any]) -> list[str]:
@@ -71,7 +88,14 @@ def _words(name: str, node: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def launch(hydra: Hydra, overrides: list[str], worker: TaskFunction) -> int:
+def _check_settings(words: list[str]) -> None:
+    known = [f"hydra.sweeper.{field.name}" for field in fields(SearchConf)]
+    for key in (word.partition("=")[0] for word in words):
+        if key.startswith("hydra.sweeper.") and ".".join(key.split(".")[:3]) not in known:
+            raise UserError(f"{key}: {unknown(key, known)}")
+
+
+def launch(hydra: Hydra, asked: Asked, worker: TaskFunction) -> int:
     """Check a search's ends and choices, go on with it, and show the best run.
 
     Returns:
@@ -80,18 +104,28 @@ def launch(hydra: Hydra, overrides: list[str], worker: TaskFunction) -> int:
     Raises:
         UserError: The space or a setting is not valid; nothing has been written.
     """
-    composed = _master(hydra, overrides)
+    composed = _master(hydra, asked.words)
     settings = read(composed.hydra.sweeper)
     words = [str(word) for word in composed.hydra.overrides.task]
     space = parse(words, settings.params, hydra.config_loader)
+    check_sampler(space, settings.sampler)
     planned = jobs.of_words(hydra, composed, [space.words(corner) for corner in space.corners()])
     from etude.preflight import inspect  # noqa: PLC0415 (not needed for --help or --cfg)
+    from etude.search.search import NothingFound  # noqa: PLC0415 (Optuna takes its time)
 
     inspect(planned)
     _check_metric(settings, planned[0].config)
+    console.print(asked.heading, style="bold", markup=False)
     # A number that begins with digits and an e would be read as another one.
     identity = f"hydra.sweeper.identity=run-{fingerprint(planned[0].config)}"
-    hydra.multirun(CONFIG_NAME, worker, [*overrides, identity, _MULTIRUN])
+    try:
+        with outputs_needed():
+            hydra.multirun(CONFIG_NAME, worker, [*asked.words, identity, _MULTIRUN])
+    except CompactHydraException as error:
+        if not isinstance(error.__cause__, NothingFound):
+            raise
+        complain(error)
+        return 1
     return _show_best(planned[0], settings, space)
 
 

@@ -36,15 +36,15 @@ class Pruner:
         Args:
             epochs: A mapping for each epoch so far, with `epoch` and the search's metric.
         """
-        storage, trial = self._study._storage, self._study.trials[self._number]  # noqa: SLF001
+        storage, trial = self._study._storage, self._study.trials[self._number]
         for row in epochs[self._reported :]:
             value = float(row[self._metric])
-            storage.set_trial_intermediate_value(trial._trial_id, row["epoch"], value)  # noqa: SLF001
+            storage.set_trial_intermediate_value(trial._trial_id, row["epoch"], value)
         self._reported = len(epochs)
         trial = self._study.trials[self._number]
         if not self._study.pruner.prune(self._study, trial):
             return False
-        storage.set_trial_user_attr(trial._trial_id, PRUNED, epochs[-1]["epoch"])  # noqa: SLF001
+        storage.set_trial_user_attr(trial._trial_id, PRUNED, epochs[-1]["epoch"])
         return True
 
 

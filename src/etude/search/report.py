@@ -13,18 +13,22 @@ from rich.table import Table
 
 from etude.console import console, near
 from etude.search.figures import draw_importance, draw_parallel
-from etude.search.search import ERROR, FOLDER, Search
+from etude.search.search import ERROR, FOLDER, NothingFound, Search
 
 _SHOWN = 5
 _ENOUGH = 4  # complete trials; a forest of fewer says nothing
 
 
 def show(search: Search, folder: Path) -> None:
-    """Print the best trials, and each key's importance; draw both into the folder."""
+    """Print the best trials, and each key's importance; draw both into the folder.
+
+    Raises:
+        NothingFound: No trial is complete.
+    """
     complete = best_first(search)
     _print_counts(search.trials)
     if not complete:
-        return
+        raise NothingFound(f"none of the {len(search.trials)} trials in {near(folder)} is complete")
     weights = importance(search.study, complete)
     console.print(_best(search, complete[:_SHOWN]))
     if weights:
@@ -86,7 +90,7 @@ def _importance(weights: dict[str, float]) -> Table:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, no_wrap=True)
     return table
 
 

@@ -5,7 +5,6 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from optuna import Study, TrialPruned
@@ -21,6 +20,10 @@ log = logging.getLogger(__name__)
 
 ERROR, FOLDER = "error", "folder"  # a trial's notes
 _ABOUT = "about"  # the study's note of what it is a search for
+
+
+class NothingFound(Exception):  # noqa: N818 (a result, not a mistake)
+    """There are as many trials as wanted, and none of them is complete."""
 
 
 class Unfinished(Exception):  # noqa: N818
@@ -157,7 +160,7 @@ class Search:
             return self.launch(words, first)
         except UserError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (whatever ends a launcher's workers)
             if len(words) == 1:
                 return [error]
             log.warning("%s; each of these trials is done again by itself", _first_line(error))
@@ -185,7 +188,7 @@ class Search:
             )
         else:
             text = _first_line(outcome) if isinstance(outcome, Exception) else "it gave no number"
-            self.study._storage.set_trial_user_attr(trial._trial_id, ERROR, text)  # noqa: SLF001
+            self.study._storage.set_trial_user_attr(trial._trial_id, ERROR, text)
             self.study.tell(number, state=TrialState.FAIL)
             log.warning("trial %d failed: %s", number, text)
 

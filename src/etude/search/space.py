@@ -46,21 +46,8 @@ class Space:
         ]
 
     def grid(self) -> Iterator[Params]:
-        """Give all combinations, the last key changing fastest.
-
-        Raises:
-            UserError: There is no end of them.
-        """
-        levels: list[Sequence[Any]] = []
-        for key, axis in self.axes.items():
-            values = axis.levels()
-            if values is None:
-                raise UserError(
-                    f"hydra.sweeper.sampler=grid has no end over {key}; write {key}=range(…) or "
-                    "choice(…), or take another sampler"
-                )
-            levels.append(values)
-        for values in itertools.product(*levels):
+        """Give all combinations, the last key changing fastest; there must be an end of them."""
+        for values in itertools.product(*(axis.levels() or () for axis in self.axes.values())):
             yield dict(zip(self.axes, values, strict=True))
 
     def corners(self) -> Iterator[Params]:
@@ -72,6 +59,23 @@ class Space:
     def describe(self) -> dict[str, str]:
         """Put each axis into words that are equal where it is."""
         return {key: repr(axis) for key, axis in self.axes.items()}
+
+
+def check_sampler(space: Space, sampler: str) -> None:
+    """Refuse a space that a sampler cannot work in.
+
+    Raises:
+        UserError: There is no end of a grid, or CMA-ES has too little to do.
+    """
+    endless = [key for key, axis in space.axes.items() if axis.levels() is None]
+    if sampler == "grid" and endless:
+        key = endless[0]
+        raise UserError(
+            f"hydra.sweeper.sampler=grid has no end over {key}; write {key}=range(…) or "
+            "choice(…), or take another sampler"
+        )
+    if sampler == "cmaes" and sum(isinstance(axis, Numbers) for axis in space.axes.values()) < 2:
+        raise UserError("hydra.sweeper.sampler=cmaes needs two intervals or ranges; tpe does not")
 
 
 def parse(
@@ -128,7 +132,8 @@ def _item(override: Override) -> str | Axis:
         if tags:
             raise UserError(f"{override.input_line}: choices have no order, so none by ratios")
         if hasattr(sweep, "shuffle"):
-            sweep.shuffle = False  # pyright: ignore  # the space must be the same in each process
+            # The space must be the same in each process.
+            sweep.shuffle = False  # pyright: ignore[reportAttributeAccessIssue]
         axis = Choices(override.get_key_element(), tuple(override.sweep_string_iterator()))
     if not axis.ends:
         raise UserError(f"{override.input_line}: there is nothing to choose from")

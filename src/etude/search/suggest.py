@@ -36,9 +36,6 @@ def suggest(
 
     Returns:
         The parameters, and what the sampler wants to be kept with them.
-
-    Raises:
-        UserError: The sampler cannot work in this space.
     """
     tried = {_key(trial.params) for trial in trials}
     if sampler == "grid":

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
@@ -14,7 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from etude.errors import UserError
-from etude.search.settings import SearchConf
+from etude.search.settings import SearchConf, read
 
 ConfigStore.instance().store(
     group="hydra/sweeper", name="search", node=SearchConf, provider="etude"
@@ -31,44 +31,45 @@ class SearchSweeper(Sweeper):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Get ready to launch."""
-        self.hydra_context = hydra_context
-        self.config = config
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self._loader = hydra_context.config_loader
+        self._config = config
+        self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Search over what the arguments span; give what the launcher returned, batch by batch."""
-        from etude.search.settings import read  # noqa: PLC0415 (Hydra imports every plugin)
-
         try:
-            settings = read(cast("DictConfig", self.config).hydra.sweeper)
-            self._search(settings, arguments)
+            settings = read(self._config.hydra.sweeper)  # says so if Optuna is missing
+            from etude.search.search import NothingFound  # noqa: PLC0415
         except UserError as error:
+            raise CompactHydraException(str(error)) from error
+        try:
+            self._search(settings, arguments)
+        except (UserError, NothingFound) as error:
             raise CompactHydraException(str(error)) from error
         return self._returns
 
     def _search(self, settings: SearchConf, arguments: list[str]) -> None:
-        from etude.record.folder import claimed  # noqa: PLC0415
-        from etude.search import report  # noqa: PLC0415 (Optuna takes its time)
+        from etude.record.folder import claimed  # noqa: PLC0415 (Hydra imports every plugin)
+        from etude.search import report  # noqa: PLC0415
         from etude.search.search import Search  # noqa: PLC0415
-        from etude.search.space import parse  # noqa: PLC0415
+        from etude.search.space import check_sampler, parse  # noqa: PLC0415
         from etude.search.storage import open_study  # noqa: PLC0415
 
-        config, context = cast("DictConfig", self.config), cast("HydraContext", self.hydra_context)
-        space = parse(arguments, settings.params, context.config_loader)
-        folder = Path(str(config.hydra.sweep.dir))
+        space = parse(arguments, settings.params, self._loader)
+        check_sampler(space, settings.sampler)
+        folder = Path(str(self._config.hydra.sweep.dir))
         with claimed(folder):
-            OmegaConf.save(config, folder / "multirun.yaml")
+            OmegaConf.save(self._config, folder / "multirun.yaml")
             study = open_study(folder, storage=settings.storage, direction=settings.direction)
             search = Search(study, space, settings, launch=self._launch, folder_of=self._folder_of)
             search.run()
             report.show(search, folder)
 
     def _launch(self, words: list[list[str]], first: int) -> list[Any]:
-        assert self.launcher is not None
         try:
-            returns = self.launcher.launch(words, initial_job_idx=first)
+            returns = self._launcher.launch(words, initial_job_idx=first)
         except HydraException as error:  # the launcher's own settings
             raise UserError(str(error)) from error
         self._returns.append(returns)
@@ -76,9 +77,7 @@ class SearchSweeper(Sweeper):
 
     def _folder_of(self, words: list[str], number: int) -> str:
         """Compose a job, as its launcher will; this also finds out whether it can be."""
-        assert self.config is not None
-        assert self.hydra_context is not None
-        composed = self.hydra_context.config_loader.load_sweep_config(self.config, words)
+        composed = self._loader.load_sweep_config(self._config, words)
         with open_dict(composed):
             composed.hydra.job.num = composed.hydra.job.id = number
         before = HydraConfig.instance().cfg
@@ -93,6 +92,4 @@ class SearchSweeper(Sweeper):
 def _outcome(job: JobReturn) -> Any:
     from etude.search.search import Unfinished  # noqa: PLC0415
 
-    if job.status == JobStatus.UNKNOWN:
-        return Unfinished()
-    return job._return_value
+    return Unfinished() if job.status == JobStatus.UNKNOWN else job._return_value
