@@ -29,7 +29,15 @@ from etude.explain import explain
 from etude.jobs import CONFIG_NAME, Job
 from etude.record.folder import read_summary
 from etude.search import door as searches
-from etude.work import Unwritable, Worker, finished, outcome, outputs_needed, verdict
+from etude.work import (
+    Unwritable,
+    Worker,
+    finished,
+    launcher_needed,
+    outcome,
+    outputs_needed,
+    verdict,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -179,7 +187,8 @@ def _launch(hydra: Hydra, args: argparse.Namespace) -> int:
         if not sweep:
             hydra.run(CONFIG_NAME, worker, overrides)
             return worker.exit_code
-        hydra.multirun(CONFIG_NAME, worker, overrides)
+        with launcher_needed():
+            hydra.multirun(CONFIG_NAME, worker, overrides)
     show_sweep(outcome(job) for job in planned)
     return verdict(planned)
 
@@ -199,7 +208,7 @@ def _launch_study(hydra: Hydra, args: argparse.Namespace) -> int:
         from etude.estimate import seconds_for  # noqa: PLC0415 (imports torch)
 
         announce_time(seconds_for(waiting))
-    with outputs_needed():
+    with outputs_needed(), launcher_needed():
         jobs.launch(hydra, composed, Worker(several=True), planned)
     show_arms(study, [(job.label, read_summary(job.folder)) for job in planned])
     return verdict(planned)

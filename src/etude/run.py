@@ -40,7 +40,7 @@ from etude.record.folder import (
 from etude.reference import compare
 from etude.seeds import mix
 from etude.step import Step
-from etude.stop import Pruned, Stop
+from etude.stop import Pruned, Requeued, Stop
 from etude.weights import BEST, Report
 
 if TYPE_CHECKING:
@@ -270,13 +270,13 @@ def _verdict(folder: Path, summary: dict[str, Any]) -> Generator[None]:
         log.warning("stopped, and saved; the same command goes on from here")
         summary |= {"state": "preempted"}
         raise SystemExit(stopped.exit_code) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Requeued):
         summary |= {"state": "preempted"}
         raise
     except Pruned as pruned:
         summary |= {"state": "pruned", "epochs": pruned.epoch}
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         summary |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
         _tell(error, folder)
         raise
@@ -330,7 +330,7 @@ def _events(folder: Path, config: Config, state: State, arm: str) -> Generator["
     try:
         yield events
         succeeded = True
-    except (Stopped, KeyboardInterrupt, Pruned):
+    except (Stopped, KeyboardInterrupt, Requeued, Pruned):
         succeeded = None
         raise
     finally:

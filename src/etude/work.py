@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import cast
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from etude import jobs
 from etude.console import complain, errors, near, show_outcome, show_summary
 from etude.errors import UserError
 from etude.jobs import Job
-from etude.record.folder import Busy, read_summary, remove_if_empty
+from etude.record.folder import Busy, read_summary, remove_if_empty, wait_while_claimed
 from etude.search.job import metric_of, pruner_of
-from etude.stop import Pruned
+from etude.stop import INTERRUPTED, PREEMPTED, Pruned, Requeued
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,23 @@ def outputs_needed() -> Generator[None]:
         raise Unwritable(f"{error}; results go below outputs/, or below ETUDE_OUTPUTS") from error
 
 
+@contextmanager
+def launcher_needed() -> Generator[None]:
+    """Tell in one line of a launcher that failed; what its jobs came to is in their folders."""
+    try:
+        yield
+    except (UserError, HydraException, OmegaConfBaseException, OSError):
+        raise
+    except Exception as error:  # noqa: BLE001 (whatever ends a launcher's workers)
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            errors.print_exception()
+        first_line = str(error).strip().partition("\n")[0]
+        complain(
+            f"the launcher lost a job ({type(error).__name__}: {first_line}); "
+            "others may still be at work where it put them"
+        )
+
+
 class Worker:
     """What Hydra calls for each job: trains it, and keeps its failure from ending the others.
 
@@ -89,6 +108,11 @@ class Worker:
         except Busy as error:
             complain(error)
             self.exit_code = 1
+        except SystemExit as error:
+            if isinstance(error, Requeued) or error.code in {PREEMPTED, INTERRUPTED}:
+                raise
+            _complain_of_failure(error, folder)  # a part of the run's own
+            self.exit_code = 1
         except Exception as error:  # noqa: BLE001 (told in one line, whatever it is)
             _complain_of_failure(error, folder)
             self.exit_code = 1
@@ -98,6 +122,8 @@ class Worker:
 
     def _work(self, task: DictConfig, hydra: DictConfig, folder: Path) -> float:
         job = jobs.make(task, hydra, folder)
+        if metric_of(hydra):
+            wait_while_claimed(folder)  # a launcher that failed may have left a trial at work
         summary = read_summary(folder)
         if summary is not None and finished(job):
             _tell_what_changed(folder)
@@ -130,7 +156,7 @@ def _tell_what_changed(folder: Path) -> None:
         log.warning("since then: %s", change)
 
 
-def _complain_of_failure(error: Exception, folder: Path) -> None:
+def _complain_of_failure(error: BaseException, folder: Path) -> None:
     """Tell of an error in one line; those that explain themselves bring notes."""
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         errors.print_exception()

@@ -7,7 +7,7 @@ from typing import Any
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner
 
 from etude.search.settings import SearchConf
-from etude.search.storage import load_study
+from etude.search.storage import load_study, note, note_epoch
 
 PRUNED = "pruned_after"  # the trial's note of the epoch that it was given up after
 
@@ -36,15 +36,13 @@ class Pruner:
         Args:
             epochs: A mapping for each epoch so far, with `epoch` and the search's metric.
         """
-        storage, trial = self._study._storage, self._study.trials[self._number]
         for row in epochs[self._reported :]:
-            value = float(row[self._metric])
-            storage.set_trial_intermediate_value(trial._trial_id, row["epoch"], value)
+            note_epoch(self._study, self._number, row["epoch"], float(row[self._metric]))
         self._reported = len(epochs)
-        trial = self._study.trials[self._number]
+        trial = self._study.get_trials(deepcopy=False)[self._number]
         if not self._study.pruner.prune(self._study, trial):
             return False
-        storage.set_trial_user_attr(trial._trial_id, PRUNED, epochs[-1]["epoch"])
+        note(self._study, self._number, PRUNED, epochs[-1]["epoch"])
         return True
 
 

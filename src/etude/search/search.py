@@ -14,6 +14,7 @@ from etude.errors import UserError
 from etude.search.prune import PRUNED
 from etude.search.settings import SearchConf
 from etude.search.space import Params, Space
+from etude.search.storage import note
 from etude.search.suggest import suggest
 
 log = logging.getLogger(__name__)
@@ -188,7 +189,7 @@ class Search:
             )
         else:
             text = _first_line(outcome) if isinstance(outcome, Exception) else "it gave no number"
-            self.study._storage.set_trial_user_attr(trial._trial_id, ERROR, text)
+            note(self.study, number, ERROR, text)
             self.study.tell(number, state=TrialState.FAIL)
             log.warning("trial %d failed: %s", number, text)
 

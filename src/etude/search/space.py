@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 
 from etude.errors import UserError
 from etude.search.axis import Axis, Choices, Numbers
@@ -131,9 +131,9 @@ def _item(override: Override) -> str | Axis:
     else:
         if tags:
             raise UserError(f"{override.input_line}: choices have no order, so none by ratios")
-        if hasattr(sweep, "shuffle"):
+        if isinstance(sweep, ChoiceSweep):
             # The space must be the same in each process.
-            sweep.shuffle = False  # pyright: ignore[reportAttributeAccessIssue]
+            sweep.shuffle = False
         axis = Choices(override.get_key_element(), tuple(override.sweep_string_iterator()))
     if not axis.ends:
         raise UserError(f"{override.input_line}: there is nothing to choose from")

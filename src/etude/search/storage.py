@@ -10,11 +10,29 @@ from optuna import Study
 from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 
 from etude.errors import UserError
 
 _STUDY = "search"
 _FILES = {"journal": "search.journal", "sqlite": "search.db"}
+
+
+def note_epoch(study: Study, number: int, epoch: int, value: float) -> None:
+    """Keep what a trial came to after an epoch; Optuna has a way for its own loop only."""
+    storage: BaseStorage = study._storage  # pyright: ignore[reportPrivateUsage]
+    storage.set_trial_intermediate_value(_identity(study, number), epoch, value)
+
+
+def note(study: Study, number: int, key: str, value: Any) -> None:
+    """Keep a note with a trial that is under way."""
+    storage: BaseStorage = study._storage  # pyright: ignore[reportPrivateUsage]
+    storage.set_trial_user_attr(_identity(study, number), key, value)
+
+
+def _identity(study: Study, number: int) -> int:
+    trial = study.get_trials(deepcopy=False)[number]
+    return trial._trial_id  # pyright: ignore[reportPrivateUsage]
 
 
 def open_study(folder: Path, *, storage: str, direction: str) -> Study:
@@ -30,7 +48,10 @@ def open_study(folder: Path, *, storage: str, direction: str) -> Study:
             )
     _quiet()
     study = optuna.create_study(
-        storage=_open(folder, storage), study_name=_STUDY, direction=direction, load_if_exists=True
+        storage=_open(folder, storage),
+        study_name=_STUDY,
+        direction=StudyDirection[direction.upper()],
+        load_if_exists=True,
     )
     if study.direction.name.lower() != direction:
         begun = study.direction.name.lower()

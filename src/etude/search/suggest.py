@@ -12,6 +12,7 @@ from typing import Any
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from etude.search import cma
@@ -68,6 +69,6 @@ def _ask(
     space: Space, trials: Sequence[FrozenTrial], sampler: BaseSampler, direction: str
 ) -> Params:
     """Ask a study in memory, so that the real one learns of a trial in one piece or not at all."""
-    study = optuna.create_study(sampler=sampler, direction=direction)
+    study = optuna.create_study(sampler=sampler, direction=StudyDirection[direction.upper()])
     study.add_trials(trials)
     return study.ask({key: axis.distribution() for key, axis in space.axes.items()}).params

@@ -92,4 +92,7 @@ class SearchSweeper(Sweeper):
 def _outcome(job: JobReturn) -> Any:
     from etude.search.search import Unfinished  # noqa: PLC0415
 
-    return Unfinished() if job.status == JobStatus.UNKNOWN else job._return_value
+    if job.status == JobStatus.UNKNOWN:
+        return Unfinished()
+    # Its public name raises what the job raised, and complains on the way.
+    return job._return_value  # pyright: ignore[reportPrivateUsage]
