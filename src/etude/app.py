@@ -9,6 +9,7 @@ Nothing in here imports torch before a job has passed every check.
 import argparse
 import logging
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -136,6 +137,8 @@ def _hydra(config_dir: str | None) -> Hydra:
             raise UserError(f"--config-dir {config_dir} is no folder")
         search_path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="main"))
     jobs.register_resolvers()
+    # Our preset lies over the plugin's own node on purpose.
+    warnings.filterwarnings("ignore", message=r"\n'hydra/launcher/ray' is validated against")
     return Hydra.create_main_hydra2(task_name="etude", config_search_path=search_path)
 
 

@@ -54,6 +54,7 @@ def register_resolvers() -> None:
     """Make Étude's own interpolations known; a process that composes a job needs them."""
     register = OmegaConf.register_new_resolver
     register("etude.outputs", outputs, replace=True)
+    register("etude.absolute", _absolute, replace=True)
     register("etude.basename", _basename, replace=True)
     register("etude.folder", _folder_text, replace=True)
     register("etude.subfolder", _subfolder, replace=True)
@@ -214,6 +215,11 @@ def _job(composed: DictConfig, *folder_keys: str) -> Job:
 def _split(composed: DictConfig) -> tuple[DictConfig, DictConfig]:
     task = _task(composed)
     return task, cast("DictConfig", composed["hydra"])
+
+
+def _absolute(variable: str, usual: str) -> str:
+    """Give the folder that a variable of the environment names, or the usual one, from the root."""
+    return str(Path(os.environ.get(variable) or usual).absolute())
 
 
 def _basename(path: str) -> str:

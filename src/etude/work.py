@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from etude import jobs
 from etude.console import complain, errors, near, show_outcome, show_summary
 from etude.errors import UserError
+from etude.explain import missing_extra
 from etude.jobs import Job
 from etude.record.folder import Busy, read_summary, remove_if_empty, wait_while_claimed
 from etude.search.job import metric_of, pruner_of
@@ -63,14 +64,20 @@ def outputs_needed() -> Generator[None]:
 
 @contextmanager
 def launcher_needed() -> Generator[None]:
-    """Tell in one line of a launcher that failed; what its jobs came to is in their folders."""
+    """Tell in one line of a launcher that failed; what its jobs came to is in their folders.
+
+    Raises:
+        UserError: It is not installed.
+    """
     try:
         yield
     except (UserError, HydraException, OmegaConfBaseException, OSError):
         raise
-    except Exception as error:  # noqa: BLE001 (whatever ends a launcher's workers)
+    except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             errors.print_exception()
+        if (missing := missing_extra(str(error))) is not None:
+            raise UserError(missing) from error
         first_line = str(error).strip().partition("\n")[0]
         complain(
             f"the launcher lost a job ({type(error).__name__}: {first_line}); "

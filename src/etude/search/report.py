@@ -73,7 +73,7 @@ def _best(search: Search, trials: list[FrozenTrial]) -> Table:
     axes = search.space.axes
     names = [key.rpartition(".")[2] for key in axes]
     names = names if len(set(names)) == len(names) else list(axes)
-    table = _table("the best trials", "trial", search.settings.metric, *names)
+    table = _table(f"the best trials by {search.settings.metric}", "trial", "value", *names)
     for trial in trials:
         words = [axis.word(trial.params[key]).partition("=")[2] for key, axis in axes.items()]
         table.add_row(str(trial.number), f"{trial.value:.6g}", *map(_short, words))
