@@ -17,6 +17,7 @@ import pytest
 from conftest import summary_of
 from test_resume import assert_same_run
 
+from etude import explain
 from etude.record.folder import read_metrics, wait_while_claimed
 
 WORDS = [
@@ -180,7 +181,9 @@ def test_jobs_that_fail_in_every_way_leave_the_others_alone(
 
 
 def how_of(config: Path) -> str:
-    return re.search(r"how: (\w+)", config.read_text())[1]  # pyright: ignore
+    found = re.search(r"how: (\w+)", config.read_text())
+    assert found
+    return found[1]
 
 
 @pytest.mark.slow
@@ -225,8 +228,6 @@ def pid_at_work_in(folder: Path) -> int:
 def test_a_launcher_that_is_not_installed_is_named_with_the_way_to_install_it(
     etude: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    from etude import explain
-
     monkeypatch.setattr(explain, "find_spec", lambda _: None)
     assert etude("-m", "hydra/launcher=submitit_none", "seed=0,1") == 2
     assert "pip install 'etude[slurm]'" in capsys.readouterr().err

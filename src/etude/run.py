@@ -302,6 +302,7 @@ def _logged(folder: Path) -> Generator[None]:
     handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("etude")
+    logger.setLevel(logging.DEBUG)  # a launcher's worker has nobody else to say so
     logger.addHandler(handler)
     try:
         with warnings.catch_warnings():
