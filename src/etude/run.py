@@ -284,7 +284,7 @@ def _verdict(folder: Path, summary: dict[str, Any]) -> Generator[None]:
         write_json(folder / SUMMARY, summary)
 
 
-def _tell(error: Exception, folder: Path) -> None:
+def _tell(error: BaseException, folder: Path) -> None:
     """Put an error into the run's own log; a divergence is a result and needs no traceback."""
     if isinstance(error, Diverged):
         saved = (folder / LAST).exists()
