@@ -34,6 +34,7 @@ from etude.work import (
     Unwritable,
     Worker,
     finished,
+    launch_all,
     launcher_needed,
     outcome,
     outputs_needed,
@@ -211,8 +212,9 @@ def _launch_study(hydra: Hydra, args: argparse.Namespace) -> int:
         from etude.estimate import seconds_for  # noqa: PLC0415 (imports torch)
 
         announce_time(seconds_for(waiting))
-    with outputs_needed(), launcher_needed():
-        jobs.launch(hydra, composed, Worker(several=True), planned)
+    worker = Worker(several=True)
+    with outputs_needed():
+        launch_all(planned, lambda some: jobs.launch(hydra, composed, worker, some))
     show_arms(study, [(job.label, read_summary(job.folder)) for job in planned])
     return verdict(planned)
 

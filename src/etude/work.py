@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -83,6 +83,29 @@ def launcher_needed() -> Generator[None]:
             f"the launcher lost a job ({type(error).__name__}: {first_line}); "
             "others may still be at work where it put them"
         )
+
+
+def launch_all(planned: Sequence[Job], launch: Callable[[Sequence[Job]], None]) -> None:
+    """Launch jobs, so that one that a launcher loses does not cost the others.
+
+    Ray gives up on all jobs with the first that is lost, and ends them with this process. So those
+    that have not begun are launched again, and those that have are waited for.
+
+    Args:
+        planned: The jobs.
+        launch: Launches some of them, and waits.
+    """
+    left: Sequence[Job] = planned
+    while left:
+        with launcher_needed():
+            launch(left)
+            return
+        for job in planned:
+            if job.folder.exists():
+                wait_while_claimed(job.folder)
+        begun_before, left = left, [job for job in left if read_summary(job.folder) is None]
+        if len(left) == len(begun_before):
+            return
 
 
 class Worker:
