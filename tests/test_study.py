@@ -18,7 +18,8 @@ Etude = Callable[..., int]
 Output = pytest.CaptureFixture[str]
 
 CONF = Path(package.__file__).parents[2] / "conf" / "study"
-STUDIES = sorted(path.stem for path in CONF.glob("*.yaml"))
+GRIDS = [path for path in CONF.glob("*.yaml") if "search" not in yaml.safe_load(path.read_text())]
+STUDIES = sorted(path.stem for path in GRIDS)
 QUICK = ["train.epochs=1", "dataset.limit_train=80", "dataset.limit_test=20",
          "record.curves=false", "record.tensorboard=false"]  # fmt: skip
 

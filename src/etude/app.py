@@ -9,6 +9,7 @@ Nothing in here imports torch before a job has passed every check.
 import argparse
 import logging
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -43,8 +44,19 @@ from etude.jobs import CONFIG_NAME, Job
 from etude.launch.job import JobFailed
 from etude.record.folder import read_metrics
 from etude.record.plan import write_plan
+from etude.search import door as searches
 from etude.standing import note, standing, summary_now
-from etude.work import Unwritable, Worker, finished, name, outcome, outputs_needed, verdict
+from etude.work import (
+    Unwritable,
+    Worker,
+    finished,
+    launch_all,
+    launcher_needed,
+    name,
+    outcome,
+    outputs_needed,
+    verdict,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -150,6 +162,8 @@ def _hydra(config_dir: str | None) -> Hydra:
             raise UserError(f"--config-dir {config_dir} is no folder")
         search_path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="main"))
     jobs.register_resolvers()
+    # Our preset lies over the plugin's own node on purpose.
+    warnings.filterwarnings("ignore", message=r"\n'hydra/launcher/ray' is validated against")
     return Hydra.create_main_hydra2(task_name="etude", config_search_path=search_path)
 
 
@@ -204,8 +218,12 @@ def _list_groups_from_one_repository(hydra: Hydra) -> None:
 def _launch(hydra: Hydra, args: argparse.Namespace) -> int:
     """Check all jobs, then start the first."""
     if any(word.startswith("study=") for word in args.overrides):
+        if (search := searches.of_study(hydra, args.overrides)) is not None:
+            return searches.launch(hydra, search, Worker(several=True))
         return _launch_study(hydra, args)
     sweep = args.multirun or hydra.get_mode(CONFIG_NAME, args.overrides) == RunMode.MULTIRUN
+    if sweep and (search := searches.of_words(hydra, args.overrides)) is not None:
+        return searches.launch(hydra, search, Worker(several=True))
     mode = RunMode.MULTIRUN if sweep else RunMode.RUN
     planned = jobs.plan(hydra, args.overrides, mode)
     startup.mark("configuration")
@@ -219,7 +237,8 @@ def _launch(hydra: Hydra, args: argparse.Namespace) -> int:
             hydra.run(CONFIG_NAME, worker, overrides)
             return worker.exit_code
         note(_wanted(planned))
-        with suppress(JobFailed):  # the launcher has told, and the verdict is in the runs' folders
+        # The launcher has told of failures, and the verdict is in the runs' folders.
+        with suppress(JobFailed), launcher_needed():
             hydra.multirun(CONFIG_NAME, worker, overrides)
     show_sweep(outcome(job) for job in planned)
     return verdict(planned)
@@ -247,7 +266,7 @@ def _launch_study(hydra: Hydra, args: argparse.Namespace) -> int:
             study, [(job.label, job.config.seed, job.folder) for job in planned], args.overrides
         )
         note(_wanted(planned))
-        jobs.launch(hydra, composed, worker, planned)
+        launch_all(planned, lambda some: jobs.launch(hydra, composed, worker, some))
     show_arms(
         study,
         [(job.label, summary_now(job.folder), read_metrics(job.folder)) for job in planned],

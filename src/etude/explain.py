@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from hydra._internal.hydra import Hydra
 from hydra.core.object_type import ObjectType
@@ -21,6 +22,8 @@ def explain(error: Exception, hydra: Hydra | None, words: Sequence[str]) -> str:
         words: The command's arguments.
     """
     text = str(error)
+    if (missing := missing_extra(text)) is not None:
+        return missing
     if hydra is not None:
         if isinstance(error, MissingConfigException) and "'" in text:
             return _unknown_choice(text, hydra)
@@ -31,6 +34,15 @@ def explain(error: Exception, hydra: Hydra | None, words: Sequence[str]) -> str:
         return f"{error.override}: this is no override; write key=value, in quotes where need be"
     lines = (line.strip() for line in text.splitlines())
     return "; ".join(line for line in lines if line and not set(line) <= set("^~ "))
+
+
+def missing_extra(text: str) -> str | None:
+    """Say what to install, if an error is about a launcher's plugin that is not there."""
+    for name, sign, extra in (("submitit", "submitit_", "slurm"), ("ray", "hydra_ray_", "ray")):
+        if sign in text and find_spec(f"hydra_plugins.hydra_{name}_launcher") is None:
+            plugin = f"hydra-{name}-launcher"
+            return f"this launcher needs {plugin}; pip install 'etude[{extra}]' brings it"
+    return None
 
 
 def _unknown_choice(text: str, hydra: Hydra) -> str:

@@ -57,6 +57,7 @@ def register_resolvers() -> None:
     """Make Étude's own interpolations known; a process that composes a job needs them."""
     register = OmegaConf.register_new_resolver
     register("etude.outputs", outputs, replace=True)
+    register("etude.absolute", _absolute, replace=True)
     register("etude.basename", _basename, replace=True)
     register("etude.folder", _folder_text, replace=True)
     register("etude.subfolder", _subfolder, replace=True)
@@ -130,6 +131,16 @@ def plan_study(hydra: Hydra, overrides: list[str]) -> tuple[Study, DictConfig, l
             job = replace(_of_sweep(hydra, composed, job_words), label=arm.name)
             runs.setdefault(job.folder, job)
     return study, composed, list(runs.values())
+
+
+def of_words(hydra: Hydra, master: DictConfig, words: Iterable[list[str]]) -> list[Job]:
+    """Compose and check the jobs of a sweep that have these words.
+
+    Raises:
+        UserError: A job's configuration is not valid; all of its problems are told.
+        HydraException: A job cannot be composed.
+    """
+    return [_of_sweep(hydra, master, own) for own in words]
 
 
 def _with_run_of_arm(word: str, words: Sequence[str], earlier: Iterable[Job]) -> str:
@@ -231,6 +242,11 @@ def _job(composed: DictConfig, *folder_keys: str) -> Job:
 def _split(composed: DictConfig) -> tuple[DictConfig, DictConfig]:
     task = _task(composed)
     return task, cast("DictConfig", composed["hydra"])
+
+
+def _absolute(variable: str, usual: str) -> str:
+    """Give the folder that a variable of the environment names, or the usual one, from the root."""
+    return str(Path(os.environ.get(variable) or usual).absolute())
 
 
 def _basename(path: str) -> str:

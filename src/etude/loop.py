@@ -136,6 +136,7 @@ def _train(
             clock.stop()
             check_finite(state)
             checkpoints.save(state.state_dict())
+            stop.hand_on()
             if stop.exit_code is not None:
                 raise Stopped(stop.exit_code)
             clock = _Clock(state)

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,7 @@ from etude.record.folder import (
 from etude.reference import compare
 from etude.seeds import mix
 from etude.state import State
-from etude.stop import Stop
+from etude.stop import Pruned, Requeued, Stop
 from etude.weights import BEST, Report
 
 if TYPE_CHECKING:
@@ -53,7 +53,13 @@ log = logging.getLogger(__name__)
 
 
 def run(
-    config: Config, folder: Path, *, texts: Mapping[str, str], arm: str, documented: bool
+    config: Config,
+    folder: Path,
+    *,
+    texts: Mapping[str, str],
+    arm: str,
+    documented: bool,
+    hopeless: Callable[[Sequence[Mapping[str, Any]]], bool] | None = None,
 ) -> dict[str, Any]:
     """Train one network as configured, or go on where an earlier process left off.
 
@@ -63,6 +69,7 @@ def run(
         texts: Texts for the folder, by path: the configuration as composed and as resolved.
         arm: What the run shares with those that differ only in their seed.
         documented: Whether it is an experiment as its document has it, so that figures are judged.
+        hopeless: Says, from the epochs so far, whether a search gives the run up; None asks nobody.
 
     Returns:
         The summary.
@@ -71,6 +78,7 @@ def run(
         UserError: Something asked for is not possible; nothing has been written.
         Busy: Another process is at work in the folder.
         Diverged: The loss became NaN or infinite.
+        Pruned: It was hopeless.
         SystemExit: A signal came, and the state has been saved: 130 after Ctrl-C, else 75.
     """
     device = choose_device(config.device)
@@ -99,9 +107,8 @@ def run(
             views = _views(events, config, plan, classes)
             startup.mark("folder")
             log.debug("first step %s", startup.told())
-            rows = _train(
-                folder, state, make_steps(config, step), plan, checkpoints, stop, events, views
-            )
+            steps = make_steps(config, step)
+            rows = _train(folder, state, steps, plan, checkpoints, stop, events, views, hopeless)
             summary |= _finish(folder, state, plan, rows, events)
             if config.record.curves:
                 draw(rows, folder / "curves.png", title=f"{config.name}, seed {config.seed}")
@@ -191,6 +198,7 @@ def _train(
     stop: Stop,
     events: "Events | None",
     views: "Views | None",
+    hopeless: Callable[[Sequence[Mapping[str, Any]]], bool] | None,
 ) -> list[dict[str, Any]]:
     """Train to the end, recording every epoch; give all epochs' metrics."""
     rows = keep_metrics(folder, state.epoch)
@@ -213,6 +221,8 @@ def _train(
                 events.epoch(row)
             if views is not None:
                 views.epoch(state)
+            if hopeless is not None and hopeless(rows) and row["epoch"] < plan.epochs:
+                raise Pruned(row["epoch"], plan.epochs)
     return rows
 
 
@@ -307,8 +317,11 @@ def _verdict(folder: Path, summary: dict[str, Any]) -> Generator[None]:
         log.warning("stopped, and saved; the same command goes on from here")
         summary |= {"state": "preempted"}
         raise SystemExit(stopped.exit_code) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Requeued):
         summary |= {"state": "preempted"}
+        raise
+    except Pruned as pruned:
+        summary |= {"state": "pruned", "epochs": pruned.epoch}
         raise
     except (Exception, SystemExit) as error:  # a network of the user's own may call sys.exit
         summary |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
@@ -365,7 +378,7 @@ def _events(folder: Path, config: Config, state: State, arm: str) -> Generator["
     try:
         yield events
         succeeded = True
-    except (Stopped, KeyboardInterrupt):
+    except (Stopped, KeyboardInterrupt, Requeued, Pruned):
         succeeded = None
         raise
     finally:

@@ -2,25 +2,29 @@
 
 import logging
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from etude import jobs, startup
 from etude.config import settings
 from etude.config.schema import GROUPS
 from etude.console import complain, errors, near, show_outcome, show_summary
 from etude.errors import UserError
+from etude.explain import missing_extra
 from etude.jobs import Job
 from etude.launch.task import About, Progress
 from etude.record.environment import since
-from etude.record.folder import Busy, read_summary, remove_if_empty
+from etude.record.folder import Busy, read_summary, remove_if_empty, wait_while_claimed
+from etude.search.job import metric_of, pruner_of
 from etude.standing import standing
-from etude.stop import INTERRUPTED, PREEMPTED
+from etude.stop import INTERRUPTED, PREEMPTED, Pruned, Requeued
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +49,7 @@ def outcome(job: Job) -> tuple[str, str, float | None, str]:
 
 def verdict(planned: Sequence[Job]) -> int:
     """Give the exit code of several jobs, and say how many did not finish."""
-    unfinished = sum(outcome(job)[1] != "finished" for job in planned)
+    unfinished = sum(outcome(job)[1] not in {"finished", "pruned"} for job in planned)
     if unfinished:
         complain(f"{unfinished} of {len(planned)} runs did not finish; the same command goes on")
     return 1 if unfinished else 0
@@ -66,6 +70,52 @@ def outputs_needed() -> Generator[None]:
         yield
     except OSError as error:
         raise Unwritable(f"{error}; results go below outputs/, or below ETUDE_OUTPUTS") from error
+
+
+@contextmanager
+def launcher_needed() -> Generator[None]:
+    """Tell in one line of a launcher that failed; what its jobs came to is in their folders.
+
+    Raises:
+        UserError: It is not installed.
+    """
+    try:
+        yield
+    except (UserError, HydraException, OmegaConfBaseException, OSError):
+        raise
+    except Exception as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            errors.print_exception()
+        if (missing := missing_extra(str(error))) is not None:
+            raise UserError(missing) from error
+        first_line = str(error).strip().partition("\n")[0]
+        complain(
+            f"the launcher lost a job ({type(error).__name__}: {first_line}); "
+            "others may still be at work where it put them"
+        )
+
+
+def launch_all(planned: Sequence[Job], launch: Callable[[Sequence[Job]], None]) -> None:
+    """Launch jobs, so that one that a launcher loses does not cost the others.
+
+    Ray gives up on all jobs with the first that is lost, and ends them with this process. So those
+    that have not begun are launched again, and those that have are waited for.
+
+    Args:
+        planned: The jobs.
+        launch: Launches some of them, and waits.
+    """
+    left: Sequence[Job] = planned
+    while left:
+        with launcher_needed():
+            launch(left)
+            return
+        for job in planned:
+            if job.folder.exists():
+                wait_while_claimed(job.folder)
+        begun_before, left = left, [job for job in left if read_summary(job.folder) is None]
+        if len(left) == len(begun_before):
+            return
 
 
 class Worker:
@@ -103,7 +153,10 @@ class Worker:
         vars(self).update(state)
 
     def __call__(self, task: DictConfig) -> float | None:
-        """Do one job; give its test accuracy, as Hydra's sweepers expect, or None if it failed."""
+        """Do one job; give its result, as Hydra's sweepers expect, or None if there is none.
+
+        The result is the test accuracy, or what a search asks for.
+        """
         hydra = cast("DictConfig", HydraConfig.get())
         folder = Path(hydra.runtime.output_dir)
         if self.several:
@@ -113,13 +166,15 @@ class Worker:
         except UserError as error:
             complain(error)
             self.exit_code = 2
+        except Pruned as pruned:
+            log.info("%s", pruned)
         except Busy as error:
             complain(error)
             self.exit_code = 1
         except SystemExit as error:
-            if error.code in {INTERRUPTED, PREEMPTED}:
+            if isinstance(error, Requeued) or error.code in {PREEMPTED, INTERRUPTED}:
                 raise
-            _complain_of_failure(error, folder)
+            _complain_of_failure(error, folder)  # a part of the run's own
             self.exit_code = 1
         except Exception as error:  # noqa: BLE001 (told in one line, whatever it is)
             _complain_of_failure(error, folder)
@@ -133,12 +188,13 @@ class Worker:
         config, folder = jobs.composed_config(composed)
         summary = read_summary(folder) or {}
         done = summary.get("state") == "finished" and not config.fresh
+        hydra = cast("DictConfig", composed.hydra)
         if done:
             self._tell_once(since(folder))
         begins_with = settings(config.init).get("weights")
         return About(
             finished=done,
-            result=summary["final"]["test_accuracy"] if done else None,
+            result=summary["final"][metric_of(hydra) or "test_accuracy"] if done else None,
             cost=self._seconds.get(folder, float(config.epochs)),
             after=(Path(begins_with).absolute(),) if begins_with else (),
             label=self._names.get(folder, ""),
@@ -172,6 +228,8 @@ class Worker:
         startup.begin()
         job = jobs.make(task, hydra, folder)
         startup.mark("job")
+        if metric_of(hydra):
+            wait_while_claimed(folder)  # a launcher that failed may have left a trial at work
         summary = read_summary(folder)
         if summary is not None and finished(job):
             _tell_what_changed(folder)
@@ -179,12 +237,20 @@ class Worker:
             from etude.run import run  # noqa: PLC0415 (imports torch)
 
             texts = jobs.texts(task, hydra)
-            summary = run(job.config, folder, texts=texts, arm=job.arm, documented=job.documented)
+            pruner = pruner_of(hydra)
+            summary = run(
+                job.config,
+                folder,
+                texts=texts,
+                arm=job.arm,
+                documented=job.documented,
+                hopeless=pruner and pruner.hopeless,
+            )
         if self.several:
             show_outcome(summary)
         else:
             show_summary(summary, folder)
-        return summary["final"]["test_accuracy"]
+        return summary["final"][metric_of(hydra) or "test_accuracy"]
 
 
 def _modules(planned: Sequence[Job]) -> tuple[str, ...]:
@@ -193,8 +259,6 @@ def _modules(planned: Sequence[Job]) -> tuple[str, ...]:
     built = {str(settings(part)["_target_"]).rpartition(".")[0] for part in parts}
     modules = {"etude.run", *(name for name in built if name.startswith("etude."))}
     modules.add("torch._dynamo")  # the first step of an optimizer imports it, for a second
-    if "etude.data.digits" in built:
-        modules.add("sklearn.datasets")
     if any(job.config.record.tensorboard for job in planned):
         modules.add("etude.record.events")
     if any(job.config.record.curves for job in planned):

@@ -4,6 +4,7 @@ import datetime
 import fcntl
 import json
 import os
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -85,6 +86,14 @@ def claimed(folder: Path) -> Generator[None]:
         with suppress(FileNotFoundError):
             (folder / LOCK).unlink()  # while it is held, so that nobody loses a lock of theirs
         os.close(descriptor)
+
+
+def wait_while_claimed(folder: Path) -> None:
+    """Wait until no process is at work in the folder."""
+    while True:
+        with suppress(Busy), claimed(folder):
+            return
+        time.sleep(0.5)
 
 
 def set_aside(folder: Path) -> Path | None:

@@ -1,0 +1,95 @@
+"""One key that is searched over: numbers between two ends, or a few choices."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """All numbers from `low` to `high`, or those that are whole steps from `low`.
+
+    Args:
+        key: As the command writes it, with a + before it where one is needed.
+        low: The least.
+        high: The greatest; it is one of them.
+        log: Whether ratios count rather than differences.
+        whole: Whether they are integers.
+        step: Between neighbours; None: all of them.
+    """
+
+    key: str
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+    step: float | None = None
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Give the least and the greatest."""
+        return self.low, self.high
+
+    def levels(self) -> list[float] | None:
+        """List the numbers in order; None if there is no end of them."""
+        if self.step is None:
+            return None
+        count = round((self.high - self.low) / self.step)
+        return [self._clean(self.low + index * self.step) for index in range(count + 1)]
+
+    def word(self, value: float) -> str:
+        """Write an override."""
+        return f"{self.key}={self._clean(value)!r}"
+
+    def distribution(self) -> "BaseDistribution":
+        """Tell Optuna."""
+        from optuna.distributions import FloatDistribution, IntDistribution  # noqa: PLC0415
+
+        if self.whole:
+            step = int(self.step or 1)
+            return IntDistribution(int(self.low), int(self.high), log=self.log, step=step)
+        return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
+
+    def _clean(self, value: float) -> float:
+        if self.whole:
+            return int(value)
+        # 0.1 + 2 · 0.1 is meant to be 0.3.
+        return float(value) if self.step is None else round(float(value), 12)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A few values without an order.
+
+    Args:
+        key: As the command writes it, with a + before it where one is needed.
+        words: The values as overrides write them.
+    """
+
+    key: str
+    words: tuple[str, ...]
+
+    @property
+    def ends(self) -> Sequence[str]:
+        """Give all of them: none is between the others."""
+        return self.words
+
+    def levels(self) -> list[str]:
+        """List them."""
+        return list(self.words)
+
+    def word(self, value: str) -> str:
+        """Write an override."""
+        return f"{self.key}={value}"
+
+    def distribution(self) -> "BaseDistribution":
+        """Tell Optuna."""
+        from optuna.distributions import CategoricalDistribution  # noqa: PLC0415
+
+        return CategoricalDistribution(self.words)
+
+
+Axis = Numbers | Choices

@@ -1,0 +1,54 @@
+"""Asking, in a job's own process and after each of its epochs, whether the job is hopeless."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner
+
+from etude.search.settings import SearchConf
+from etude.search.storage import load_study, note, note_epoch
+
+PRUNED = "pruned_after"  # the trial's note of the epoch that it was given up after
+
+
+class Pruner:
+    """Report a trial's epochs to its search, and judge it by the others'.
+
+    Args:
+        folder: The search's.
+        number: The trial's.
+        settings: The search's.
+
+    Raises:
+        OSError: The search's storage is not there.
+    """
+
+    def __init__(self, folder: Path, number: int, settings: SearchConf) -> None:
+        self._metric = settings.metric
+        self._study = load_study(folder, storage=settings.storage, pruner=make_pruner(settings))
+        self._number = number
+        self._reported = 0
+
+    def hopeless(self, epochs: Sequence[Mapping[str, Any]]) -> bool:
+        """Report what is new, and say whether going on is not worth it.
+
+        Args:
+            epochs: A mapping for each epoch so far, with `epoch` and the search's metric.
+        """
+        for row in epochs[self._reported :]:
+            note_epoch(self._study, self._number, row["epoch"], float(row[self._metric]))
+        self._reported = len(epochs)
+        trial = self._study.get_trials(deepcopy=False)[self._number]
+        if not self._study.pruner.prune(self._study, trial):
+            return False
+        note(self._study, self._number, PRUNED, epochs[-1]["epoch"])
+        return True
+
+
+def make_pruner(settings: SearchConf) -> BasePruner:
+    """Make Optuna's pruner: the median of the others at the same epoch, or Hyperband."""
+    if settings.pruner == "hyperband":
+        return HyperbandPruner(min_resource=settings.warmup_epochs)
+    # It counts from 0 and leaves alone what is below; epochs are counted from 1.
+    return MedianPruner(settings.startup_trials, n_warmup_steps=settings.warmup_epochs + 1)

@@ -1,0 +1,103 @@
+"""The settings of `hydra/sweeper=search`, and their checks."""
+
+import difflib
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from etude.errors import UserError
+
+TARGET = "hydra_plugins.etude_search.sweeper.SearchSweeper"
+CHOICES: dict[str, tuple[str, ...]] = {
+    "sampler": ("tpe", "random", "grid", "cmaes"),
+    "direction": ("maximize", "minimize"),
+    "storage": ("journal", "sqlite"),
+    "pruner": ("none", "median", "hyperband"),
+}
+_USUAL_TRIALS = 20
+
+
+@dataclass
+class SearchConf:
+    """The node `hydra.sweeper`.
+
+    Args:
+        sampler: tpe, random, grid or cmaes.
+        direction: maximize or minimize what a job returns.
+        n_trials: Trials in all, those of earlier processes included; None: 20, or the whole grid.
+        n_jobs: Trials that are handed to the launcher together.
+        seed: Of the suggestions.
+        storage: `journal` (search.journal, a text file) or `sqlite` (search.db), in the sweep's
+            folder.
+        pruner: What ends hopeless jobs between two epochs: none, median or hyperband.
+        startup_trials: Complete trials before the median prunes.
+        warmup_epochs: Epochs of each trial that the median leaves alone; Hyperband's shortest run.
+        metric: The name of what is searched for, in a job's epochs and in the report.
+        identity: What must be the same for a search to go on; None: the words that all jobs share.
+        params: The space, by key; the command's words take precedence.
+    """
+
+    _target_: str = TARGET
+    sampler: str = "tpe"
+    direction: str = "maximize"
+    n_trials: int | None = None
+    n_jobs: int = 1
+    seed: int = 0
+    storage: str = "journal"
+    pruner: str = "none"
+    startup_trials: int = 5
+    warmup_epochs: int = 1
+    metric: str = "validation_accuracy"
+    identity: str | None = None
+    params: dict[str, Any] | None = field(default=None)
+
+    def wanted(self, size: int | None) -> int:
+        """Give how many trials there are to be, of a space with so many combinations, if finite."""
+        if self.sampler == "grid" and self.n_trials is None and size is not None:
+            return size
+        wanted = self.n_trials or _USUAL_TRIALS
+        return wanted if size is None else min(wanted, size)
+
+
+def read(node: Any) -> SearchConf:
+    """Check the settings.
+
+    Args:
+        node: The node `hydra.sweeper`, or anything that has its names.
+
+    Raises:
+        UserError: One is not as it must be, or Optuna is not installed.
+    """
+    values = {f.name: getattr(node, f.name) for f in fields(SearchConf)}
+    settings = SearchConf(**values)
+    for name, choices in CHOICES.items():
+        _check_choice(name, getattr(settings, name), choices)
+    if settings.n_trials is not None:
+        _check_at_least("n_trials", settings.n_trials, 1)
+    for name, least in (("n_jobs", 1), ("seed", 0), ("startup_trials", 0), ("warmup_epochs", 1)):
+        _check_at_least(name, getattr(settings, name), least)
+    _need_packages()
+    return settings
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        near = difflib.get_close_matches(value, choices, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(choices)}"
+        raise UserError(f"hydra.sweeper.{name}={value}: there is no such choice; {hint}")
+
+
+def _check_at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise UserError(f"hydra.sweeper.{name}={value} must be at least {least}")
+
+
+def _need_packages() -> None:
+    for package in ("optuna", "cmaes"):
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise UserError(
+                f"hydra/sweeper=search needs {package}; pip install 'etude[search]' brings it"
+            ) from error

@@ -1,0 +1,115 @@
+"""Where a search is kept: a journal or a database in its folder, safe against any end."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Any, cast
+
+import optuna
+from optuna import Study
+from optuna.pruners import BasePruner
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+
+from etude.errors import UserError
+
+_STUDY = "search"
+_FILES = {"journal": "search.journal", "sqlite": "search.db"}
+
+
+def note_epoch(study: Study, number: int, epoch: int, value: float) -> None:
+    """Keep what a trial came to after an epoch; Optuna has a way for its own loop only."""
+    storage: BaseStorage = study._storage  # pyright: ignore[reportPrivateUsage]
+    storage.set_trial_intermediate_value(_identity(study, number), epoch, value)
+
+
+def note(study: Study, number: int, key: str, value: Any) -> None:
+    """Keep a note with a trial that is under way."""
+    storage: BaseStorage = study._storage  # pyright: ignore[reportPrivateUsage]
+    storage.set_trial_user_attr(_identity(study, number), key, value)
+
+
+def _identity(study: Study, number: int) -> int:
+    trial = study.get_trials(deepcopy=False)[number]
+    return trial._trial_id  # pyright: ignore[reportPrivateUsage]
+
+
+def open_study(folder: Path, *, storage: str, direction: str) -> Study:
+    """Open a folder's study, or begin it.
+
+    Raises:
+        UserError: It was begun in another storage, or in the other direction.
+    """
+    for name, file in _FILES.items():
+        if name != storage and (folder / file).exists():
+            raise UserError(
+                f"the search in {folder} is kept in {file}; set hydra.sweeper.storage={name}"
+            )
+    _quiet()
+    study = optuna.create_study(
+        storage=_open(folder, storage),
+        study_name=_STUDY,
+        direction=StudyDirection[direction.upper()],
+        load_if_exists=True,
+    )
+    if study.direction.name.lower() != direction:
+        begun = study.direction.name.lower()
+        raise UserError(
+            f"the search in {folder} is to {begun}; set hydra.sweeper.direction={begun}"
+        )
+    return study
+
+
+def load_study(folder: Path, *, storage: str, pruner: BasePruner) -> Study:
+    """Open a study that has begun.
+
+    Raises:
+        OSError: There is none.
+    """
+    if not (folder / _FILES[storage]).exists():
+        raise FileNotFoundError(f"there is no {_FILES[storage]} in {folder}")
+    _quiet()
+    return optuna.load_study(storage=_open(folder, storage), study_name=_STUDY, pruner=pruner)
+
+
+def _quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # what there is to say, Étude says
+
+
+def _open(folder: Path, storage: str) -> BaseStorage:
+    path = (folder / _FILES[storage]).absolute()
+    if storage == "sqlite":
+        return RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
+    lock = cast("Any", _Lock(path))  # it asks for a child of a class that it keeps to itself
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+
+
+class _Lock:
+    """Hold a journal by a lock that ends with its process.
+
+    Optuna's own are files, which a kill leaves behind for half a minute.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def acquire(self) -> bool:
+        """Wait for the lock, then mend what a crash may have left."""
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        self._mend()
+        return True
+
+    def release(self) -> None:
+        """Let others write."""
+        os.close(self._descriptor)
+
+    def _mend(self) -> None:
+        """Cut off a last line without an end, which the next line would make unreadable."""
+        size = os.fstat(self._descriptor).st_size
+        if size == 0 or os.pread(self._descriptor, 1, size - 1) == b"\n":
+            return
+        whole = os.pread(self._descriptor, size, 0)
+        os.ftruncate(self._descriptor, whole.rfind(b"\n") + 1)

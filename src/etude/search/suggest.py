@@ -1,0 +1,74 @@
+"""What to try next: a function of the space, the seed and the trials so far, and of nothing else.
+
+So a search that was cut suggests what it would have suggested, and one that goes on never begins
+its random numbers anew.
+"""
+
+import itertools
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+
+from etude.search import cma
+from etude.search.space import Params, Space
+from etude.seeds import mix
+
+# A sampler that has settled may repeat itself; after so many attempts chance decides.
+_ATTEMPTS = 10
+
+
+def suggest(
+    space: Space, trials: Sequence[FrozenTrial], *, sampler: str, direction: str, seed: int
+) -> tuple[Params, dict[str, Any]]:
+    """Suggest what has not been suggested before; there must be something left.
+
+    Args:
+        space: What is searched over.
+        trials: All trials so far, by number.
+        sampler: tpe, random, grid or cmaes.
+        direction: maximize or minimize.
+        seed: Of the whole search.
+
+    Returns:
+        The parameters, and what the sampler wants to be kept with them.
+    """
+    tried = {_key(trial.params) for trial in trials}
+    if sampler == "grid":
+        return next((params, {}) for params in space.grid() if _key(params) not in tried)
+    for attempt in itertools.count():
+        own = mix(seed, "trial", len(trials), attempt) % 2**32
+        if sampler == "cmaes" and attempt < _ATTEMPTS:
+            params, notes = cma.suggest(space, trials, direction=direction, seed=own)
+        else:
+            chance = sampler != "tpe" or attempt >= _ATTEMPTS
+            params, notes = _ask(space, trials, _sampler(own, chance=chance), direction), {}
+        if _key(params) not in tried:
+            return params, notes
+    raise AssertionError
+
+
+def _key(params: Params) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(params.items()))
+
+
+def _sampler(seed: int, *, chance: bool) -> BaseSampler:
+    if chance:
+        return RandomSampler(seed)
+    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+        # The liar keeps the trials of a batch apart, whose results are not known yet.
+        return TPESampler(seed=seed, constant_liar=True)
+
+
+def _ask(
+    space: Space, trials: Sequence[FrozenTrial], sampler: BaseSampler, direction: str
+) -> Params:
+    """Ask a study in memory, so that the real one learns of a trial in one piece or not at all."""
+    study = optuna.create_study(sampler=sampler, direction=StudyDirection[direction.upper()])
+    study.add_trials(trials)
+    return study.ask({key: axis.distribution() for key, axis in space.axes.items()}).params
