@@ -49,7 +49,7 @@ def test_a_finished_run_is_shown_without_torch(workplace: Path, etude: Callable[
 
 
 def test_the_way_to_the_first_step_is_told_in_parts(workplace: Path, etude: Callable[..., int]):
-    assert etude("-m", "seed=0,1", *SMALL) == 0
+    assert etude("-m", "seed=0,1", "hydra/launcher=basic", *SMALL) == 0
     logs = [path.read_text() for path in sorted(workplace.glob("outputs/*/*/run.log"))]
     first, second = (re.search(r"first step after ([\d.]+) s: (.*)", log) for log in logs)
     assert first is not None
