@@ -191,6 +191,8 @@ def test_a_study_about_the_training_error_compares_its_arms_by_it(
     assert f"{sum(low) / 2:.4f} ±" in table
     assert "to 0.05" in table
     assert table.count(" 1.0 ") == 2
+    report = workplace / "outputs" / "rates" / "report" / "table.md"
+    assert "train accuracy" in report.read_text()
     file.write_text(file.read_text().replace("0.05", "0.99"))
     assert etude(*words) == 0
     assert capsys.readouterr().out.count("never") == 2

@@ -59,7 +59,7 @@ def _parser() -> Words:
     add = parser.add_argument
     add("folders", nargs="+", type=Path, metavar="FOLDER", help="runs are sought in and below it")
     add("--baseline", metavar="ARM", help="the arm to compare with (the study's, or the best)")
-    add("--metric", default=METRIC, help=f"what to compare ({METRIC}); seconds, final.test_loss …")
+    add("--metric", help=f"what to compare (the study's, or {METRIC}); seconds, final.test_loss …")
     add("--group-by", default="", metavar="KEY,…", help="hyperparameters that make an arm (all)")
     add(
         "--where", action="append", default=[], metavar="KEY=VALUE",

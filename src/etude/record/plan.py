@@ -34,6 +34,7 @@ def write_plan(study: Study, runs: Iterable[tuple[str, int, Path]], command: Seq
             "claim": study.claim,
             "source": study.source,
             "baseline": study.baseline,
+            "metric": study.metric,
             "axes": list(study.axes),
             "arms": {arm.name: list(arm.levels) for arm in study.arms},
             "command": ["etude", *command],

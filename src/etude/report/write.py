@@ -28,7 +28,7 @@ class Report:
 def make(
     folders: Collection[Path],
     *,
-    metric: str = METRIC,
+    metric: str | None = None,
     baseline: str | None = None,
     group_by: Collection[str] = (),
     conditions: Collection[str] = (),
@@ -37,7 +37,8 @@ def make(
 
     Args:
         folders: Of runs, of studies, or of many.
-        metric: What is compared.
+        metric: What is compared; None: the final value of what the study is about, or of the test
+            accuracy.
         baseline: An arm's name; None: the study's, or the best.
         group_by: Hyperparameters that alone divide the runs into arms; none: all do.
         conditions: What runs must meet to be in the report.
@@ -46,8 +47,15 @@ def make(
         UserError: Something asked for is not there.
     """
     runs: list[Run] = where(read(folders), list(conditions))
-    results = compare(group(runs, list(group_by)), metric=metric, baseline=baseline)
+    chosen = metric or _of_the_study(runs)
+    results = compare(group(runs, list(group_by)), metric=chosen, baseline=baseline)
     return Report(results, answer(results), figures(results))
+
+
+def _of_the_study(runs: Collection[Run]) -> str:
+    """Choose what a study asks about, if all runs belong to studies that ask the same."""
+    asked = {run.plan.get("metric") for run in runs}
+    return f"final.{asked.pop()}" if len(asked) == 1 and None not in asked else METRIC
 
 
 def write(
