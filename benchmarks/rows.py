@@ -31,7 +31,7 @@ class Row:
     augment: str = ""
     batch_size: int = 128
     steps: int = 40
-    rounds: int = 9
+    rounds: int = 7
     workers: tuple[int, ...] = (0,)
     cuda: int = 400
     goals: Mapping[str, float] = field(default_factory=dict[str, float])
