@@ -112,7 +112,8 @@ def test_a_study_has_the_same_bits_through_every_launcher_and_goes_on_where_it_w
 ):
     assert etude_in("basic", "study=rates").returncode == 0
     ours, theirs = workplace / "basic" / "rates", workplace / "other" / "rates"
-    finished, half_done, *_ = sorted(path.name for path in ours.iterdir() if path.is_dir())
+    names = sorted(path.parent.name for path in ours.glob("*/summary.json"))
+    finished, half_done = names[:2]
     theirs.mkdir(parents=True)
     shutil.copytree(ours / finished, theirs / finished)
     shutil.copytree(ours / half_done, theirs / half_done)
@@ -120,9 +121,8 @@ def test_a_study_has_the_same_bits_through_every_launcher_and_goes_on_where_it_w
     before = (theirs / finished / "summary.json").stat().st_mtime_ns
     done = etude_in("other", "study=rates", *launcher)
     assert done.returncode == 0, done.stdout + done.stderr
-    for path in ours.iterdir():
-        if path.is_dir():
-            assert_same_run(path, theirs / path.name)
+    for name in names:
+        assert_same_run(ours / name, theirs / name)
     assert (theirs / finished / "summary.json").stat().st_mtime_ns == before
     assert "going on from epoch" in (theirs / half_done / "run.log").read_text()
     again = etude_in("other", "study=rates", *launcher)
@@ -209,9 +209,8 @@ def test_a_job_that_slurm_takes_its_node_from_saves_and_is_queued_again(
     assert "going on from epoch" in (begun[0].parent / "run.log").read_text()
     environments = json.loads((begun[0].parent / "environment.json").read_text())
     assert len(environments["resumed"]) == 1
-    for path in (workplace / "basic" / "lenet5_digits").iterdir():
-        if path.is_dir():
-            assert_same_run(path, folder / path.name)
+    for path in (workplace / "basic" / "lenet5_digits").glob("*/summary.json"):
+        assert_same_run(path.parent, folder / path.parent.name)
 
 
 def pid_at_work_in(folder: Path) -> int:
