@@ -1,5 +1,6 @@
 """Averaged weights are means of the steps, are what is evaluated and kept, and cost nothing off."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,3 +87,13 @@ def test_off_nothing_is_kept(etude: Etude, workplace: Path):
     assert etude(*SMALL, "train.epochs=1", "record.tensorboard=false") == 0
     state = torch.load(only_run(workplace) / "last.ckpt", weights_only=True)["state"]
     assert state["average"] is None
+
+
+def test_the_confusion_matrix_is_of_the_averaged_weights(workplace: Path, etude: Etude):
+    """Its diagonal must be the accuracy that the summary tells of the best, averaged, weights."""
+    assert etude(*SMALL, "train.average_decay=0.9", "optimizer.lr=0.05") == 0
+    folder = only_run(workplace)
+    told = json.loads((folder / "confusion.json").read_text(encoding="utf-8"))
+    counts = torch.tensor(told["counts"])
+    right = float(counts.diag().sum() / counts.sum())
+    assert right == pytest.approx(summary_of(folder)["best"]["test_accuracy"])

@@ -274,7 +274,7 @@ def _look(
     counts = None
     if config.record.confusion:
         counts = confusion(
-            state.model,
+            state.evaluated,
             plan.test,
             state.device,
             classes=len(classes),

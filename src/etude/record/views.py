@@ -102,7 +102,7 @@ class Views:
 
     def _ask(self, state: State) -> Answers:
         return ask(
-            state.model,
+            state.evaluated,
             self._plan.test,
             state.device,
             precision=self._plan.precision,
@@ -113,7 +113,7 @@ class Views:
     def _embed(self, state: State, epoch: int) -> None:
         precision = self._plan.precision
         features, labels, images = penultimate(
-            state.model, self._plan.test, state.device, precision=precision, limit=_POINTS
+            state.evaluated, self._plan.test, state.device, precision=precision, limit=_POINTS
         )
         names = [self._classes[label] for label in labels.tolist()]
         low, high = images.min(), images.max()
