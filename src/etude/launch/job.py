@@ -12,10 +12,10 @@ from typing import IO
 
 from etude.launch.machine import Device
 from etude.launch.task import About, Progress
+from etude.stop import INTERRUPTED, PREEMPTED
 
 LOG = "output.log"  # of all that a job's process prints, in its folder
 _TAIL = 4096  # bytes of it that are looked at for its last line
-INTERRUPTED, PREEMPTED = 130, 75  # exit codes of a job that was asked to stop, and saved
 
 
 class JobFailed(Exception):  # noqa: N818

@@ -24,6 +24,7 @@ from etude.models.branches import (
     classifier,
     grid_sides,
 )
+from etude.models.lrn import PAPER_LRN, local_response_norm
 
 
 class Row(NamedTuple):
@@ -63,7 +64,7 @@ ROWS: dict[str, Row | Halving] = {
 
 HALVE = partial(nn.MaxPool2d, 3, stride=2, padding=1)
 # GoogLeNet's; PyTorch divides alpha by the size, AlexNet's paper does not.
-NORMALIZE = partial(nn.LocalResponseNorm, 5, alpha=5e-4, beta=0.75, k=2.0)
+NORMALIZE = partial(local_response_norm, PAPER_LRN)
 
 STEMS: dict[str, Branch] = {
     "paper": (Conv(64, 7, 2), HALVE, NORMALIZE, Conv(64), Conv(192, 3), NORMALIZE, HALVE),

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from etude.models.auxiliary import Outputs
 from etude.models.branches import MAX_POOL, Branch, Conv, Fork, Maker, classifier, grid_sides
+from etude.models.lrn import PAPER_LRN, local_response_norm
 
 
 class Row(NamedTuple):
@@ -46,7 +47,7 @@ POOLED = 5  # side of the auxiliary heads' average pool, whose stride is 3
 HALVE = partial(nn.MaxPool2d, 3, stride=2, ceil_mode=True)
 HALVED_BEFORE = ("4a", "5a")
 # PyTorch divides alpha by the size, AlexNet's paper does not.
-NORMALIZE = partial(nn.LocalResponseNorm, 5, alpha=5e-4, beta=0.75, k=2.0)
+NORMALIZE = partial(local_response_norm, PAPER_LRN)
 
 STEMS: dict[str, Branch] = {
     "paper": (Conv(64, 7, 2), HALVE, NORMALIZE, Conv(64), Conv(192, 3), NORMALIZE, HALVE),
