@@ -1,11 +1,21 @@
 import json
 import math
+from typing import Any
 
 import pytest
 from keras_oracle import oracle
 
 from etude.errors import UserError
-from etude.schedule import Constant, Cosine, Exponential, InverseTime, Plateau, Schedule, Steps
+from etude.schedule import (
+    Constant,
+    Cosine,
+    Exponential,
+    InverseTime,
+    Plateau,
+    Schedule,
+    Steps,
+    WarmedSteps,
+)
 
 
 def bound(
@@ -32,7 +42,7 @@ def keras_plateau(**changes: float) -> Plateau:
 def rates_after(schedule: Schedule, losses: list[float]) -> list[float]:
     rates: list[float] = []
     for loss in losses:
-        schedule.epoch_ended(loss)
+        schedule.epoch_ended(loss=loss, train_error=0.5)
         rates.append(schedule.lr_at(0))
     return rates
 
@@ -217,14 +227,44 @@ def test_a_resumed_plateau_goes_on_as_if_nothing_had_happened(epoch: int):
     ],
     ids=lambda schedule: type(schedule).__name__,
 )
-def test_all_but_the_plateau_are_functions_of_the_step_alone(schedule: Schedule):
+def test_planned_schedules_are_functions_of_the_step_alone(schedule: Schedule):
     bound(schedule)
     before = [schedule.lr_at(step) for step in range(200)]
-    schedule.epoch_ended(1.0)
-    schedule.epoch_ended(2.0)
+    schedule.epoch_ended(loss=1.0, train_error=0.9)
+    schedule.epoch_ended(loss=None, train_error=0.1)
     assert [schedule.lr_at(step) for step in reversed(range(200))] == before[::-1]
     assert schedule.state_dict() == {}
     schedule.load_state_dict({})
+
+
+def warmed(**changes: Any) -> WarmedSteps:
+    settings = {"warmup_lr": 0.01, "until_error": 0.8, "milestones_epochs": [3], "factor": 0.1}
+    return WarmedSteps(**(settings | changes))
+
+
+def test_a_warm_up_ends_with_the_first_epoch_below_the_error_and_does_not_come_back():
+    schedule = bound(warmed())
+    rates: list[float] = []
+    for epoch, error in enumerate([0.85, 0.8, 0.79, 0.95]):
+        rates.append(schedule.lr_at(10 * epoch))
+        schedule.epoch_ended(loss=None, train_error=error)
+    assert rates == [0.01, 0.01, 0.01, pytest.approx(0.01)]  # the milestone after epoch 3
+    assert schedule.lr_at(29) == 0.1
+    assert schedule.lr_at(30) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("error", [0.9, 0.5])
+def test_a_warm_up_goes_on_as_it_was_after_a_resume(error: float):
+    first, second = bound(warmed()), bound(warmed())
+    first.epoch_ended(loss=None, train_error=error)
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    assert second.lr_at(10) == first.lr_at(10) == (0.01 if error > 0.8 else 0.1)
+
+
+@pytest.mark.parametrize("wrong", [{"warmup_lr": 0.0}, {"until_error": 0.0}, {"until_error": 1.0}])
+def test_a_warm_up_that_cannot_be_is_refused(wrong: dict[str, float]):
+    with pytest.raises(UserError, match=f"{next(iter(wrong))}=.* must be"):
+        warmed(**wrong)
 
 
 def test_the_warm_up_is_a_line_and_the_rest_half_a_cosine():

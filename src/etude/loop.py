@@ -195,8 +195,8 @@ def _finish_epoch(state: State, plan: Plan) -> dict[str, Any]:
         "memory_bytes": peak_memory(state.device),
     }
     _select(state, plan, scores)
-    if plan.select is not None:
-        state.schedule.epoch_ended(scores[plan.select].loss + decay)
+    followed = None if plan.select is None else scores[plan.select].loss + decay
+    state.schedule.epoch_ended(loss=followed, train_error=1 - train.accuracy)
     state.epoch, state.step, state.epoch_seconds = state.epoch + 1, 0, 0.0
     return row
 

@@ -478,6 +478,14 @@ class Steps:
 
 
 @dataclass
+class WarmedSteps(Steps):
+    """Settings of `etude.schedule.WarmedSteps`."""
+
+    warmup_lr: float = positive()
+    until_error: float = fraction(zero=False)
+
+
+@dataclass
 class Exponential:
     """Settings of `etude.schedule.Exponential`."""
 
@@ -596,6 +604,7 @@ SCHEMAS: dict[str, type] = {
     "etude.optim_tensorflow.TensorFlowRMSprop": TensorFlowRMSprop,
     "etude.schedule.Constant": Plain,
     "etude.schedule.Steps": Steps,
+    "etude.schedule.WarmedSteps": WarmedSteps,
     "etude.schedule.Exponential": Exponential,
     "etude.schedule.InverseTime": InverseTime,
     "etude.schedule.Plateau": Plateau,
