@@ -19,7 +19,13 @@ _FORWARD_SHARE = 1 / 3  # of a step; the backward pass takes the rest
 
 
 def seconds_of_each(jobs: Sequence[Job]) -> list[float]:
-    """Estimate the seconds that each job takes by itself; reading data is not counted."""
+    """Estimate the seconds that each job takes by itself; reading data is not counted.
+
+    Several jobs have one thread each, as the local launcher gives them where there are not more
+    cores than jobs.
+    """
+    if len(jobs) > 1:
+        torch.set_num_threads(1)
     known: dict[str, float] = {}
     seconds: list[float] = []
     for config in (job.config for job in jobs):
@@ -47,16 +53,16 @@ def _seconds_of_step(config: Config, facts: Facts) -> float:
     data = _made_up(config, facts)
     state, step = make_state(config, make_model(config, data, device), data, device, precision)
     plan = make_plan(config, data, device, precision)
-    start = 0.0
+    seconds: list[float] = []
     for epoch in range(_STEPS + 1):
+        start = time.monotonic()
         (batch,) = plan.train.epoch(0, epoch, config.train.batch_size)
         step(*batch)
-        if epoch == 0:  # the first also allocates and chooses kernels
-            synchronize(device)
-            start = time.monotonic()
-    synchronize(device)
+        synchronize(device)
+        seconds.append(time.monotonic() - start)
     del state
-    return (time.monotonic() - start) / _STEPS
+    # The first also allocates and chooses kernels; whatever else the machine does makes others slow.
+    return min(seconds[1:])
 
 
 def _made_up(config: Config, facts: Facts) -> Data:
