@@ -14,11 +14,13 @@ LAYOUT = {
     "resnet18_imagenet": ("imagenet/train", "imagenet/val"),
     "plain18_imagenet": ("imagenet/train", "imagenet/val"),
     "resnet50_imagenet": ("imagenet/train", "imagenet/val"),
-    "alexnet_flowers17": ("17flowers/train", "17flowers/validation"),
-    "alexnet_flowers17_as_seed": ("17flowers/train", "17flowers/validation"),
+    "vgg16_catdog": ("catdog/train", "catdog/validation"),
+    "vgg16_transfer": ("catdog/train", "catdog/validation"),
     "catsdogs_cnn": ("cats_and_dogs_filtered/train", "cats_and_dogs_filtered/validation"),
     "catsdogs_cnn_as_seed": ("cats_and_dogs_filtered/train", "cats_and_dogs_filtered/validation"),
 }
+SHORT = ["train.epochs=1", "train.batch_size=4", "train.eval_batch_size=4"]
+SHORT += ["record.curves=false", "record.tensorboard=false"]
 
 
 def make_images(folder: Path, count: int) -> None:
@@ -37,9 +39,33 @@ def test_an_experiment_runs_on_made_images_in_its_layout(
 ):
     for part, count in zip(LAYOUT[experiment], (4, 2), strict=True):
         make_images(workplace / "data" / part, count)
-    short = ["train.epochs=1", "train.batch_size=4", "train.eval_batch_size=4"]
-    quiet = ["record.curves=false", "record.tensorboard=false"]
-    assert etude(f"experiment={experiment}", *short, *quiet) == 0
+    assert etude(f"experiment={experiment}", "init.weights=null", *SHORT) == 0
+    summary = summary_of(only_run(workplace))
+    assert summary["state"] == "finished"
+    assert summary["data"]["train"] == 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        "vgg16_flowers17",
+        "vgg16_flowers17_as_seed",
+        "alexnet_flowers17",
+        "alexnet_flowers17_as_seed",
+    ],
+)
+def test_an_experiment_on_flowers17_runs_on_made_images(
+    etude: Callable[..., int], workplace: Path, experiment: str
+):
+    folder = workplace / "data" / "17flowers" / "jpg"
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for number in range(1, 1361):
+        pixels = random.integers(256, size=(3, 4, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"image_{number:04}.jpg")
+    few = ["dataset.limit_train=8", "dataset.limit_test=4"]
+    assert etude(f"experiment={experiment}", *few, *SHORT) == 0
     summary = summary_of(only_run(workplace))
     assert summary["state"] == "finished"
     assert summary["data"]["train"] == 8

@@ -61,7 +61,7 @@ def _seconds_of_step(config: Config, facts: Facts) -> float:
         synchronize(device)
         seconds.append(time.monotonic() - start)
     del state
-    # The first also allocates and chooses kernels; whatever else the machine does makes others slow.
+    # The first also allocates and chooses kernels; what else the machine does makes others slow.
     return min(seconds[1:])
 
 

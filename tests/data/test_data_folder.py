@@ -45,7 +45,7 @@ def test_a_folders_facts_are_told_without_opening_an_image(root: Path):
     assert source(root).facts() == Facts(4, 3, num_classes=2, channels=3, size=8)
 
 
-@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "lanczos"])
 def test_images_are_resized_straight_to_the_square_by_pil(root: Path, interpolation: str):
     loaded = source(root, interpolation=interpolation).load()
     resampling = Image.Resampling[interpolation.upper()]

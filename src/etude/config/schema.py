@@ -317,6 +317,16 @@ class InceptionResNet(InceptionV4):
 
 
 @dataclass
+class VGG16Transfer:
+    """Settings of `etude.models.vgg16_transfer.VGG16Transfer`."""
+
+    _target_: str = MISSING
+    hidden: int | None = setting("a whole number above 0", lambda v: v > 0)
+    dropout: float = fraction()
+    one_output: bool = setting()
+
+
+@dataclass
 class ResNet50Transfer:
     """Settings of `etude.models.resnet50_transfer.ResNet50Transfer`."""
 
@@ -333,7 +343,7 @@ class Dataset:
 
     _target_: str = MISSING
     input_size: int | None = setting("a whole number above 0", lambda v: v > 0)
-    interpolation: str = one_of("bilinear", "nearest", "pad")
+    interpolation: str = one_of("bilinear", "nearest", "lanczos", "pad")
     normalize: str = one_of("none", "unit", "mean_std", "mean_only", "pixel_mean", "caffe", "lecun")
     mean: list[float] | None = setting()
     std: list[float] | None = positive()
@@ -360,6 +370,16 @@ class Folder(Dataset):
     name: str = setting()
     train: str = setting()
     test: str = setting()
+    stream: bool | None = setting(result=False)
+
+
+@dataclass
+class Flowers17(Dataset):
+    """Settings of `etude.data.flowers17.Flowers17`."""
+
+    root: str = setting(result=False)
+    test_fraction: float = fraction(zero=False)
+    shuffle_seed: int = setting("a whole number from 0 to 2³²-1", lambda v: 0 <= v < _SEED_LIMIT)
     stream: bool | None = setting(result=False)
 
 
@@ -582,6 +602,7 @@ SCHEMAS: dict[str, type] = {
     "etude.models.inception_v3.InceptionV3": InceptionV3,
     "etude.models.inception_v4.InceptionV4": InceptionV4,
     "etude.models.inception_resnet.InceptionResNet": InceptionResNet,
+    "etude.models.vgg16_transfer.VGG16Transfer": VGG16Transfer,
     "etude.models.resnet50_transfer.ResNet50Transfer": ResNet50Transfer,
     "etude.data.digits.Digits": Dataset,
     "etude.data.idx.MNIST": Downloaded,
@@ -589,6 +610,7 @@ SCHEMAS: dict[str, type] = {
     "etude.data.cifar.CIFAR10": Downloaded,
     "etude.data.cifar.CIFAR100": Downloaded,
     "etude.data.folder.Folder": Folder,
+    "etude.data.flowers17.Flowers17": Flowers17,
     "etude.data.augment.Augment": Augment,
     "etude.init.GlorotUniform": Init,
     "etude.init.HeNormal": HeNormal,

@@ -22,7 +22,7 @@ class Files:
     Args:
         paths: N image files.
         size: Side of the square that each is resized to, in pixels.
-        interpolation: PIL's `nearest` or `bilinear`.
+        interpolation: PIL's `nearest`, `bilinear` or `lanczos`.
         digest: Stands for the data set that they belong to.
     """
 

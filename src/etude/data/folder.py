@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 # torchvision.datasets.folder.IMG_EXTENSIONS, here without importing torchvision; a test compares.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-INTERPOLATIONS = ("nearest", "bilinear")
+INTERPOLATIONS = ("nearest", "bilinear", "lanczos")
 DECODER = 1  # raise it when the same file would give other pixels: it is part of the cache's name
 PROGRESS_SECONDS = 5.0
 
@@ -54,7 +54,7 @@ class Folder:
         train: The training part's folder below `root`.
         test: The test part's.
         input_size: Side of the square that every image is resized to, in pixels.
-        interpolation: PIL's `nearest` (Keras's default) or `bilinear`.
+        interpolation: PIL's `nearest` (Keras's default), `bilinear` or `lanczos`.
         stream: Whether images stay in their files, and are decoded anew in every epoch; None
             streams them where their pixels would take over half of the machine's memory.
     """
@@ -84,7 +84,7 @@ class Folder:
                 a setting is impossible.
         """
         size = self._check_settings()
-        train, test = self._listings()
+        train, test = self.listings()
         return Facts(len(train.images), len(test.images), len(train.classes), channels=3, size=size)
 
     def load(self) -> Loaded:
@@ -94,7 +94,7 @@ class Folder:
             UserError: As for `facts`, or an image cannot be decoded.
         """
         size = self._check_settings()
-        train, test = self._listings()
+        train, test = self.listings()
         counts = {"train": len(train.images), "test": len(test.images)}
         key = self._key(train, test, size)
         if self._streams(sum(counts.values()) * 3 * size**2):
@@ -136,7 +136,12 @@ class Folder:
             )
         return self.input_size
 
-    def _listings(self) -> tuple[Listing, Listing]:
+    def listings(self) -> tuple[Listing, Listing]:
+        """List the images to train on and those to test on.
+
+        Raises:
+            UserError: See `facts`.
+        """
         train, test = (list_images(self.root / part) for part in (self.train, self.test))
         for name in sorted(set(train.classes) ^ set(test.classes)):
             has, lacks = (

@@ -28,12 +28,13 @@ def resize(images: Tensor, size: int | None, interpolation: str) -> Tensor:
         UserError: The interpolation is unknown, or `pad` would have to shrink.
     """
     side = images.shape[-1]
+    if size is None or size == side:  # or image files have been decoded at that size
+        return images
     if interpolation not in INTERPOLATIONS:
         raise UserError(
-            f"dataset.interpolation={interpolation} is unknown; use {', '.join(INTERPOLATIONS)}"
+            f"dataset.interpolation={interpolation} does not resize images in memory; "
+            f"use {', '.join(INTERPOLATIONS)}"
         )
-    if size is None or size == side:
-        return images
     if interpolation == "pad":
         return _pad(images, size)
     resized = images.new_empty(*images.shape[:2], size, size)
