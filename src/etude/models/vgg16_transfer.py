@@ -9,7 +9,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 from torch.nn import functional
 
-from etude.models.vgg import VGG, torchvision_layers
+from etude.models.vgg import CHANNELS, VGG, torchvision_layers
 
 VARIANT = "D"
 
@@ -53,7 +53,7 @@ class VGG16Transfer(nn.Module):
         names = torchvision_layers(VARIANT).items()
         self.torchvision_layers = {ours: name for ours, name in names if ours.startswith("feat")}
         self.one_output = one_output
-        inputs = whole.classifier.get_submodule("fc1").weight.shape[1]  # 25,088 of 224 pixels
+        inputs = CHANNELS[-1] * (input_size // 2 ** len(CHANNELS)) ** 2  # 25,088 of 224 pixels
         self.classifier = _classifier(inputs, hidden, 1 if one_output else num_classes, dropout)
 
     def forward(self, images: Tensor) -> Tensor:
