@@ -72,7 +72,20 @@ SMALL: dict[str, tuple[list[str], int]] = {
     "cnn4": ([], 16),
     "cnn4 tanh": (["model.activation=tanh"], 16),
     "catsdogs_cnn": ([], 46),
+    "lenet5": ([], 16),
+    "alexnet_mnist": (["model.dropout=0"], 28),
+    "vgg_mnist": (["model.width=0.25", "model.hidden=64"], 32),
+    "vgg_imagenet": (["model.width=0.25", "model.hidden=64", "model.dropout=0"], 32),
+    "vgg_imagenet A-LRN": (["model.variant=A-LRN", "model.width=0.25", "model.dropout=0"], 32),
+    "vgg_cifar": (["model.width=0.25", "model.hidden=64", "model.dropout=0"], 32),
+    "vgg16_transfer": ([], 32),
+    "resnet50_transfer": ([], 32),
 }
+
+
+def test_every_network_is_made_to_learn_a_batch_here_or_in_the_tests_of_its_family():
+    family = {name for name in NETWORKS if "inception" in name or name == "googlenet"}
+    assert {case.split()[0] for case in SMALL} | family == set(NETWORKS)
 
 
 @pytest.mark.slow
@@ -83,8 +96,9 @@ def test_a_network_learns_32_images_by_heart(case: str):
     torch.manual_seed(0)
     images, labels = torch.randn(32, 3, size, size), torch.arange(32) % classes
     model = network(name, *words, classes=classes, size=size)
-    init = {"lenet5_1998": LeCun1998(), "resnet_imagenet": HeNormal(variance_corrected=True)}
-    init.get(name, GlorotUniform())(model, seed=0)
+    deep = name.startswith("vgg") or name == "resnet_imagenet"
+    init = HeNormal(variance_corrected=True) if deep else GlorotUniform()
+    (LeCun1998() if name == "lenet5_1998" else init)(model, seed=0)
     rate = 1e-4 if name.startswith("alexnet") else 2e-3
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
     for _ in range(200):
