@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks import tables
 from benchmarks.network import compose_words
 from benchmarks.referee import told
-from benchmarks.rows import CONF, ROOT, ROWS, Row
+from benchmarks.rows import ROOT, ROWS, Row
 from etude.config import settings, source_of
 
 GOAL = 1.1
@@ -53,7 +53,7 @@ def bare_peak(row: Row) -> int:
 def run_peak(row: Row, folder: str) -> int:
     """Measure a run over the whole data set, with only the first batches of each pass."""
     words = [f"train.batch_size={BATCH_SIZE}", "train.epochs=2", "device=cpu", "precision=float32"]
-    run = [sys.executable, "-m", "benchmarks.short_run", "--config-dir", str(CONF), *row.words]
+    run = [sys.executable, "-m", "benchmarks.short_run", *row.words]
     return peak_of([*run, *words, f"hydra.run.dir={folder}/{row.name}"])
 
 

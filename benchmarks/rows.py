@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-CONF = ROOT / "benchmarks" / "conf"
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ ROWS: dict[str, Row] = {
         Row(
             name="resnet20",
             words=(
-                "model=resnet20", "packages=[benchmarks]", *cifar10(), "name=resnet20",
+                "model=resnet_cifar", *cifar10(), "name=resnet20",
                 "augment=crop_flip_erase", "init=he_normal", "optimizer=sgd", "optimizer.lr=0.1",
                 "optimizer.momentum=0.9", "optimizer.weight_decay=1e-4", "scheduler=constant",
                 "dataset.validation_split=none",

@@ -19,10 +19,10 @@ from torch.nn import functional
 
 from benchmarks import tables
 from benchmarks.contestants.bare import captured
-from benchmarks.resnet20 import ResNet20
 from benchmarks.statistics_of import Spread, ratios
 from etude.hardware import autocast, synchronize
 from etude.models.lenet import LeNet5
+from etude.models.resnet_cifar import ResNetSmall
 
 CHECKED_STEPS = 50
 WORST = 1e-12
@@ -30,7 +30,7 @@ ROUNDS = 7
 # Network, shape of its images, steps of a turn on the CPU and on a GPU.
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], dict[str, int]]] = {
     "LeNet": (lambda: LeNet5(1, 10, input_size=28), (1, 28, 28), {"cpu": 5, "cuda": 100}),
-    "ResNet-20": (lambda: ResNet20(3, 10), (3, 32, 32), {"cpu": 1, "cuda": 30}),
+    "ResNet-20": (lambda: ResNetSmall(3, 10, depth=20), (3, 32, 32), {"cpu": 1, "cuda": 30}),
 }
 
 
