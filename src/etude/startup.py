@@ -23,18 +23,20 @@ def begin() -> None:
 def told() -> str:
     """Say how long the parts took, from the process's start or from `begin`."""
     again = _marks[0][0] == _AGAIN
-    marks = _marks if again else [(_AGAIN, _started(_marks[0][1])), *_marks]
+    lived = age()
+    begun = _marks[0][1] if lived is None else time.monotonic() - lived
+    marks = _marks if again else [(_AGAIN, begun), *_marks]
     parts = [f"{part} {end - start:.2f} s" for (_, start), (part, end) in pairwise(marks)]
     seconds = marks[-1][1] - marks[0][1]
     _marks[:] = [(_AGAIN, time.monotonic())]
     return f"after {seconds:.2f} s: {', '.join(parts)}"
 
 
-def _started(first: float) -> float:
-    """Give this process's start on `time.monotonic`'s clock; `first` if the system keeps none."""
+def age() -> float | None:
+    """Tell the seconds since this process began, to a hundredth; None if the system keeps none."""
     try:
         fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        started = int(fields[19]) / os.sysconf("SC_CLK_TCK")  # field 22: ticks after the boot
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - started
     except (OSError, AttributeError):
-        return first
-    return time.monotonic() - age
+        return None
