@@ -114,6 +114,7 @@ def make_plan(config: Config, data: Data, device: torch.device, precision: str) 
             "augment": augment,
             "device": device,
             "channels_last": config.train.channels_last,
+            "size": data.size,
         }
         if isinstance(split.images, Files):
             return Stream(split.images, split.labels, workers=torch.get_num_threads(), **how)

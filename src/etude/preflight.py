@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from etude import startup, weights
 from etude.config import Config, build, settings, source_of
+from etude.data.sides import Sides
 from etude.errors import UserError
 from etude.jobs import Job
 from etude.weights import Wanted
@@ -43,6 +44,8 @@ def _wanted(config: Config, to_come: Collection[str]) -> Wanted:
 
 def _facts(config: Config, to_come: Collection[str]) -> "Facts":
     facts: Facts = source_of(config).facts()
+    dataset = config.dataset
+    Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
     images = _images(config, facts)
     if config.train.batch_size > images:
         raise UserError(

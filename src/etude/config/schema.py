@@ -29,9 +29,10 @@ def setting(
     return field(default=MISSING, metadata=metadata)
 
 
-def one_of(*choices: str, result: bool = True) -> Any:
+def one_of(*choices: str, result: bool = True, since: object = _REQUIRED) -> Any:
     """Declare a field that takes one of a few words."""
-    return setting(f"one of {', '.join(choices)}", lambda value: value in choices, result=result)
+    rule = f"one of {', '.join(choices)}"
+    return setting(rule, lambda value: value in choices, result=result, since=since)
 
 
 def positive(*, result: bool = True) -> Any:
@@ -333,6 +334,7 @@ class Dataset:
 
     _target_: str = MISSING
     input_size: int | None = setting("a whole number above 0", lambda v: v > 0)
+    load_size: int | None = setting("a whole number above 0", lambda v: v > 0, since=None)
     interpolation: str = one_of("bilinear", "nearest", "pad")
     normalize: str = one_of("none", "unit", "mean_std", "mean_only", "pixel_mean", "caffe", "lecun")
     mean: list[float] | None = setting()
@@ -360,6 +362,7 @@ class Folder(Dataset):
     name: str = setting()
     train: str = setting()
     test: str = setting()
+    fit: str = one_of("stretch", "crop", since="stretch")
     stream: bool | None = setting(result=False)
 
 
