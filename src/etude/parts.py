@@ -107,6 +107,7 @@ def make_steps(config: Config, step: Step) -> Steps:
 def make_plan(config: Config, data: Data, device: torch.device, precision: str) -> Plan:
     """Put the splits on the device, and say what is done with them."""
     augment: Augment = build(config.augment, config.packages)
+    augment.check(kept=data.train.images.shape[-1], seen=data.size)
 
     def ready(split: Labelled, augment: Augment | None = None) -> Split:
         how: Any = {

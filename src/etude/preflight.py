@@ -45,7 +45,7 @@ def _wanted(config: Config, to_come: Collection[str]) -> Wanted:
 def _facts(config: Config, to_come: Collection[str]) -> "Facts":
     facts: Facts = source_of(config).facts()
     dataset = config.dataset
-    Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
+    sides = Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
     images = _images(config, facts)
     if config.train.batch_size > images:
         raise UserError(
@@ -53,7 +53,7 @@ def _facts(config: Config, to_come: Collection[str]) -> "Facts":
             f"the training split of {images} images"
         )
     weights.find(_wanted(config, to_come))
-    build(config.augment, config.packages)
+    build(config.augment, config.packages).check(**sides._asdict())
     _bind(config, images)
     return facts
 

@@ -45,11 +45,13 @@ def at_least(limit: float, *, result: bool = True) -> Any:
     return setting(f"a number of at least {limit:g}", lambda v: v >= limit, result=result)
 
 
-def fraction(*, zero: bool = True, one: bool = False) -> Any:
+def fraction(*, zero: bool = True, one: bool = False, since: object = _REQUIRED) -> Any:
     """Declare a part of a whole; `zero` and `one` say whether the ends are allowed."""
     rule = f"at least 0 and {'at most' if one else 'below'} 1" if zero else "between 0 and 1"
     return setting(
-        f"a fraction {rule}", lambda v: (v >= 0 if zero else v > 0) and (v <= 1 if one else v < 1)
+        f"a fraction {rule}",
+        lambda v: (v >= 0 if zero else v > 0) and (v <= 1 if one else v < 1),
+        since=since,
     )
 
 
@@ -371,7 +373,15 @@ class Augment:
     """Settings of `etude.data.augment.Augment`; null or 0 turns a part off."""
 
     _target_: str = MISSING
+    crop: str | None = one_of("place", "area", since=None)
+    scales: list[int] | None = setting("a whole number above 0", lambda v: v > 0, since=None)
+    crop_area: list[float] = fraction(zero=False, one=True, since=[0.08, 1.0])
+    crop_aspect: list[float] = setting("a number above 0", lambda v: v > 0, since=[0.75, 1.3333])
+    interpolation: str = one_of("nearest", "bilinear", "bicubic", "random", since="bilinear")
     shift_fraction: float | None = fraction()
+    rotation_degrees: float | None = setting("0 to 180", lambda v: 0 <= v <= 180, since=0.0)
+    shear_degrees: float | None = setting("0 to 89", lambda v: 0 <= v <= 89, since=0.0)
+    zoom: float | None = fraction(since=0.0)
     fill: str = one_of("constant", "nearest")
     fill_value: float = setting()
     flip_probability: float = fraction(one=True)

@@ -31,9 +31,9 @@ class Input:
         self, normalize: Normalize, augment: Augment | None, like: Tensor, size: int | None = None
     ) -> None:
         self.augment = augment
-        self.size = size
-        seen = like if size is None else central(like, size)
-        self.normalize = normalize.to(like.device).cut(seen.shape[-1]).laid_out(seen)
+        self.size = size or like.shape[-1]
+        seen = central(like, self.size)
+        self.normalize = normalize.to(like.device).cut(self.size).laid_out(seen)
         last = like.is_contiguous(memory_format=torch.channels_last)
         self.format = torch.channels_last if last else torch.contiguous_format
 
@@ -46,11 +46,11 @@ class Input:
 
     def __call__(self, images: Tensor, draws: Tensor | None) -> Tensor:
         """Turn images (N, C, H, W) uint8 into a batch, augmented with draws (N, K) if given."""
-        if self.size is not None:
-            images = central(images, self.size)
         if self.augment is None or draws is None:
-            images = self.normalize(images)
-        elif self.augment.after_normalize:
+            images = self.normalize(central(images, self.size))
+            return images.contiguous(memory_format=self.format)
+        images = self.augment.cut(images, draws, self.size)
+        if self.augment.after_normalize:
             images = self.augment(self.normalize(images), draws)
         else:
             images = self.normalize(self.augment(images.float(), draws))
