@@ -107,7 +107,9 @@ def make_steps(config: Config, step: Step) -> Steps:
 def make_plan(config: Config, data: Data, device: torch.device, precision: str) -> Plan:
     """Put the splits on the device, and say what is done with them."""
     augment: Augment = build(config.augment, config.packages)
-    augment.check(kept=data.train.images.shape[-1], seen=data.size)
+    images = data.train.images
+    augment.check(channels=data.channels, kept=images.shape[-1], seen=data.size)
+    augment = augment.fitted(images, device)
 
     def ready(split: Labelled, augment: Augment | None = None) -> Split:
         how: Any = {

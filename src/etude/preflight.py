@@ -14,6 +14,7 @@ from etude.weights import Wanted
 from etude.work import finished
 
 if TYPE_CHECKING:
+    from etude.data.augment import Augment
     from etude.data.source import Facts
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ def _facts(config: Config, to_come: Collection[str]) -> "Facts":
             f"the training split of {images} images"
         )
     weights.find(_wanted(config, to_come))
-    build(config.augment, config.packages).check(**sides._asdict())
+    augment: Augment = build(config.augment, config.packages)
+    augment.check(channels=facts.channels, **sides._asdict())
     _bind(config, images)
     return facts
 

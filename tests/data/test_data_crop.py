@@ -194,4 +194,4 @@ def test_a_crop_that_does_not_go_with_the_data_sets_sides_is_refused(
     settings: dict[str, object], reason: str
 ):
     with pytest.raises(UserError, match=reason):
-        Augment(**settings).check(kept=12, seen=12)
+        Augment(**settings).check(channels=3, kept=12, seen=12)

@@ -386,10 +386,14 @@ class Augment:
     fill_value: float = setting()
     flip_probability: float = fraction(one=True)
     crop_padding: int = at_least(0)
+    photometric: float | None = fraction(one=True, since=0.0)
+    colour_std: float | None = setting("0 to 10", lambda v: 0 <= v <= 10, since=0.0)
     erase_probability: float = fraction(one=True)
     erase_area: list[float] = fraction(zero=False, one=True)
     erase_ratio: list[float] = positive()
+    erase_fill: str = one_of("value", "noise", since="value")
     erase_value: float = setting()
+    erase_noise: list[float] = setting(since=[0.0, 255.0])
     after_normalize: bool = setting()
 
 

@@ -8,21 +8,26 @@ batch size and another device change images alike.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from etude.data.affine import Affine
+from etude.data.colour import Colour, components
 from etude.data.crop import Area, Place, Scaled
 from etude.data.erase import Erase
+from etude.data.files import Files
 from etude.data.gather import central
 from etude.data.limits import check_choice
 from etude.data.moves import Flip, PaddedCrop, Shift
+from etude.data.photometric import Photometric
 from etude.errors import UserError
 
 FILLS = ("constant", "nearest")
 CROPS = ("place", "area")
+ERASE_FILLS = ("value", "noise")
 
 
 class Change(Protocol):
@@ -58,12 +63,18 @@ class Augment:
         fill_value: The constant, for a padded crop too, in the images' scale.
         crop_padding: Pixels added to every side before a crop of the old size at a random place.
         flip_probability: Of a horizontal flip.
+        photometric: Contrast, brightness and colour change by factors from 1 - this to 1 + this.
+            See `etude.data.photometric`.
+        colour_std: Of the random colours that are added. See `etude.data.colour`.
         erase_probability: Of erasing one rectangle. See `etude.data.erase`.
         erase_area: The rectangle's least and greatest part of the image's area.
         erase_ratio: Its least and greatest height over width, drawn uniformly.
-        erase_value: What it is filled with, in the images' scale.
+        erase_fill: What it is filled with: `value` or `noise`.
+        erase_value: The value, in the images' scale.
+        erase_noise: The least and greatest value of the noise, likewise.
         after_normalize: Whether the caller applies this to normalised images or to 0-255 ones; a
             window is cut before.
+        components: What `fitted` finds.
 
     Raises:
         UserError: A value is out of its range.
@@ -82,11 +93,16 @@ class Augment:
     fill_value: float = 0.0
     crop_padding: int | None = None
     flip_probability: float | None = None
+    photometric: float | None = None
+    colour_std: float | None = None
     erase_probability: float | None = None
     erase_area: Sequence[float] | None = None
     erase_ratio: Sequence[float] | None = None
+    erase_fill: str = "value"
     erase_value: float = 0.0
+    erase_noise: Sequence[float] = (0.0, 255.0)
     after_normalize: bool = False
+    components: Tensor | None = None
     _window: Place | Scaled | Area | None = field(init=False)
     _changes: tuple[Change, ...] = field(init=False)
 
@@ -114,9 +130,14 @@ class Augment:
             changes.append(PaddedCrop(self.crop_padding, self.fill_value))
         if self.flip_probability:
             changes.append(Flip(self.flip_probability))
+        changes += self._made_colours()
+        check_choice("erase_fill", self.erase_fill, ERASE_FILLS)
         if self.erase_probability:
+            noise = self.erase_noise if self.erase_fill == "noise" else None
             area, ratio = self.erase_area or (), self.erase_ratio or ()
-            changes.append(Erase(self.erase_probability, area, ratio, self.erase_value))
+            changes.append(
+                Erase(self.erase_probability, area, ratio, value=self.erase_value, noise=noise)
+            )
         return changes
 
     def _made_moves(self) -> list[Change]:
@@ -141,16 +162,39 @@ class Augment:
         window = self._window.draws if self._window is not None else 0
         return window + sum(change.draws for change in self._changes)
 
-    def check(self, *, kept: int, seen: int) -> None:
+    def _made_colours(self) -> list[Change]:
+        """Change what colours mean: only pixels from 0 to 255 have black and grey."""
+        for key, value in (("photometric", self.photometric), ("colour_std", self.colour_std)):
+            if value and self.after_normalize:
+                raise UserError(
+                    f"augment.{key}={value} changes pixels from 0 to 255; "
+                    "set augment.after_normalize=false"
+                )
+        made: list[Change] = [Photometric(self.photometric)] if self.photometric else []
+        return made + ([Colour(self.colour_std, self.components)] if self.colour_std else [])
+
+    def fitted(self, images: Tensor | Files, device: torch.device) -> Augment:
+        """Take from training images (N, C, H, W) what depends on them, to a device."""
+        if not self.colour_std:
+            return self
+        return replace(self, components=components(images).to(device))
+
+    def check(self, *, channels: int, kept: int, seen: int) -> None:
         """Hold the settings against a data set's.
 
         Args:
+            channels: Of its images.
             kept: Side of its images, in pixels.
             seen: Side of what the network sees of them.
 
         Raises:
             UserError: They do not go together.
         """
+        if self.colour_std and channels != 3:
+            raise UserError(
+                f"augment.colour_std={self.colour_std} needs images of 3 channels, not {channels}; "
+                "set it to 0, or use augment.photometric"
+            )
         if self.crop == "place" and self.scales is None and kept == seen:
             raise UserError(
                 f"augment.crop=place has no room: dataset.load_size must be above {seen}, "

@@ -13,6 +13,8 @@ from torch import Tensor
 from etude.data.draws import between, integers
 from etude.data.gather import crossed
 from etude.data.limits import check_pair, check_range
+from etude.data.noise import noise
+from etude.errors import UserError
 
 
 class Erase:
@@ -26,12 +28,17 @@ class Erase:
         area: The rectangle's least and greatest part of the image's area.
         ratio: Its least and greatest height over width.
         value: What it is filled with, in the images' scale.
+        noise: The limits of noise, another for every value of every image, in place of the value.
     """
 
-    draws = 5
-
     def __init__(
-        self, probability: float, area: Sequence[float], ratio: Sequence[float], value: float
+        self,
+        probability: float,
+        area: Sequence[float],
+        ratio: Sequence[float],
+        *,
+        value: float = 0.0,
+        noise: Sequence[float] | None = None,
     ) -> None:
         check_range("erase_probability", probability, 0, 1)
         check_pair("erase_area", area, 1, "erase_probability")
@@ -40,11 +47,26 @@ class Erase:
         self.area = area
         self.ratio = ratio
         self.value = value
+        self.noise = noise
+        if noise is not None and (len(noise) != 2 or noise[0] > noise[1]):
+            raise UserError(
+                f"augment.erase_noise={list(noise)} must be two numbers, the lesser first; "
+                "or set augment.erase_fill=value"
+            )
+
+    @property
+    def draws(self) -> int:
+        """Count the random numbers that one image needs."""
+        return 5 if self.noise is None else 6
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Erase from images (N, C, H, W); draws (N, 5): whether, area, ratio, top, left."""
-        erased = self._rectangle(draws, *images.shape[-2:])
-        return torch.lerp(images, images.new_full((), self.value), erased)
+        """Erase from images (N, C, H, W); draws (N, 5 or 6): whether, area, ratio, top, left."""
+        erased = self._rectangle(draws[:, :5], *images.shape[-2:])
+        if self.noise is None:
+            return torch.lerp(images, images.new_full((), self.value), erased)
+        return torch.lerp(
+            images, between(noise(draws[:, 5], *images.shape[1:]), self.noise), erased
+        )
 
     def _rectangle(self, draws: Tensor, height: int, width: int) -> Tensor:
         """Place the rectangles: (N, 1, height, width) of 0.0 and 1.0."""

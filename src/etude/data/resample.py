@@ -38,7 +38,7 @@ class Taps(NamedTuple):
 
 
 def resample(images: Tensor, rows: Span, columns: Span, size: int, kind: str | Tensor) -> Tensor:
-    """Resize windows, positions in float64: in float32 they are wrong by a hundredth of a grey.
+    """Resize windows, positions in float64: rounded to float32 they would differ by device.
 
     Args:
         images: (N, C, H, W), 0 to 255.
