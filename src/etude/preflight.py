@@ -45,8 +45,7 @@ def _wanted(config: Config, to_come: Collection[str]) -> Wanted:
 
 def _facts(config: Config, to_come: Collection[str]) -> "Facts":
     facts: Facts = source_of(config).facts()
-    dataset = config.dataset
-    sides = Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
+    sides = _sides(config, facts)
     images = _images(config, facts)
     if config.train.batch_size > images:
         raise UserError(
@@ -58,6 +57,11 @@ def _facts(config: Config, to_come: Collection[str]) -> "Facts":
     augment.check(channels=facts.channels, **sides._asdict())
     _bind(config, images)
     return facts
+
+
+def _sides(config: Config, facts: "Facts") -> Sides:
+    dataset = config.dataset
+    return Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
 
 
 def _images(config: Config, facts: "Facts") -> int:
@@ -84,6 +88,8 @@ def _build(jobs: Sequence[tuple[Config, Any]], to_come: Collection[str]) -> None
     log.info("loading PyTorch …")
     import torch  # noqa: PLC0415 (seconds, and no job could start without it)
 
+    from etude.crops import check_crops  # noqa: PLC0415 (with it)
+
     startup.mark("PyTorch")
     for choices in {(config.device, config.precision, config.train.step) for config, _ in jobs}:
         _check_device(*choices)
@@ -96,6 +102,8 @@ def _build(jobs: Sequence[tuple[Config, Any]], to_come: Collection[str]) -> None
                 num_classes=facts.num_classes,
                 input_size=config.dataset.input_size or facts.size,
             )
+        sides = _sides(config, facts)
+        check_crops(model, config.train.test_crops, kept=sides.kept, seen=sides.seen)
         weights.check(model, _wanted(config, to_come))
         _check_last_batch(config, facts, model)
 

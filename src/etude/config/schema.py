@@ -73,6 +73,7 @@ class Train:
         "a fraction above 0 and at most 1", lambda v: 0 < v <= 1, since=None
     )
     test_every_epoch: bool = setting()
+    test_crops: int = setting("one of 1, 2, 10", lambda v: v in {1, 2, 10}, since=1)
     eval_batch_size: int = setting("a whole number above 0", lambda v: v > 0, result=False)
     step: str = one_of("eager", "compile", "graph", result=False)
     channels_last: bool = setting(result=False)
