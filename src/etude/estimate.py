@@ -68,7 +68,8 @@ def _seconds_of_step(config: Config, facts: Facts) -> float:
 def _made_up(config: Config, facts: Facts) -> Data:
     """Make one batch of noise in the data set's shape."""
     size = config.dataset.input_size or facts.size
-    shape = (config.train.batch_size, facts.channels, size, size)
+    kept = config.dataset.load_size or size
+    shape = (config.train.batch_size, facts.channels, kept, kept)
     images = torch.randint(256, shape, dtype=torch.uint8)
     noise = Labelled(images, torch.randint(facts.num_classes, (len(images),)))
     return Data(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from etude.config import Config, build, settings, source_of
@@ -39,6 +38,7 @@ def predicted(config: Config) -> int | None:
     except (RuntimeError, TypeError, ValueError):  # a network of the user's own
         return None
     batch_size = -(-config.train.batch_size // config.train.accumulate)
-    data = (facts.train_images + facts.test_images) * math.prod(image)
+    kept = config.dataset.load_size or size
+    data = (facts.train_images + facts.test_images) * facts.channels * kept**2
     outputs = count_outputs(layers, image)
     return data + predicted_bytes(count_parameters(model).trainable, outputs, batch_size, copies)

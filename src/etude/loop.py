@@ -1,7 +1,7 @@
 """The training loop: the one for every model, on one device, stoppable between any two steps."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -86,6 +86,8 @@ class Plan:
         eval_batch_size: Images in a batch of evaluation.
         precision: float32, bfloat16 or float16.
         l2: Keras's λ; its penalty is reported apart from the losses.
+        look: Puts something around the network through which it looks at them; None looks at them
+            as at `evaluations`.
     """
 
     epochs: int
@@ -98,6 +100,11 @@ class Plan:
     eval_batch_size: int
     precision: str
     l2: float
+    look: Callable[[nn.Module], nn.Module] | None = None
+
+    def tested(self, model: nn.Module) -> nn.Module:
+        """Give what is asked about the images of the final test."""
+        return model if self.look is None else self.look(model)
 
 
 def fit(

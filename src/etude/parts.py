@@ -1,5 +1,6 @@
 """From a configuration to the parts of a run: data, network, optimizer, schedule, plan."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 from etude.average import Average
 from etude.config import Config, build, settings, source_of
 from etude.config.schema import DATASET
+from etude.crops import Crops, check_crops
 from etude.data.augment import Augment
 from etude.data.batch import Split
 from etude.data.files import Files
@@ -43,6 +45,8 @@ def make_model(config: Config, data: Data, device: torch.device) -> nn.Module:
         torch.manual_seed(mix(config.seed, "model"))
         model: nn.Module = build(config.model, config.packages, **context)
     init = settings(config.init)
+    kept = data.train.images.shape[-1]
+    check_crops(model, config.train.test_crops, kept=kept, seen=data.size)
     own = {key: value for key, value in init.items() if key not in Wanted._fields}
     build(own, config.packages)(model, seed=mix(config.seed, "init"))
     layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
@@ -107,24 +111,34 @@ def make_steps(config: Config, step: Step) -> Steps:
 def make_plan(config: Config, data: Data, device: torch.device, precision: str) -> Plan:
     """Put the splits on the device, and say what is done with them."""
     augment: Augment = build(config.augment, config.packages)
+    images = data.train.images
+    augment.check(channels=data.channels, kept=images.shape[-1], seen=data.size)
+    augment = augment.fitted(images, device)
 
-    def ready(split: Labelled, augment: Augment | None = None) -> Split:
+    def ready(
+        split: Labelled, augment: Augment | None = None, size: int | None = data.size
+    ) -> Split:
         how: Any = {
             "normalize": data.normalize,
             "augment": augment,
             "device": device,
             "channels_last": config.train.channels_last,
+            "size": size,
         }
         if isinstance(split.images, Files):
             return Stream(split.images, split.labels, workers=torch.get_num_threads(), **how)
         return Resident(split.images, split.labels, **how)
 
-    test = ready(data.test)
+    look, crops = None, config.train.test_crops
+    tested = _on_device(data.test, config, device) if crops > 1 else data.test
+    test = ready(tested)
     evaluations: dict[str, Split] = {}
     if data.validation is not None:
         evaluations["validation"] = ready(data.validation)
     if config.train.test_every_epoch:
         evaluations["test"] = test
+    if crops > 1:  # which are cut out of whole images
+        look, test = partial(Crops, count=crops, size=data.size), ready(tested, size=None)
     return Plan(
         epochs=config.epochs,
         batch_size=config.train.batch_size,
@@ -137,4 +151,13 @@ def make_plan(config: Config, data: Data, device: torch.device, precision: str) 
         eval_batch_size=config.train.eval_batch_size,
         precision=precision,
         l2=config.l2,
+        look=look,
     )
+
+
+def _on_device(split: Labelled, config: Config, device: torch.device) -> Labelled:
+    """Lay images in memory out as batches are, so that two splits can share them."""
+    if isinstance(split.images, Files):
+        return split
+    layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
+    return Labelled(split.images.to(device).contiguous(memory_format=layout), split.labels)

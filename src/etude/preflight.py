@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from etude import startup, weights
 from etude.config import Config, build, settings, source_of
+from etude.data.sides import Sides
 from etude.errors import UserError
 from etude.jobs import Job
 from etude.weights import Wanted
 from etude.work import finished
 
 if TYPE_CHECKING:
+    from etude.data.augment import Augment
     from etude.data.source import Facts
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ def _wanted(config: Config, to_come: Collection[str]) -> Wanted:
 
 def _facts(config: Config, to_come: Collection[str]) -> "Facts":
     facts: Facts = source_of(config).facts()
+    sides = _sides(config, facts)
     images = _images(config, facts)
     if config.train.batch_size > images:
         raise UserError(
@@ -50,9 +53,15 @@ def _facts(config: Config, to_come: Collection[str]) -> "Facts":
             f"the training split of {images} images"
         )
     weights.find(_wanted(config, to_come))
-    build(config.augment, config.packages)
+    augment: Augment = build(config.augment, config.packages)
+    augment.check(channels=facts.channels, **sides._asdict())
     _bind(config, images)
     return facts
+
+
+def _sides(config: Config, facts: "Facts") -> Sides:
+    dataset = config.dataset
+    return Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
 
 
 def _images(config: Config, facts: "Facts") -> int:
@@ -79,6 +88,8 @@ def _build(jobs: Sequence[tuple[Config, Any]], to_come: Collection[str]) -> None
     log.info("loading PyTorch …")
     import torch  # noqa: PLC0415 (seconds, and no job could start without it)
 
+    from etude.crops import check_crops  # noqa: PLC0415 (with it)
+
     startup.mark("PyTorch")
     for choices in {(config.device, config.precision, config.train.step) for config, _ in jobs}:
         _check_device(*choices)
@@ -91,6 +102,8 @@ def _build(jobs: Sequence[tuple[Config, Any]], to_come: Collection[str]) -> None
                 num_classes=facts.num_classes,
                 input_size=config.dataset.input_size or facts.size,
             )
+        sides = _sides(config, facts)
+        check_crops(model, config.train.test_crops, kept=sides.kept, seen=sides.seen)
         weights.check(model, _wanted(config, to_come))
         _check_last_batch(config, facts, model)
 

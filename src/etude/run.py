@@ -110,6 +110,7 @@ def run(
             steps = make_steps(config, step)
             rows = _train(folder, state, steps, plan, checkpoints, stop, events, views, hopeless)
             summary |= _finish(folder, state, plan, rows, events)
+            summary["test_crops"] = config.train.test_crops
             if config.record.curves:
                 draw(rows, folder / "curves.png", title=f"{config.name}, seed {config.seed}")
             _look(config, folder, state, plan, classes, views, epoch=summary["best"]["epoch"])
@@ -274,7 +275,7 @@ def _look(
     counts = None
     if config.record.confusion:
         counts = confusion(
-            state.evaluated,
+            plan.tested(state.evaluated),
             plan.test,
             state.device,
             classes=len(classes),
@@ -295,11 +296,11 @@ def _result(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tested(state: State, plan: Plan, row: dict[str, Any]) -> dict[str, float]:
-    """Score the model's weights on the test split, unless its epoch has done so."""
-    if "test" in plan.evaluations:
+    """Score the model's weights on the test split, unless its epoch has done so alike."""
+    if "test" in plan.evaluations and plan.look is None:
         return {key: row[key] for key in ("test_loss", "test_accuracy")}
     score = evaluate(
-        state.evaluated,
+        plan.tested(state.evaluated),
         plan.test,
         state.device,
         precision=plan.precision,

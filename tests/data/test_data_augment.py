@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from augmenting import assert_a_gpu_agrees, assert_changes_images_alike, pixels, random
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
@@ -19,8 +20,7 @@ EVERYTHING = {
 }
 
 
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+GOLDEN_NOISE = [140.29094, 217.14336, 212.88097]
 
 
 @pytest.fixture
@@ -161,6 +161,60 @@ def test_erasing_happens_with_its_probability():
     assert erased.any((1, 2)).float().mean() == pytest.approx(0.25, abs=0.03)
 
 
+def noisy(**changes: object) -> Augment:
+    return erasing(erase_fill="noise", erase_area=(1.0, 1.0), erase_ratio=(1.0, 1.0), **changes)
+
+
+def test_noise_is_uniform_between_its_limits():
+    noise = noisy(erase_noise=(-1.0, 3.0))(torch.zeros(50, 3, 40, 40), random(50, 6))
+    assert noise.min() >= -1
+    assert noise.max() < 3
+    counts = torch.histc(noise, bins=20, min=-1, max=3)
+    expected = noise.numel() / 20
+    assert ((counts - expected) ** 2 / expected).sum() < 50  # χ² of 19 degrees: 43.8 at 0.001
+
+
+def test_noise_is_independent_between_images_channels_and_neighbours():
+    draws = random(30, 6)
+    draws[1] = draws[0]
+    draws[1, 5] += 2**-24  # the very next number
+    noise = noisy(erase_noise=(-1.0, 1.0))(torch.zeros(30, 3, 40, 40), draws)
+    flat = noise.flatten(1)
+    correlations = torch.corrcoef(flat) - torch.eye(30)
+    assert correlations.abs().max() < 5 / flat.shape[1] ** 0.5
+    for shifted in (noise.roll(1, 1), noise.roll(1, 2), noise.roll(1, 3)):
+        assert (noise * shifted).mean().abs() < 5 / 3 / noise.numel() ** 0.5
+
+
+def test_noise_is_a_function_of_one_draw():
+    draws = random(4, 6)
+    again = draws.clone()
+    again[:, :5] = 0.5
+    first, second = (noisy()(torch.zeros(4, 3, 9, 9), given) for given in (draws, again))
+    assert torch.equal(first, second)
+    # So that no run changes unnoticed: the bits are the same on every machine.
+    assert first[0, 0, 0, :3].tolist() == pytest.approx(GOLDEN_NOISE, abs=1e-4)
+
+
+def test_noise_fills_the_rectangle_and_nothing_else(images: Tensor):
+    draws = random(64, 6)
+    plain = erasing()(images + 10, draws[:, :5])
+    with_noise = erasing(erase_fill="noise", erase_noise=(300.0, 400.0))(images, draws)
+    assert torch.equal(with_noise >= 300, plain == 5)
+    assert torch.equal(with_noise[plain != 5], images[plain != 5])
+
+
+def test_noise_depends_on_an_image_and_its_draws_alone():
+    augment = erasing(erase_fill="noise", erase_probability=0.5)
+    assert_changes_images_alike(augment, pixels(32, 3, 12, 12), 12)
+
+
+@pytest.mark.gpu
+def test_a_gpu_makes_the_same_noise():
+    augment = erasing(erase_fill="noise", erase_probability=0.5)
+    assert_a_gpu_agrees(augment, pixels(32, 3, 12, 12), 12, tolerance=1e-4)
+
+
 def test_everything_off_needs_no_draws_and_changes_nothing(images: Tensor):
     augment = Augment(flip_probability=0.0, crop_padding=0)
     assert augment.draws == 0
@@ -206,6 +260,11 @@ def test_the_images_that_come_in_are_left_as_they_are(images: Tensor):
         ({"flip_probability": -0.1}, "augment.flip_probability=-0.1"),
         ({"crop_padding": -1}, "augment.crop_padding=-1"),
         ({"fill": "reflect"}, "augment.fill=reflect"),
+        ({"erase_fill": "black"}, "augment.erase_fill=black is unknown"),
+        (
+            EVERYTHING | {"erase_fill": "noise", "erase_noise": (1.0, 0.0)},
+            r"augment.erase_noise=\[1.0, 0.0\] must be two numbers, the lesser first",
+        ),
         ({"erase_probability": 0.5}, r"augment.erase_area=\[\]"),
         (EVERYTHING | {"erase_area": (0.4, 0.02)}, r"augment.erase_area=\[0.4, 0.02\]"),
         (EVERYTHING | {"erase_ratio": (0.0, 1.0)}, r"augment.erase_ratio=\[0.0, 1.0\]"),

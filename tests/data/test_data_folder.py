@@ -53,6 +53,24 @@ def test_images_are_resized_straight_to_the_square_by_pil(root: Path, interpolat
     assert np.array_equal(loaded.test.images[0].numpy(), expected)
 
 
+@pytest.mark.parametrize("shape", [(42, 30), (30, 42), (30, 30)])
+def test_a_cropped_image_keeps_its_aspect_and_its_middle(root: Path, shape: tuple[int, int]):
+    image = Image.fromarray(NOISE[:30]).resize(shape[::-1])
+    image.save(root / "test" / "cat" / "1.png")
+    loaded = source(root, fit="crop", input_size=15, interpolation="bilinear").load()
+    half = image.resize((shape[1] // 2, shape[0] // 2), Image.Resampling.BILINEAR)
+    top, left = ((side - 15) // 2 for side in half.size[::-1])
+    middle = np.asarray(half)[top : top + 15, left : left + 15].transpose(2, 0, 1).astype(int)
+    inner = np.abs(loaded.test.images[0].numpy() - middle)[:, 1:-1, 1:-1]
+    assert inner.max() <= 1  # PIL rounds between its two passes
+
+
+def test_images_are_decoded_at_the_load_size_and_the_facts_tell_what_is_seen(root: Path):
+    larger = source(root, load_size=10)
+    assert larger.facts().size == 8
+    assert larger.load().train.images.shape == (4, 3, 10, 10)
+
+
 def test_grey_images_become_three_equal_channels(root: Path):
     grey = source(root).load().train.images[3]
     assert torch.equal(grey[0], grey[1])
@@ -118,6 +136,8 @@ def test_parts_with_different_classes_are_refused(root: Path):
         ({"input_size": None}, "dataset.input_size=null"),
         ({"input_size": 0}, "dataset.input_size=0"),
         ({"interpolation": "pad"}, "dataset.interpolation=pad"),
+        ({"load_size": 7}, "dataset.load_size=7 must be at least dataset.input_size=8"),
+        ({"fit": "squeeze"}, "dataset.fit=squeeze is unknown"),
     ],
 )
 def test_an_impossible_setting_is_refused(root: Path, setting: dict[str, object], reason: str):
@@ -179,6 +199,8 @@ def rename(root: Path) -> Folder:
         rename,
         lambda root: source(root, input_size=9),
         lambda root: source(root, interpolation="bilinear"),
+        lambda root: source(root, load_size=9),
+        lambda root: source(root, fit="crop"),
     ],
 )
 def test_whatever_decides_the_pixels_makes_another_cache(root: Path, cache: Path, change: object):

@@ -87,6 +87,20 @@ def test_every_part_is_resized():
     assert cut.validation.images.shape == (144, 1, 12, 12)
 
 
+def test_images_are_kept_at_the_load_size_and_seen_at_the_input_size():
+    data = prepared(input_size=12, load_size=16)
+    assert data.size == 12
+    assert data.train.images.shape == (1437, 1, 16, 16)
+    assert data.test.images.shape == (360, 1, 16, 16)
+    own = prepared(load_size=16)
+    assert (own.size, own.train.images.shape[-1]) == (8, 16)
+
+
+def test_a_network_cannot_see_more_than_is_kept():
+    with pytest.raises(UserError, match="load_size=10 must be at least"):
+        prepared(input_size=12, load_size=10)
+
+
 def test_limits_keep_so_many_images_of_each_part_validation_included():
     data = prepared(
         limit_train=200, limit_test=50, validation_split="seeded_fraction", validation_fraction=0.2

@@ -136,6 +136,22 @@ def test_evaluation_keeps_the_order_and_augments_nothing(digits: Labelled, norma
     assert torch.equal(joined(batches).labels, digits.labels)
 
 
+@pytest.mark.parametrize("mode", ["unit", "pixel_mean"])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_network_sees_the_middle_of_images_that_are_kept_larger(
+    coloured: Labelled, mode: str, channels_last: bool
+):
+    normalize = fit(mode, coloured.images)
+    how: Any = {"normalize": normalize, "channels_last": channels_last, "size": 3}
+    data = resident(coloured, augment=Augment(), **how)
+    middles = normalize(coloured.images)[:, :, 1:4, 1:4]
+    seen = joined(list(data.in_order(16)))
+    assert torch.equal(seen.images, middles)
+    numbered = Labelled(coloured.images, torch.arange(50))
+    images, places = joined(list(resident(numbered, augment=Augment(), **how).epoch(0, 0, 16)))
+    assert torch.equal(images, middles[places])
+
+
 @pytest.mark.parametrize("augment", [None, Augment(**SHIFTED_AND_FLIPPED)])
 def test_channels_last_is_another_layout_of_the_same_numbers(
     coloured: Labelled, augment: Augment | None

@@ -9,7 +9,7 @@ from PIL import Image
 
 from etude.data.augment import Augment
 from etude.data.batch import Batch
-from etude.data.files import Files
+from etude.data.files import Files, Form
 from etude.data.folder import Folder
 from etude.data.normalize import fit
 from etude.data.prepare import prepare
@@ -47,17 +47,18 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "photos"
 
 
-def split(root: Path, *, stream: bool, workers: int = 0, channels_last: bool = False) -> Any:
+def split(root: Path, *, stream: bool, load_size: int | None = None, **changes: Any) -> Any:
     """The training part, prepared as a run does it."""
-    source = Folder(
-        root, train="train", test="test", input_size=12, interpolation="bilinear", stream=stream
-    )
-    data = prepare(source, **SETTINGS)
+    part = {"train": "train", "test": "test", "input_size": 12, "interpolation": "bilinear"}
+    source = Folder(root, **part, load_size=load_size, stream=stream)
+    data = prepare(source, **SETTINGS, load_size=load_size)
+    workers, channels_last = changes.get("workers", 0), changes.get("channels_last", False)
     how: dict[str, Any] = {
         "normalize": data.normalize,
         "augment": Augment(**EVERYTHING),
         "device": "cpu",
         "channels_last": channels_last,
+        "size": data.size,
     }
     if stream:
         assert isinstance(data.train.images, Files)
@@ -85,6 +86,14 @@ def test_a_stream_gives_the_batches_of_a_resident_data_set(
     assert_same(stream.in_order(4), resident.in_order(4))
 
 
+def test_a_stream_too_shows_the_middle_of_images_that_are_kept_larger(root: Path):
+    stream = split(root, stream=True, load_size=15)
+    resident = split(root, stream=False, load_size=15)
+    assert next(stream.in_order(4)).images.shape == (4, 3, 12, 12)
+    assert_same(stream.epoch(1, 2, 4), resident.epoch(1, 2, 4))
+    assert_same(stream.in_order(4), resident.in_order(4))
+
+
 def test_a_stream_can_begin_at_a_later_batch(root: Path):
     stream = split(root, stream=True)
     assert_same(stream.epoch(0, 1, 4, 3), iter(list(stream.epoch(0, 1, 4))[3:]))
@@ -108,7 +117,7 @@ def test_a_broken_image_is_told_by_its_name(root: Path, workers: int):
 
 
 def test_statistics_of_streamed_images_must_be_given():
-    files = Files(["a.png"], size=8, interpolation="nearest", digest="")
+    files = Files(["a.png"], Form(8, "nearest"), digest="")
     with pytest.raises(UserError, match="needs the mean of all images"):
         fit("mean_std", files)
     assert fit("unit", files).scale.numel() == 3

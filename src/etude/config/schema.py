@@ -29,9 +29,10 @@ def setting(
     return field(default=MISSING, metadata=metadata)
 
 
-def one_of(*choices: str, result: bool = True) -> Any:
+def one_of(*choices: str, result: bool = True, since: object = _REQUIRED) -> Any:
     """Declare a field that takes one of a few words."""
-    return setting(f"one of {', '.join(choices)}", lambda value: value in choices, result=result)
+    rule = f"one of {', '.join(choices)}"
+    return setting(rule, lambda value: value in choices, result=result, since=since)
 
 
 def positive(*, result: bool = True) -> Any:
@@ -44,11 +45,13 @@ def at_least(limit: float, *, result: bool = True) -> Any:
     return setting(f"a number of at least {limit:g}", lambda v: v >= limit, result=result)
 
 
-def fraction(*, zero: bool = True, one: bool = False) -> Any:
+def fraction(*, zero: bool = True, one: bool = False, since: object = _REQUIRED) -> Any:
     """Declare a part of a whole; `zero` and `one` say whether the ends are allowed."""
     rule = f"at least 0 and {'at most' if one else 'below'} 1" if zero else "between 0 and 1"
     return setting(
-        f"a fraction {rule}", lambda v: (v >= 0 if zero else v > 0) and (v <= 1 if one else v < 1)
+        f"a fraction {rule}",
+        lambda v: (v >= 0 if zero else v > 0) and (v <= 1 if one else v < 1),
+        since=since,
     )
 
 
@@ -70,6 +73,7 @@ class Train:
         "a fraction above 0 and at most 1", lambda v: 0 < v <= 1, since=None
     )
     test_every_epoch: bool = setting()
+    test_crops: int = setting("one of 1, 2, 10", lambda v: v in {1, 2, 10}, since=1)
     eval_batch_size: int = setting("a whole number above 0", lambda v: v > 0, result=False)
     step: str = one_of("eager", "compile", "graph", result=False)
     channels_last: bool = setting(result=False)
@@ -343,6 +347,7 @@ class Dataset:
 
     _target_: str = MISSING
     input_size: int | None = setting("a whole number above 0", lambda v: v > 0)
+    load_size: int | None = setting("a whole number above 0", lambda v: v > 0, since=None)
     interpolation: str = one_of("bilinear", "nearest", "lanczos", "pad")
     normalize: str = one_of("none", "unit", "mean_std", "mean_only", "pixel_mean", "caffe", "lecun")
     mean: list[float] | None = setting()
@@ -370,6 +375,7 @@ class Folder(Dataset):
     name: str = setting()
     train: str = setting()
     test: str = setting()
+    fit: str = one_of("stretch", "crop", since="stretch")
     stream: bool | None = setting(result=False)
 
 
@@ -388,15 +394,27 @@ class Augment:
     """Settings of `etude.data.augment.Augment`; null or 0 turns a part off."""
 
     _target_: str = MISSING
+    crop: str | None = one_of("place", "area", since=None)
+    scales: list[int] | None = setting("a whole number above 0", lambda v: v > 0, since=None)
+    crop_area: list[float] = fraction(zero=False, one=True, since=[0.08, 1.0])
+    crop_aspect: list[float] = setting("a number above 0", lambda v: v > 0, since=[0.75, 1.3333])
+    interpolation: str = one_of("nearest", "bilinear", "bicubic", "random", since="bilinear")
     shift_fraction: float | None = fraction()
+    rotation_degrees: float | None = setting("0 to 180", lambda v: 0 <= v <= 180, since=0.0)
+    shear_degrees: float | None = setting("0 to 89", lambda v: 0 <= v <= 89, since=0.0)
+    zoom: float | None = fraction(since=0.0)
     fill: str = one_of("constant", "nearest")
     fill_value: float = setting()
     flip_probability: float = fraction(one=True)
     crop_padding: int = at_least(0)
+    photometric: float | None = fraction(one=True, since=0.0)
+    colour_std: float | None = setting("0 to 10", lambda v: 0 <= v <= 10, since=0.0)
     erase_probability: float = fraction(one=True)
     erase_area: list[float] = fraction(zero=False, one=True)
     erase_ratio: list[float] = positive()
+    erase_fill: str = one_of("value", "noise", since="value")
     erase_value: float = setting()
+    erase_noise: list[float] = setting(since=[0.0, 255.0])
     after_normalize: bool = setting()
 
 

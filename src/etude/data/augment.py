@@ -1,4 +1,4 @@
-"""Random changes to whole batches, on their device: shift, crop, flip, erase, in this order.
+"""Random changes to whole batches, on their device, one after the other.
 
 What happens to an image is a function of its own random numbers, which the caller draws. So it
 depends neither on the batch the image is in nor on what was drawn before: a resumed run, another
@@ -7,170 +7,223 @@ batch size and another device change images alike.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from etude.data.gather import crossed, pad, shift, windows
+from etude.data.affine import Affine
+from etude.data.colour import Colour, components
+from etude.data.crop import Area, Place, Scaled
+from etude.data.erase import Erase
+from etude.data.files import Files
+from etude.data.gather import central
+from etude.data.limits import check_choice
+from etude.data.moves import Flip, PaddedCrop, Shift
+from etude.data.photometric import Photometric
 from etude.errors import UserError
 
 FILLS = ("constant", "nearest")
+CROPS = ("place", "area")
+ERASE_FILLS = ("value", "noise")
 
 
+class Change(Protocol):
+    """Something that can happen to images (N, C, H, W), by random numbers (N, draws)."""
+
+    @property
+    def draws(self) -> int:
+        """Count the random numbers that one image needs."""
+        ...
+
+    def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Give changed images of the same shape; those that came in stay as they are."""
+        ...
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Augment:
-    """Augment a batch; every change is off at None or 0.
+    """Augment a batch, in the order of the attributes; every change is off at None or 0.
 
-    Args:
+    Attributes:
+        crop: A window of what is kept: `place`, `area` or, by None, the middle; the draws for it
+            come first. See `etude.data.crop`.
+        scales: With `place`, the least and greatest side that the image is brought to before.
+        crop_area: With `area`, the window's least and greatest part of the image's area.
+        crop_aspect: With `area`, its least and greatest width over height.
+        interpolation: By which windows are brought to their size.
         shift_fraction: Keras's `width_shift_range` and `height_shift_range`: the image moves by up
             to this fraction of its side, in (0, 1), along both axes, by parts of a pixel too.
-        fill: What a shift brings in: `constant` or `nearest`, the image's edge.
-        fill_value: The constant, for a crop's padding too, in the images' scale.
-        flip_probability: Of a horizontal flip.
+        rotation_degrees: Keras's `rotation_range`. See `etude.data.affine` for this and the next.
+        shear_degrees: Keras's `shear_range`.
+        zoom: Keras's `zoom_range`, in (0, 1).
+        fill: What these bring in: `constant` or `nearest`, the image's edge.
+        fill_value: The constant, for a padded crop too, in the images' scale.
         crop_padding: Pixels added to every side before a crop of the old size at a random place.
-        erase_probability: Of erasing one rectangle.
+        flip_probability: Of a horizontal flip.
+        photometric: Contrast, brightness and colour change by factors from 1 - this to 1 + this.
+            See `etude.data.photometric`.
+        colour_std: Of the random colours that are added. See `etude.data.colour`.
+        erase_probability: Of erasing one rectangle. See `etude.data.erase`.
         erase_area: The rectangle's least and greatest part of the image's area.
         erase_ratio: Its least and greatest height over width, drawn uniformly.
-        erase_value: What it is filled with, in the images' scale.
-        after_normalize: Whether the caller applies this to normalised images or to 0-255 ones.
+        erase_fill: What it is filled with: `value` or `noise`.
+        erase_value: The value, in the images' scale.
+        erase_noise: The least and greatest value of the noise, likewise.
+        after_normalize: Whether the caller applies this to normalised images or to 0-255 ones; a
+            window is cut before.
+        components: What `fitted` finds.
 
     Raises:
         UserError: A value is out of its range.
     """
 
-    def __init__(
-        self,
-        *,
-        shift_fraction: float | None = None,
-        fill: str = "constant",
-        fill_value: float = 0.0,
-        flip_probability: float | None = None,
-        crop_padding: int | None = None,
-        erase_probability: float | None = None,
-        erase_area: Sequence[float] | None = None,
-        erase_ratio: Sequence[float] | None = None,
-        erase_value: float = 0.0,
-        after_normalize: bool = False,
-    ) -> None:
-        self.shift_fraction = shift_fraction or 0.0
-        self.fill = fill
-        self.fill_value = fill_value
-        self.flip_probability = flip_probability or 0.0
-        self.crop_padding = crop_padding or 0
-        self.erase_probability = erase_probability or 0.0
-        self.erase_area = tuple(erase_area or ())
-        self.erase_ratio = tuple(erase_ratio or ())
-        self.erase_value = erase_value
-        self.after_normalize = after_normalize
-        self._check()
+    crop: str | None = None
+    scales: Sequence[int] | None = None
+    crop_area: Sequence[float] = (0.08, 1.0)
+    crop_aspect: Sequence[float] = (3 / 4, 4 / 3)
+    interpolation: str = "bilinear"
+    shift_fraction: float | None = None
+    rotation_degrees: float | None = None
+    shear_degrees: float | None = None
+    zoom: float | None = None
+    fill: str = "constant"
+    fill_value: float = 0.0
+    crop_padding: int | None = None
+    flip_probability: float | None = None
+    photometric: float | None = None
+    colour_std: float | None = None
+    erase_probability: float | None = None
+    erase_area: Sequence[float] | None = None
+    erase_ratio: Sequence[float] | None = None
+    erase_fill: str = "value"
+    erase_value: float = 0.0
+    erase_noise: Sequence[float] = (0.0, 255.0)
+    after_normalize: bool = False
+    components: Tensor | None = None
+    _window: Place | Scaled | Area | None = field(init=False)
+    _changes: tuple[Change, ...] = field(init=False)
 
-    def _check(self) -> None:
-        _check_range("shift_fraction", self.shift_fraction, 0, 1)
-        _check_range("flip_probability", self.flip_probability, 0, 1)
-        _check_range("erase_probability", self.erase_probability, 0, 1)
-        _check_range("crop_padding", self.crop_padding, 0, 1024)
-        if self.fill not in FILLS:
-            raise UserError(f"augment.fill={self.fill} is unknown; use one of {', '.join(FILLS)}")
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_window", self._made_window())
+        object.__setattr__(self, "_changes", tuple(self._made_changes()))
+
+    def _made_window(self) -> Place | Scaled | Area | None:
+        if self.crop is not None:
+            check_choice("crop", self.crop, CROPS)
+        if self.scales is not None and self.crop != "place":
+            raise UserError(
+                f"augment.scales={list(self.scales)} are those of augment.crop=place; null turns "
+                "them off"
+            )
+        if self.crop == "area":
+            return Area(self.crop_area, self.crop_aspect, self.interpolation)
+        if self.scales is not None:
+            return Scaled(self.scales, self.interpolation)
+        return Place() if self.crop else None
+
+    def _made_changes(self) -> list[Change]:
+        changes = self._made_moves()
+        if self.crop_padding:
+            changes.append(PaddedCrop(self.crop_padding, self.fill_value))
+        if self.flip_probability:
+            changes.append(Flip(self.flip_probability))
+        changes += self._made_colours()
+        check_choice("erase_fill", self.erase_fill, ERASE_FILLS)
         if self.erase_probability:
-            _check_pair("erase_area", self.erase_area, 1)
-            _check_pair("erase_ratio", self.erase_ratio, 1000)
+            noise = self.erase_noise if self.erase_fill == "noise" else None
+            area, ratio = self.erase_area or (), self.erase_ratio or ()
+            changes.append(
+                Erase(self.erase_probability, area, ratio, value=self.erase_value, noise=noise)
+            )
+        return changes
+
+    def _made_moves(self) -> list[Change]:
+        """Shift alone, or as a part of one map with what turns and bends."""
+        check_choice("fill", self.fill, FILLS)
+        constant = self.fill_value if self.fill == "constant" else None
+        if self.rotation_degrees or self.shear_degrees or self.zoom:
+            return [
+                Affine(
+                    shift=self.shift_fraction or 0.0,
+                    rotation=self.rotation_degrees or 0.0,
+                    shear=self.shear_degrees or 0.0,
+                    zoom=self.zoom or 0.0,
+                    constant=constant,
+                )
+            ]
+        return [Shift(self.shift_fraction, constant)] if self.shift_fraction else []
 
     @property
     def draws(self) -> int:
         """Count the random numbers that one image needs."""
-        moves = 2 * bool(self.shift_fraction) + 2 * bool(self.crop_padding)
-        return moves + bool(self.flip_probability) + 5 * bool(self.erase_probability)
+        window = self._window.draws if self._window is not None else 0
+        return window + sum(change.draws for change in self._changes)
+
+    def _made_colours(self) -> list[Change]:
+        """Change what colours mean: only pixels from 0 to 255 have black and grey."""
+        for key, value in (("photometric", self.photometric), ("colour_std", self.colour_std)):
+            if value and self.after_normalize:
+                raise UserError(
+                    f"augment.{key}={value} changes pixels from 0 to 255; "
+                    "set augment.after_normalize=false"
+                )
+        made: list[Change] = [Photometric(self.photometric)] if self.photometric else []
+        return made + ([Colour(self.colour_std, self.components)] if self.colour_std else [])
+
+    def fitted(self, images: Tensor | Files, device: torch.device) -> Augment:
+        """Take from training images (N, C, H, W) what depends on them, to a device."""
+        if not self.colour_std:
+            return self
+        return replace(self, components=components(images).to(device))
+
+    def check(self, *, channels: int, kept: int, seen: int) -> None:
+        """Hold the settings against a data set's.
+
+        Args:
+            channels: Of its images.
+            kept: Side of its images, in pixels.
+            seen: Side of what the network sees of them.
+
+        Raises:
+            UserError: They do not go together.
+        """
+        if self.colour_std and channels != 3:
+            raise UserError(
+                f"augment.colour_std={self.colour_std} needs images of 3 channels, not {channels}; "
+                "set it to 0, or use augment.photometric"
+            )
+        if self.crop == "place" and self.scales is None and kept == seen:
+            raise UserError(
+                f"augment.crop=place has no room: dataset.load_size must be above {seen}, "
+                "dataset.input_size; or set augment.crop=null"
+            )
+        if self.scales is not None and self.scales[0] < seen:
+            raise UserError(
+                f"augment.scales={list(self.scales)} must begin at {seen} or more, "
+                "dataset.input_size, which is cut out at that scale"
+            )
+
+    def cut(self, images: Tensor, draws: Tensor, size: int) -> Tensor:
+        """Cut a window out of images (N, C, H, W), 0 to 255: (N, C, size, size)."""
+        if self._window is None:
+            return central(images, size)
+        return self._window(images, draws[:, : self._window.draws], size)
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Augment images.
+        """Change images, from which the window has been cut.
 
         Args:
             images: (N, C, H, W) float32.
-            draws: (N, self.draws) float32, uniform in [0, 1).
+            draws: (N, self.draws) float32, uniform in [0, 1), those of the window included.
 
         Returns:
             A new tensor (N, C, H, W), or `images` when everything is off.
         """
-        if self.shift_fraction:
-            images = self._shift(images, draws[:, 0], draws[:, 1])
-            draws = draws[:, 2:]
-        if self.crop_padding or self.flip_probability:
-            taken = 2 * bool(self.crop_padding) + bool(self.flip_probability)
-            images = self._crop_and_flip(images, draws[:, :taken])
-            draws = draws[:, taken:]
-        if self.erase_probability:
-            images = self._erase(images, draws)
+        taken = self._window.draws if self._window is not None else 0
+        for change in self._changes:
+            images = change(images, draws[:, taken : taken + change.draws])
+            taken += change.draws
         return images
-
-    def _shift(self, images: Tensor, down: Tensor, right: Tensor) -> Tensor:
-        """Move images by U(-f, f) of their height and width; draws are (N,) each."""
-        height, width = images.shape[-2:]
-        rows = (2 * down - 1) * (self.shift_fraction * height)
-        columns = (2 * right - 1) * (self.shift_fraction * width)
-        reach = math.ceil(self.shift_fraction * max(height, width))
-        constant = self.fill_value if self.fill == "constant" else None
-        return shift(images, rows, columns, reach=reach, constant=constant)
-
-    def _crop_and_flip(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Cut a window out of the padded image, then mirror it; draws (N, 1 to 3)."""
-        if self.crop_padding:
-            height, width = images.shape[-2:]
-            offsets = _integers(draws[:, :2], 2 * self.crop_padding + 1)
-            padded = pad(images, self.crop_padding, self.fill_value)
-            images = windows(padded, offsets[:, 0], offsets[:, 1], height, width)
-        if self.flip_probability:
-            mirrored = (draws[:, -1] < self.flip_probability).float()
-            images = torch.lerp(images, images.flip(3), mirrored[:, None, None, None])
-        return images
-
-    def _erase(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Overwrite one rectangle; draws (N, 5): whether, area, ratio, top, left.
-
-        The rectangle is document 003's: area U(a0, a1) of the image, height over width U(r0, r1).
-        Two departures: one that does not fit is cut down to the image's side, not drawn again, so
-        that every image needs the same number of draws; and it is filled with one value, not with
-        noise.
-        """
-        height, width = images.shape[-2:]
-        whether, area, ratio, top, left = draws.unbind(1)
-        area = _between(area, self.erase_area) * (height * width)
-        ratio = _between(ratio, self.erase_ratio)
-        tall = (area * ratio).sqrt().long().clamp(max=height)
-        wide = (area / ratio).sqrt().long().clamp(max=width)
-        rows, columns = _span(top, tall, height), _span(left, wide, width)
-        chosen = (whether < self.erase_probability)[:, None]
-        erased = crossed(rows & chosen, columns)
-        return torch.lerp(images, images.new_full((), self.erase_value), erased)
-
-
-def _integers(draws: Tensor, count: Tensor | int) -> Tensor:
-    """Map [0, 1) to the whole numbers 0..count-1, which rounding in float32 does not leave."""
-    return (draws * count).long()
-
-
-def _between(draws: Tensor, limits: Sequence[float]) -> Tensor:
-    low, high = limits
-    return low + draws * (high - low)
-
-
-def _span(draws: Tensor, length: Tensor, size: int) -> Tensor:
-    """Place a span of `length` (N,) at random in `size` pixels: bool (N, size)."""
-    first = _integers(draws, size - length + 1)[:, None]
-    index = torch.arange(size, device=draws.device)
-    return (index >= first) & (index < first + length[:, None])
-
-
-def _check_range(key: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UserError(
-            f"augment.{key}={value} must lie between {low} and {high}; null turns it off"
-        )
-
-
-def _check_pair(key: str, pair: tuple[float, ...], most: float) -> None:
-    if len(pair) != 2 or not 0 < pair[0] <= pair[1] <= most:
-        raise UserError(
-            f"augment.{key}={list(pair)} must be two numbers above 0, the lesser first, up to "
-            f"{most}; it goes with augment.erase_probability, which null turns off"
-        )

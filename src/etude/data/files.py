@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etude.errors import UserError
 
@@ -16,23 +16,36 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+class Form(NamedTuple):
+    """What becomes of an image file.
+
+    Attributes:
+        size: Side of the square that it is brought to, in pixels.
+        interpolation: PIL's `nearest`, `bilinear` or `lanczos`.
+        fit: `stretch` squeezes the whole image into the square; `crop` keeps its aspect and takes
+            the middle, so that the shorter side becomes the square's.
+    """
+
+    size: int
+    interpolation: str
+    fit: str = "stretch"
+
+
 class Files:
     """Stand in for a tensor of images (N, 3, size, size) uint8 that is larger than the memory.
 
     Args:
         paths: N image files.
-        size: Side of the square that each is resized to, in pixels.
-        interpolation: PIL's `nearest`, `bilinear` or `lanczos`.
+        form: What each becomes.
         digest: Stands for the data set that they belong to.
     """
 
-    def __init__(self, paths: Sequence[str], *, size: int, interpolation: str, digest: str) -> None:
+    def __init__(self, paths: Sequence[str], form: Form, *, digest: str) -> None:
         import numpy as np
 
         self._paths = np.array(paths)  # one block of memory, which worker processes can share
         self.digest = digest
-        self._size = size
-        self._interpolation = interpolation
+        self._form = form
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -40,12 +53,12 @@ class Files:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """Give (N, 3, size, size)."""
-        return len(self), 3, self._size, self._size
+        return len(self), 3, self._form.size, self._form.size
 
     def __getitem__(self, places: Any) -> Files:
         """Choose the images at some places: int64 (n,), or a slice."""
         paths: Any = self._paths[places if isinstance(places, slice) else places.numpy()]
-        return Files(paths, size=self._size, interpolation=self._interpolation, digest=self.digest)
+        return Files(paths, self._form, digest=self.digest)
 
     def tensor(self) -> Tensor:
         """Decode all images, in this thread: (N, 3, size, size) uint8."""
@@ -53,12 +66,12 @@ class Files:
 
         images = torch.empty(self.shape, dtype=torch.uint8)
         for place, path in zip(images.numpy(), self._paths, strict=True):
-            pixels = read_image(str(path), self._size, self._interpolation)
+            pixels = read_image(str(path), self._form)
             place[:] = pixels.transpose(2, 0, 1)
         return images
 
 
-def read_image(path: str, size: int, interpolation: str) -> npt.NDArray[np.uint8]:
+def read_image(path: str, form: Form) -> npt.NDArray[np.uint8]:
     """Decode one image: (size, size, 3).
 
     Raises:
@@ -69,10 +82,19 @@ def read_image(path: str, size: int, interpolation: str) -> npt.NDArray[np.uint8
 
     try:
         with Image.open(path) as image:
-            resampling = Image.Resampling[interpolation.upper()]
-            return np.asarray(image.convert("RGB").resize((size, size), resampling))
+            resampling = Image.Resampling[form.interpolation.upper()]
+            box = _middle(*image.size) if form.fit == "crop" else None
+            sides = (form.size, form.size)
+            return np.asarray(image.convert("RGB").resize(sides, resampling, box))
     # What PIL's decoders raise on broken files, as its plugins' sources have it.
     except (
         OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError,
     ) as error:  # fmt: skip
         raise UserError(f"{path} cannot be decoded ({error}); replace or remove it") from error
+
+
+def _middle(width: int, height: int) -> tuple[float, float, float, float]:
+    """Give the largest square in the middle of an image: left, top, right and bottom."""
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side

@@ -31,6 +31,7 @@ class Flowers17(Folder):
         shuffle_seed: Decides which.
         input_size: See `Folder`.
         interpolation: See `Folder`.
+        load_size: See `Folder`.
         stream: See `Folder`.
     """
 
@@ -42,6 +43,7 @@ class Flowers17(Folder):
         shuffle_seed: int,
         input_size: int | None,
         interpolation: str,
+        load_size: int | None = None,
         stream: bool | None = None,
     ) -> None:
         super().__init__(
@@ -50,6 +52,7 @@ class Flowers17(Folder):
             test="",
             input_size=input_size,
             interpolation=interpolation,
+            load_size=load_size,
             stream=stream,
         )
         self.test_fraction = test_fraction

@@ -1,8 +1,8 @@
 """A folder of images, one subfolder a class, as Keras's `flow_from_directory` reads it.
 
-Every image is decoded to RGB and resized straight to a square, its aspect not kept, once: the
-pixels go to a cache file, so that a second run reads them in one piece. Where they would not fit
-into memory, the images stay in their files, and every batch is decoded when it is wanted.
+Every image is decoded to RGB and resized straight to a square, its aspect not kept unless asked,
+once: the pixels go to a cache file, so that a second run reads them in one piece. Where they would
+not fit into memory, the images stay in their files, and every batch is decoded when it is wanted.
 """
 
 # ruff: noqa: PLC0415 -- torch and the like load only when images do
@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from etude.data import cache
-from etude.data.files import Files, read_image
+from etude.data.files import Files, Form, read_image
+from etude.data.sides import Sides
 from etude.data.source import Facts, Labelled, Loaded
 from etude.errors import UserError
 
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 # torchvision.datasets.folder.IMG_EXTENSIONS, here without importing torchvision; a test compares.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 INTERPOLATIONS = ("nearest", "bilinear", "lanczos")
+FITS = ("stretch", "crop")
 DECODER = 1  # raise it when the same file would give other pixels: it is part of the cache's name
 PROGRESS_SECONDS = 5.0
 
@@ -53,8 +55,10 @@ class Folder:
         root: The folder that holds both parts.
         train: The training part's folder below `root`.
         test: The test part's.
-        input_size: Side of the square that every image is resized to, in pixels.
+        input_size: Side of the square that a network sees of every image, in pixels.
         interpolation: PIL's `nearest` (Keras's default), `bilinear` or `lanczos`.
+        load_size: Side of the square that every image is resized to; None for what is seen.
+        fit: How an image that is no square becomes one; see `etude.data.files.Form`.
         stream: Whether images stay in their files, and are decoded anew in every epoch; None
             streams them where their pixels would take over half of the machine's memory.
     """
@@ -67,6 +71,8 @@ class Folder:
         test: str,
         input_size: int | None,
         interpolation: str,
+        load_size: int | None = None,
+        fit: str = "stretch",
         stream: bool | None = None,
     ) -> None:
         self.root = Path(root).expanduser()
@@ -74,6 +80,8 @@ class Folder:
         self.test = test
         self.input_size = input_size
         self.interpolation = interpolation
+        self.load_size = load_size
+        self.fit = fit
         self.stream = stream
 
     def facts(self) -> Facts:
@@ -83,9 +91,9 @@ class Folder:
             UserError: A folder is missing, a class is empty, the two parts have other classes, or
                 a setting is impossible.
         """
-        size = self._check_settings()
+        seen = self._check_settings().seen
         train, test = self.listings()
-        return Facts(len(train.images), len(test.images), len(train.classes), channels=3, size=size)
+        return Facts(len(train.images), len(test.images), len(train.classes), channels=3, size=seen)
 
     def load(self) -> Loaded:
         """Read the pixels from the cache, or decode every image and fill it.
@@ -93,20 +101,21 @@ class Folder:
         Raises:
             UserError: As for `facts`, or an image cannot be decoded.
         """
-        size = self._check_settings()
+        size = self._check_settings().kept
+        form = Form(size, self.interpolation, self.fit)
         train, test = self.listings()
         counts = {"train": len(train.images), "test": len(test.images)}
-        key = self._key(train, test, size)
+        key = self._key(train, test, form)
         if self._streams(sum(counts.values()) * 3 * size**2):
             return Loaded(
-                self._in_files(train, size, key), self._in_files(test, size, key), train.classes
+                self._in_files(train, form, key), self._in_files(test, form, key), train.classes
             )
         path = cache.folder() / f"{key}.safetensors"
         pixels = cache.read(path, {part: (n, 3, size, size) for part, n in counts.items()})
         if pixels is None:
             _check_memory(sum(counts.values()) * 3 * size**2, self.root)
             pixels = {
-                name: decode([image.path for image in part.images], size, self.interpolation)
+                name: decode([image.path for image in part.images], form)
                 for name, part in (("train", train), ("test", test))
             }
             cache.write(path, pixels)
@@ -118,23 +127,24 @@ class Folder:
         """Decide where the pixels, so many bytes, are held."""
         return not _fits(needed) if self.stream is None else self.stream
 
-    def _in_files(self, part: Listing, size: int, key: str) -> Labelled:
+    def _in_files(self, part: Listing, form: Form, key: str) -> Labelled:
         paths = [image.path for image in part.images]
-        files = Files(paths, size=size, interpolation=self.interpolation, digest=key[:16])
-        return _labelled(files, part)
+        return _labelled(Files(paths, form, digest=key[:16]), part)
 
-    def _check_settings(self) -> int:
+    def _check_settings(self) -> Sides:
         if self.interpolation not in INTERPOLATIONS:
             raise UserError(
                 f"dataset.interpolation={self.interpolation} does not resize image files; "
                 f"use one of {', '.join(INTERPOLATIONS)}"
             )
+        if self.fit not in FITS:
+            raise UserError(f"dataset.fit={self.fit} is unknown; use one of {', '.join(FITS)}")
         if self.input_size is None or self.input_size < 1:
             raise UserError(
                 f"dataset.input_size={'null' if self.input_size is None else self.input_size}: "
                 "image files differ in size, so give the side in pixels that they are resized to"
             )
-        return self.input_size
+        return Sides.of(self.input_size, input_size=self.input_size, load_size=self.load_size)
 
     def listings(self) -> tuple[Listing, Listing]:
         """List the images to train on and those to test on.
@@ -153,13 +163,15 @@ class Folder:
             )
         return train, test
 
-    def _key(self, train: Listing, test: Listing, size: int) -> str:
+    def _key(self, train: Listing, test: Listing, form: Form) -> str:
         """Name the pixels by all that decides them, without opening an image."""
         import PIL  # its version, as its decoders differ in the last bit
 
         start = len(str(self.root))
         files = [[_identity(image, start) for image in part.images] for part in (train, test)]
-        facts = [files, size, self.interpolation, DECODER, PIL.__version__]
+        facts = [files, form.size, form.interpolation, DECODER, PIL.__version__]
+        if form.fit != "stretch":  # which older caches do not name
+            facts.append(form.fit)
         return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
 
 
@@ -188,27 +200,26 @@ def list_images(folder: Path) -> Listing:
     return Listing(classes, images, labels)
 
 
-def decode(paths: list[str], size: int, interpolation: str) -> Tensor:
+def decode(paths: list[str], form: Form) -> Tensor:
     """Decode and resize images in threads, which PIL lets run side by side.
 
     Args:
         paths: N image files.
-        size: Side of the result, in pixels.
-        interpolation: One of `INTERPOLATIONS`.
+        form: What each becomes.
 
     Returns:
-        (N, 3, size, size) uint8.
+        (N, 3, form.size, form.size) uint8.
 
     Raises:
         UserError: A file is no image, or breaks off.
     """
     import torch
 
-    images = torch.empty(len(paths), 3, size, size, dtype=torch.uint8)
+    images = torch.empty(len(paths), 3, form.size, form.size, dtype=torch.uint8)
     pixels = images.numpy()
 
     def fill(index: int) -> None:
-        pixels[index] = read_image(paths[index], size, interpolation).transpose(2, 0, 1)
+        pixels[index] = read_image(paths[index], form).transpose(2, 0, 1)
 
     shown = time.monotonic()
     # torch's number, as a launcher that packs several jobs on a machine lowers it.
@@ -235,7 +246,7 @@ def _check_memory(needed: int, root: Path) -> None:
         raise UserError(
             f"dataset.root={root} needs {needed / 2**30:.1f} GiB of memory as pixels, this machine "
             f"has {_memory() / 2**30:.1f}; set dataset.stream=null or true, or choose a smaller "
-            "dataset.input_size"
+            "dataset.input_size or dataset.load_size"
         )
 
 

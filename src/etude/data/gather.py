@@ -57,6 +57,12 @@ def _room(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     return -index, size - 1 - index
 
 
+def central(images: Tensor, size: int) -> Tensor:
+    """Cut the middle out of images (N, C, H, W): a view (N, C, size, size)."""
+    top, left = ((side - size) // 2 for side in images.shape[-2:])
+    return images[:, :, top : top + size, left : left + size]
+
+
 def pad(images: Tensor, margin: int, constant: float | None) -> Tensor:
     """Add `margin` pixels to every side of images (N, C, H, W); None repeats the edge."""
     sides = (margin,) * 4

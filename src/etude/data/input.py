@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from etude.data.augment import Augment
+from etude.data.gather import central
 from etude.data.normalize import Normalize
 from etude.seeds import mix
 
@@ -17,17 +18,22 @@ def order_of(images: int, seed: int, epoch: int) -> Tensor:
 
 
 class Input:
-    """Augment and normalise batches, in the memory format that a network wants.
+    """Cut, augment and normalise batches, in the memory format that a network wants.
 
     Args:
-        normalize: From pixels to the network's input.
+        normalize: From pixels to the network's input, fitted to whole images.
         augment: Applied where there are random numbers; None for evaluation splits.
         like: One image (1, C, H, W) uint8 on the device, in the memory format of the batches.
+        size: Side of what the network sees, in pixels; None for whole images.
     """
 
-    def __init__(self, normalize: Normalize, augment: Augment | None, like: Tensor) -> None:
-        self.normalize = normalize.to(like.device).laid_out(like)
+    def __init__(
+        self, normalize: Normalize, augment: Augment | None, like: Tensor, size: int | None = None
+    ) -> None:
         self.augment = augment
+        self.size = size or like.shape[-1]
+        seen = central(like, self.size)
+        self.normalize = normalize.to(like.device).cut(self.size).laid_out(seen)
         last = like.is_contiguous(memory_format=torch.channels_last)
         self.format = torch.channels_last if last else torch.contiguous_format
 
@@ -41,8 +47,10 @@ class Input:
     def __call__(self, images: Tensor, draws: Tensor | None) -> Tensor:
         """Turn images (N, C, H, W) uint8 into a batch, augmented with draws (N, K) if given."""
         if self.augment is None or draws is None:
-            images = self.normalize(images)
-        elif self.augment.after_normalize:
+            images = self.normalize(central(images, self.size))
+            return images.contiguous(memory_format=self.format)
+        images = self.augment.cut(images, draws, self.size)
+        if self.augment.after_normalize:
             images = self.augment(self.normalize(images), draws)
         else:
             images = self.normalize(self.augment(images.float(), draws))

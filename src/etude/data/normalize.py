@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from etude.data.files import Files
+from etude.data.gather import central
 from etude.errors import UserError
 
 MODES = ("none", "unit", "mean_std", "mean_only", "pixel_mean", "caffe", "lecun")
@@ -52,6 +53,13 @@ class Normalize:
     def to(self, device: torch.device | str) -> Normalize:
         """Copy both tensors to a device."""
         return Normalize(self.scale.to(device), self.shift.to(device), self.reverse_channels)
+
+    def cut(self, size: int) -> Normalize:
+        """Make the map for the images' middle (N, C, size, size): a mean image is cut alike."""
+        if self.scale.shape[-1] == 1:
+            return self
+        scale, shift = central(self.scale, size), central(self.shift, size)
+        return Normalize(scale, shift, self.reverse_channels)
 
     def laid_out(self, images: Tensor) -> Normalize:
         """Give every pixel its own factors, in the memory format of images (N, C, H, W).

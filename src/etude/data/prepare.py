@@ -12,13 +12,14 @@ from torch import Tensor
 from etude.data.files import Files
 from etude.data.normalize import Normalize, fit
 from etude.data.resize import resize
+from etude.data.sides import Sides
 from etude.data.source import Labelled, Loaded, Source
 from etude.data.splits import permutation, split
 from etude.errors import UserError
 
 
 class Data(NamedTuple):
-    """A run's data, at the size that its network sees.
+    """A run's data, at the size at which it is kept.
 
     Attributes:
         train: What is trained on.
@@ -27,7 +28,7 @@ class Data(NamedTuple):
         classes: Names, in the order of the labels.
         normalize: Fitted to `train` alone, after the cut and the resize.
         channels: Of an image.
-        size: Side of an image, in pixels.
+        size: Side of what the network sees of an image, in pixels.
         digest: 16 hex digits over the source's images and labels as they were loaded, before any
             limit, split or resize: two runs with one digest had the same data set.
     """
@@ -46,6 +47,7 @@ def prepare(
     source: Source,
     *,
     input_size: int | None,
+    load_size: int | None = None,
     interpolation: str,
     normalize: str,
     mean: Sequence[float] | None,
@@ -60,7 +62,8 @@ def prepare(
 
     Args:
         source: What is loaded.
-        input_size: Side that images are resized to, in pixels; None keeps theirs.
+        input_size: Side of what a network sees, in pixels; None for the images' own.
+        load_size: Side that images are resized to, to see a window of them; None for what is seen.
         interpolation: See `resize`.
         normalize: A mode of `normalize.fit`.
         mean: See `normalize.fit`.
@@ -77,6 +80,8 @@ def prepare(
     """
     loaded = source.load()
     _check_labels(loaded)
+    own = loaded.train.images.shape[-1]  # of files: at which they are decoded
+    sides = Sides.of(own, input_size=input_size, load_size=load_size)
     kept, held = _cut(
         _limit("train", loaded.train, limit_train, split_seed),
         validation_split,
@@ -84,15 +89,15 @@ def prepare(
         split_seed,
     )
     tested = _limit("test", loaded.test, limit_test, split_seed)
-    train, test = (_resized(part, input_size, interpolation) for part in (kept, tested))
+    train, test = (_resized(part, sides.kept, interpolation) for part in (kept, tested))
     return Data(
         train=train,
-        validation=None if held is None else _resized(held, input_size, interpolation),
+        validation=None if held is None else _resized(held, sides.kept, interpolation),
         test=test,
         classes=loaded.classes,
         normalize=fit(normalize, train.images, mean, std),
         channels=train.images.shape[1],
-        size=train.images.shape[-1],
+        size=sides.seen,
         digest=_digest(loaded),
     )
 
@@ -133,7 +138,7 @@ def _select(part: Labelled, indices: Tensor) -> Labelled:
     return Labelled(part.images[indices], part.labels[indices])
 
 
-def _resized(part: Labelled, size: int | None, interpolation: str) -> Labelled:
+def _resized(part: Labelled, size: int, interpolation: str) -> Labelled:
     if isinstance(part.images, Files):  # at their size when they are decoded
         return part
     return Labelled(resize(part.images, size, interpolation), part.labels)

@@ -26,6 +26,7 @@ class Resident:
         augment: Applied by `epoch`, not by `in_order`; None for evaluation splits.
         device: Where the images stay and the batches are made.
         channels_last: Memory format of the batches.
+        size: Side of what the network sees of them, in pixels; None for whole images.
     """
 
     def __init__(
@@ -37,13 +38,14 @@ class Resident:
         augment: Augment | None,
         device: torch.device | str,
         channels_last: bool,
+        size: int | None = None,
     ) -> None:
         self.device = torch.device(device)
         self._last = channels_last
         layout = torch.channels_last if channels_last else torch.contiguous_format
         images = images.to(self.device).contiguous(memory_format=layout)
         self.labels = labels.to(self.device)
-        self._input = Input(normalize, augment, images[:1])
+        self._input = Input(normalize, augment, images[:1], size)
         # Flat, in the order of the format, as a gather would forget the strides.
         stored = images.permute(0, 2, 3, 1) if channels_last else images
         self._shape = stored.shape[1:]

@@ -33,6 +33,7 @@ class Stream:
         device: Where the batches are wanted.
         channels_last: Memory format of the batches.
         workers: Processes that decode; 0 decodes in this one.
+        size: Side of what the network sees of them, in pixels; None for whole images.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Stream:
         device: torch.device | str,
         channels_last: bool,
         workers: int,
+        size: int | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.labels = labels.to(self.device)
@@ -52,7 +54,7 @@ class Stream:
         self._files = images
         layout = torch.channels_last if channels_last else torch.contiguous_format
         like = torch.zeros(1, *images.shape[1:], dtype=torch.uint8, device=self.device)
-        self._input = Input(normalize, augment, like.contiguous(memory_format=layout))
+        self._input = Input(normalize, augment, like.contiguous(memory_format=layout), size)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -102,7 +102,7 @@ class Views:
 
     def _ask(self, state: State) -> Answers:
         return ask(
-            state.evaluated,
+            self._plan.tested(state.evaluated),
             self._plan.test,
             state.device,
             precision=self._plan.precision,
@@ -111,9 +111,10 @@ class Views:
         )
 
     def _embed(self, state: State, epoch: int) -> None:
-        precision = self._plan.precision
+        plan = self._plan
+        tested = plan.tested(state.evaluated)
         features, labels, images = penultimate(
-            state.evaluated, self._plan.test, state.device, precision=precision, limit=_POINTS
+            tested, plan.test, state.device, precision=plan.precision, limit=_POINTS
         )
         names = [self._classes[label] for label in labels.tolist()]
         low, high = images.min(), images.max()

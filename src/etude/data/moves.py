@@ -1,0 +1,73 @@
+"""Moves by whole images: a sub-pixel shift, a crop from a padded image, a mirror."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from etude.data.draws import integers
+from etude.data.gather import pad, shift, windows
+from etude.data.limits import check_range
+
+
+class Shift:
+    """Move an image by up to a fraction of each side, by parts of a pixel too, as Keras does.
+
+    Args:
+        fraction: Keras's `width_shift_range` and `height_shift_range`, in (0, 1).
+        constant: What comes in; None for the nearest pixel.
+    """
+
+    draws = 2
+
+    def __init__(self, fraction: float, constant: float | None) -> None:
+        check_range("shift_fraction", fraction, 0, 1)
+        self.fraction = fraction
+        self.constant = constant
+
+    def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Move images (N, C, H, W) by U(-f, f) of their sides; draws (N, 2): down, right."""
+        height, width = images.shape[-2:]
+        rows = (2 * draws[:, 0] - 1) * (self.fraction * height)
+        columns = (2 * draws[:, 1] - 1) * (self.fraction * width)
+        reach = math.ceil(self.fraction * max(height, width))
+        return shift(images, rows, columns, reach=reach, constant=self.constant)
+
+
+class PaddedCrop:
+    """Add pixels to every side, then crop to the old size at a random place.
+
+    Args:
+        padding: Pixels a side.
+        fill_value: What they are.
+    """
+
+    draws = 2
+
+    def __init__(self, padding: int, fill_value: float) -> None:
+        check_range("crop_padding", padding, 0, 1024)
+        self.padding = padding
+        self.fill_value = fill_value
+
+    def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Crop images (N, C, H, W); draws (N, 2): top, left."""
+        offsets = integers(draws, 2 * self.padding + 1)
+        padded = pad(images, self.padding, self.fill_value)
+        return windows(padded, offsets[:, 0], offsets[:, 1], *images.shape[-2:])
+
+
+class Flip:
+    """Mirror an image horizontally with a probability."""
+
+    draws = 1
+
+    def __init__(self, probability: float) -> None:
+        check_range("flip_probability", probability, 0, 1)
+        self.probability = probability
+
+    def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Mirror those of images (N, C, H, W) whose draw, (N, 1), is below the probability."""
+        mirrored = (draws[:, 0] < self.probability).float()
+        return torch.lerp(images, images.flip(3), mirrored[:, None, None, None])

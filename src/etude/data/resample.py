@@ -1,0 +1,115 @@
+"""Bring one window of every image, each its own, to one size: each axis by itself.
+
+A pixel's centre is half a pixel from its edge, as for PyTorch's `interpolate` without aligned
+corners; nothing is smoothed where an image shrinks (`antialias=False`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+
+
+class Span(NamedTuple):
+    """Where windows lie on an axis, in pixels from the image's edge.
+
+    Attributes:
+        start: (N,) float64, the window's edge.
+        length: (N,) float64.
+        first: (N,) int64, the first pixel that may be read; what lies before repeats it.
+        last: (N,) int64, the last one.
+    """
+
+    start: Tensor
+    length: Tensor
+    first: Tensor
+    last: Tensor
+
+
+class Taps(NamedTuple):
+    """Which pixels of an axis are read for each new one: weights[k] goes with first + k."""
+
+    first: Tensor
+    weights: tuple[Tensor, ...]
+
+
+def resample(images: Tensor, rows: Span, columns: Span, size: int, kind: str | Tensor) -> Tensor:
+    """Resize windows, positions in float64: rounded to float32 they would differ by device.
+
+    Args:
+        images: (N, C, H, W), 0 to 255.
+        rows: The windows' rows.
+        columns: Their columns.
+        size: Side of the result.
+        kind: One of `INTERPOLATIONS` for all, or the place in it of every image's own, (N,) int64.
+
+    Returns:
+        (N, C, size, size) float32, 0 to 255, which a bicubic interpolation may not leave.
+    """
+    images = images.float()
+    lower = _along(images, rows, _taps(rows, size, kind))
+    # The columns become rows and rows again: whole rows can be copied, which is many times faster.
+    result = _along(lower.mT, columns, _taps(columns, size, kind)).mT
+    return result if kind in ("nearest", "bilinear") else result.clamp(0, 255)
+
+
+def _along(images: Tensor, span: Span, taps: Taps) -> Tensor:
+    """Resample the rows of images (N, C, H, W): (N, C, size, W)."""
+    n, channels, height, width = images.shape
+    lines = images.reshape(-1, width)
+    planes = torch.arange(n * channels, device=images.device).view(n, channels, 1) * height
+    first, last = span.first[:, None], span.last[:, None]
+    total: Tensor | None = None
+    for place, weight in enumerate(taps.weights):
+        index = torch.minimum(torch.maximum(taps.first + place, first), last)
+        read = lines.index_select(0, (planes + index[:, None]).view(-1))
+        part = read.view(n, channels, -1, width) * weight[:, None, :, None]
+        total = part if total is None else total.add_(part)
+    assert total is not None, "there is no interpolation without a pixel"  # noqa: S101
+    return total
+
+
+def _taps(span: Span, size: int, kind: str | Tensor) -> Taps:
+    """Find the pixels around the centres of `size` new ones."""
+    centres = torch.arange(size, device=span.start.device, dtype=torch.float64) + 0.5
+    places = span.start[:, None] + centres * (span.length[:, None] / size) - 0.5
+    if kind == "nearest":
+        nearest = (places + 0.5).floor()
+        return Taps(nearest.long(), (torch.ones_like(nearest, dtype=torch.float32),))
+    whole = places.floor()
+    part = (places - whole).float()
+    if kind == "bilinear":
+        return Taps(whole.long(), (1 - part, part))
+    weights = _cubic(part)
+    if isinstance(kind, Tensor):
+        weights = _chosen(part, weights, kind[:, None])
+    return Taps(whole.long() - 1, weights)
+
+
+def _cubic(part: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Weigh four pixels by Keys's kernel with a = -0.75, which PyTorch's bicubic has."""
+    a = -0.75
+
+    def near(x: Tensor) -> Tensor:
+        return ((a + 2) * x - (a + 3)) * x * x + 1
+
+    def far(x: Tensor) -> Tensor:
+        return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+
+    return far(part + 1), near(part), near(1 - part), far(2 - part)
+
+
+def _chosen(part: Tensor, cubic: tuple[Tensor, ...], kind: Tensor) -> tuple[Tensor, ...]:
+    """Put every image's own interpolation, kind (N, 1), into weights of four pixels."""
+    zero = torch.zeros_like(part)
+    after = (part >= 0.5).float()
+    nearest = (zero, 1 - after, after, zero)
+    linear = (zero, 1 - part, part, zero)
+    return tuple(
+        torch.where(kind == 0, n, torch.where(kind == 1, b, c))
+        for n, b, c in zip(nearest, linear, cubic, strict=True)
+    )
