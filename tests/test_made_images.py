@@ -11,6 +11,7 @@ from PIL import Image
 # Where each expects its images, below data/.
 LAYOUT = {
     "alexnet_imagenet": ("imagenet/train", "imagenet/val"),
+    "vgg11_lrn_imagenet": ("imagenet/train", "imagenet/val"),
     "resnet18_imagenet": ("imagenet/train", "imagenet/val"),
     "plain18_imagenet": ("imagenet/train", "imagenet/val"),
     "resnet50_imagenet": ("imagenet/train", "imagenet/val"),
