@@ -13,6 +13,7 @@ from typing import Any
 from etude.launch.job import LOG
 
 SUMMARY, METRICS, LOCK = "summary.json", "metrics.jsonl", ".lock"
+ENVIRONMENT = "environment.json"
 
 
 class Busy(Exception):  # noqa: N818 (a state of affairs, not a mistake)

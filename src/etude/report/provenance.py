@@ -10,7 +10,7 @@ from etude.report.html import table
 from etude.report.read import Run
 from etude.report.results import Results
 from etude.report.table import Cell
-from etude.report.words import duration, listed, number
+from etude.report.words import lasted, listed, number
 
 
 def every_run(results: Results, folder: Path) -> str:
@@ -38,7 +38,7 @@ def _run(label: str, run: Run, folder: Path) -> list[Cell]:
         Cell(str(run.epochs), run.epochs),
         Cell(number(final), final),
         Cell(number(best), best),
-        Cell(duration(seconds), seconds),
+        Cell(lasted(seconds), seconds),
         Cell(error, error),
     ]
 

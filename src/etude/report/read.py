@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from etude.errors import UserError
-from etude.record.folder import LOCK, SUMMARY, read_metrics, read_summary
+from etude.record.folder import ENVIRONMENT, LOCK, SUMMARY, read_metrics, read_summary
 from etude.record.plan import PLAN, read_plan
 
-CONFUSION, ENVIRONMENT, OVERRIDES = "confusion.json", "environment.json", ".hydra/overrides.yaml"
+CONFUSION, OVERRIDES = "confusion.json", ".hydra/overrides.yaml"
 # In the order in which a reader should worry.
 STATES = ("finished", "running", "preempted", "interrupted", "diverged", "failed", "not started")
 Values = Mapping[str, Any]
