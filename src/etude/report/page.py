@@ -1,5 +1,6 @@
 """The page: one file that needs nothing else, with the answer at its top."""
 
+import re
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -106,8 +107,11 @@ def _answer(sentences: Sequence[Sentence]) -> str:
 
 
 def _bold(text: str) -> str:
-    """Set the names of arms apart by their weight instead of by quotation marks."""
-    return escape(text).replace("“", "<b>").replace("”", "</b>")
+    """Set the names of arms apart by their weight, and keep numbers and their units on a line."""
+    whole = re.sub(
+        r"(?<=\d) (?=%|points)|(?<=\bp) (?=[=<])|(?<=[=<]) (?=\d)", "\N{NO-BREAK SPACE}", text
+    )
+    return escape(whole).replace("“", "<b>").replace("”", "</b>")
 
 
 def _arms(results: Results, drawings: Sequence[Drawing]) -> str:
