@@ -51,8 +51,14 @@ def test_the_hyperparameters_are_one_session_with_its_arm_and_status(etude: Etud
     assert start.hparams["model"].string_value == "LeNet5"
     assert "lr=0.002" in start.group_name
     assert "seed" not in start.group_name
+    assert "seed" not in start.hparams  # a group is shown as one row
     end = found[metadata.SESSION_END_INFO_TAG].session_end_info
     assert end.status == 1  # success
+
+
+def test_no_run_decides_for_all_which_columns_there_are(etude: Etude, workplace: Path):
+    assert etude(*SMALL) == 0
+    assert metadata.EXPERIMENT_TAG not in sessions(only_run(workplace))
 
 
 def test_a_failed_run_is_shown_as_failed(etude: Etude, workplace: Path):

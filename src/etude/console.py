@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from etude.launch.expected import duration
+from etude.duration import duration
 from etude.standing import Standing
 from etude.study import Study
 
@@ -177,7 +177,7 @@ def count_runs(runs: Sequence[Standing]) -> str:
 
 def _in_a_row(lefts: Sequence[float | None]) -> str:
     total = sum(left for left in lefts if left is not None)
-    return f"; about {_duration(total)} one after the other" if total else ""
+    return f"; about {duration(total)} one after the other" if total else ""
 
 
 def announce_study(study: Study, *, runs: int, waiting: Sequence[int]) -> None:
@@ -196,7 +196,7 @@ def announce_study(study: Study, *, runs: int, waiting: Sequence[int]) -> None:
 
 def announce_time(seconds: float) -> None:
     """Print how long it will take, as a few timed steps tell."""
-    console.print(f"about {_duration(seconds)}, by a few timed steps")
+    console.print(f"about {duration(seconds)}, by a few timed steps")
 
 
 def announce_report(page: Path) -> None:
@@ -268,13 +268,6 @@ def _spread(values: Sequence[float]) -> str:
     if len(values) == 1:
         return f"{values[0]:.4f}"
     return f"{statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f}"
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
 
 
 def _results(summary: dict[str, Any]) -> Table:

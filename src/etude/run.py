@@ -8,25 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save_file
 
 from etude import console, startup
 from etude.checkpoint import LAST, Checkpoints
 from etude.config import Config, fingerprint, results, settings
 from etude.data.prepare import Data
+from etude.finish import finish, look
 from etude.hardware import (
     choose_device,
     choose_precision,
     describe,
     make_deterministic,
-    peak_memory,
     set_tf32,
 )
-from etude.loop import Diverged, Plan, Steps, Stopped, evaluate, fit
+from etude.loop import Diverged, Plan, Steps, Stopped, fit
 from etude.memory import count_parameters
 from etude.parts import load_data, load_weights, make_model, make_plan, make_state, make_steps
 from etude.peek import Peek
-from etude.record.confusion import confusion, write_confusion
 from etude.record.curves import draw
 from etude.record.environment import since, write_environment
 from etude.record.folder import (
@@ -43,7 +41,7 @@ from etude.reference import compare
 from etude.seeds import mix
 from etude.state import State
 from etude.stop import Pruned, Requeued, Stop
-from etude.weights import BEST, Report
+from etude.weights import Report
 
 if TYPE_CHECKING:
     from etude.record.events import Events
@@ -109,11 +107,11 @@ def run(
             log.debug("first step %s", startup.told())
             steps = make_steps(config, step)
             rows = _train(folder, state, steps, plan, checkpoints, stop, events, views, hopeless)
-            summary |= _finish(folder, state, plan, rows, events)
+            summary |= finish(folder, state, plan, rows, events)
             summary["test_crops"] = config.train.test_crops
             if config.record.curves:
                 draw(rows, folder / "curves.png", title=f"{config.name}, seed {config.seed}")
-            _look(config, folder, state, plan, classes, views, epoch=summary["best"]["epoch"])
+            look(config, folder, state, plan, classes, views, epoch=summary["best"]["epoch"])
             summary["reference"] = compare(config.reference, rows, summary, judged=documented)
     if stop.exit_code is not None:  # it came too late for this run, but the next must not begin
         raise SystemExit(stop.exit_code)
@@ -225,88 +223,6 @@ def _train(
             if hopeless is not None and hopeless(rows) and row["epoch"] < plan.epochs:
                 raise Pruned(row["epoch"], plan.epochs)
     return rows
-
-
-def _finish(
-    folder: Path,
-    state: State,
-    plan: Plan,
-    rows: list[dict[str, Any]],
-    events: "Events | None",
-) -> dict[str, Any]:
-    """Score the final and the best weights on the test split, and keep the best."""
-    final = _result(rows[-1]) | _tested(state, plan, rows[-1])
-    best = final
-    if state.best is not None and state.best.epoch != rows[-1]["epoch"]:
-        state.evaluated.load_state_dict(state.best.weights)
-        row = rows[state.best.epoch - 1]
-        best = _result(row) | _tested(state, plan, row)
-    if events is not None and "test" not in plan.evaluations:
-        events.epoch({key: final[key] for key in ("epoch", "test_loss", "test_accuracy")})
-    weights = {key: value.contiguous() for key, value in state.evaluated.state_dict().items()}
-    temporary = folder / f".{BEST}.tmp"
-    save_file(weights, temporary, metadata={"epoch": str(best["epoch"])})
-    temporary.replace(folder / BEST)
-    images = len(plan.train) * len(rows)
-    training = sum(len(plan.train) / row["images_per_second"] for row in rows)
-    return {
-        "state": "finished",
-        "epochs": len(rows),
-        "final": final,
-        "best": best,
-        "selection": plan.select or "none (the final epoch)",
-        "seconds": state.seconds,
-        "images_per_second": images / training,
-        "peak_memory_bytes": peak_memory(state.device),
-    }
-
-
-def _look(
-    config: Config,
-    folder: Path,
-    state: State,
-    plan: Plan,
-    classes: Sequence[str],
-    views: "Views | None",
-    *,
-    epoch: int,
-) -> None:
-    """Look closer at what the best weights, now in the model, make of the test split."""
-    counts = None
-    if config.record.confusion:
-        counts = confusion(
-            plan.tested(state.evaluated),
-            plan.test,
-            state.device,
-            classes=len(classes),
-            precision=plan.precision,
-            batch_size=plan.eval_batch_size,
-        )
-        write_confusion(folder, counts, classes, epoch=epoch)
-    if views is not None:
-        views.finish(state, epoch, counts)
-
-
-def _result(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: value
-        for key, value in row.items()
-        if key in {"epoch", "penalty"} or key.endswith(("_loss", "_accuracy"))
-    }
-
-
-def _tested(state: State, plan: Plan, row: dict[str, Any]) -> dict[str, float]:
-    """Score the model's weights on the test split, unless its epoch has done so alike."""
-    if "test" in plan.evaluations and plan.look is None:
-        return {key: row[key] for key in ("test_loss", "test_accuracy")}
-    score = evaluate(
-        plan.tested(state.evaluated),
-        plan.test,
-        state.device,
-        precision=plan.precision,
-        batch_size=plan.eval_batch_size,
-    )
-    return {"test_loss": score.loss, "test_accuracy": score.accuracy}
 
 
 @contextmanager

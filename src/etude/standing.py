@@ -11,8 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from etude.record.environment import ENVIRONMENT
-from etude.record.folder import LOCK, METRICS, SUMMARY, read_metrics, read_summary, write_json
+from etude.record.folder import (
+    ENVIRONMENT,
+    LOCK,
+    METRICS,
+    SUMMARY,
+    read_metrics,
+    read_summary,
+    write_json,
+)
 
 LISTING = "jobs.json"  # beside the runs' folders: what the last sweep or study wants there
 

@@ -56,7 +56,10 @@ def test_only_the_files_that_are_asked_for_are_written(study: Path):
     ("words", "said"),
     [
         (["--format", "pdf"], f"pdf is none of {', '.join(FORMATS)}"),
-        (["--baseline", "x"], "--baseline x is no arm"),
+        (["--baseline", "x"], "--baseline x is no arm; there are: lr=0.001; lr=0.01; lr=0.1"),
+        (["--baseline", "lr=0.0001"], "is no arm; did you mean 'lr=0.001'? there are: lr=0.001;"),
+        (["--where", "optimiser.lr=1"], "did you mean optimizer.lr?"),
+        (["--where", "optimizer.lr=7"], "in these runs optimizer.lr is 0.001, 0.01, 0.1"),
         (["--metric", "final.x"], "is in no run's summary"),
         (["--watch", "-1"], "--watch -1 must be"),
         (["--nonsense"], "listed by --help"),
@@ -70,6 +73,39 @@ def test_what_cannot_be_done_is_refused_in_one_line(
     assert said in errors
     assert errors.count("\n") == 1
     assert not (study / "report").exists()
+
+
+def test_a_folder_that_is_misspelt_brings_the_nearest(
+    study: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main([str(study.with_name("rnus"))]) == 2
+    assert f"did you mean {study}?" in capsys.readouterr().err
+
+
+def test_the_files_are_there_even_if_nobody_reads_the_table(study: Path):
+    command = f"{sys.executable} -m etude.commands.report {study} --format md | true"
+    subprocess.run(command, shell=True, check=False, stderr=subprocess.DEVNULL)  # noqa: S602
+    assert (study / "report" / "table.md").exists()
+
+
+def test_arms_of_any_name_are_text_on_the_page_and_in_latex(make: Make, tmp_path: Path):
+    name = "λ≥1 & <b>50%</b>_é"
+    runs = {make(rate, 0, 0.9).name: arm for rate, arm in (("0.1", name), ("0.01", "x"))}
+    plan = {"study": "names", "question": "?", "axes": ["a"], "arms": {name: [name], "x": ["x"]},
+            "runs": {folder: {"arm": arm, "seed": 0} for folder, arm in runs.items()}}  # fmt: skip
+    (tmp_path / "runs" / "study.json").write_text(json.dumps(plan))
+    assert main([str(tmp_path / "runs"), "--tensorboard"]) == 0
+    report = tmp_path / "runs" / "report"
+    assert "λ≥1 &amp; &lt;b&gt;50%&lt;/b&gt;_é" in (report / "report.html").read_text()
+    latex = r"$\lambda$$\geq$1 \& $<$b$>$50\%$<$/b$>$\_é"
+    assert latex in (report / "table.tex").read_text()
+    assert len(list((report / "tensorboard").glob("*/mean"))) == 2
+
+
+def test_a_chart_of_several_lines_names_them_in_its_own_file(study: Path):
+    assert main([str(study), "--format", "svg"]) == 0
+    text = (study / "report" / "train_loss.svg").read_text()
+    assert all(f">{arm}</text>" in text for arm in ("lr=0.001", "lr=0.01", "lr=0.1"))
 
 
 def test_watching_ends_when_nothing_is_going_on(study: Path):

@@ -9,8 +9,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from etude.commands.words import Words
-from etude.console import complain, console
+from etude.console import complain, console, near
 from etude.errors import UserError
+from etude.record.folder import SUMMARY
 from etude.report.contrast import Line, contrast
 from etude.report.read import Run, read_run
 
@@ -53,9 +54,11 @@ def _runs(paths: Sequence[Path]) -> list[Run]:
 
 def _run(path: Path) -> Run:
     run = read_run(path)
-    if not run.summary:
-        raise UserError(f"{path} is no run's folder: it has no summary.json that can be read")
-    return run
+    if run.summary:
+        return run
+    below = sorted(path.glob(f"*/{SUMMARY}"))
+    hint = f"; a run below it is {near(below[0].parent)}" if below else ""
+    raise UserError(f"{path} is no run's folder: it has no {SUMMARY} that can be read{hint}")
 
 
 def _show(runs: Sequence[Run], found: dict[str, list[Line]]) -> None:

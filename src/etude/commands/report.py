@@ -91,15 +91,18 @@ def _report(args: argparse.Namespace, formats: Sequence[str], refresh: int | Non
         group_by=[key for key in args.group_by.split(",") if key],
         conditions=args.where,
     )
-    show(console, report.results, report.sentences, report.figures)
     folder = args.output or _folder(args.folders)
+    # The files first: a reader that has seen enough, as `head`, ends the command.
+    if formats:
+        write(report, folder, formats, refresh=refresh)
     if args.tensorboard:
         from etude.report.tensorboard import write_averages  # noqa: PLC0415 (takes its time)
 
         write_averages(report.results, folder / "tensorboard")
+    show(console, report.results, report.sentences, report.figures)
+    if args.tensorboard:
         console.print(f"averages  tensorboard --logdir {near(folder / 'tensorboard')}")
     if formats:
-        write(report, folder, formats, refresh=refresh)
         console.print(f"report  {near(folder / 'report.html' if 'html' in formats else folder)}")
     return report
 

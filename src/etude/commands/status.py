@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from etude.console import complain, console, count_runs, runs_table
-from etude.launch.expected import duration
+from etude.duration import duration
 from etude.standing import Standing, listed, seconds_left
 
 EVERY = 2.0  # seconds between two looks

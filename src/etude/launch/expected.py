@@ -32,13 +32,6 @@ def left(entry: Entry) -> float | None:
     return (time.monotonic() - entry.since) * (1 / progress.done - 1)
 
 
-def duration(seconds: float) -> str:
-    """Put a time into a few characters: `42 s`, `5 min`, `3.5 h`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
-
-
 def _left(entry: Entry, pace: float) -> float:
     own = left(entry)
     spent = time.monotonic() - entry.since

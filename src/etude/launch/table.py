@@ -17,7 +17,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from etude.launch.expected import duration, left, seconds_left
+from etude.duration import duration
+from etude.launch.expected import left, seconds_left
 from etude.launch.job import Entry, State
 
 _OTHERS = 62  # characters that the columns besides the job's name take

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import etude
-from etude.record.folder import write_json
+from etude.record.folder import ENVIRONMENT, write_json
 
-ENVIRONMENT = "environment.json"
 _LIBRARIES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scikit-learn", "pillow")
 
 

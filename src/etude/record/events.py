@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 class Events:
     """Write a run's epochs as TensorBoard scalars, with one HParams session.
 
-    The hyperparameters are announced at the start and their metrics are the ordinary scalars, so
+    The hyperparameters are told at the start and their metrics are the ordinary scalars, so
     that TensorBoard shows a run while it trains and in one row. A full disk ends the view, not
     the run.
 
@@ -74,14 +74,19 @@ class Events:
             self._give_up(error)
 
     def _start(self, hyperparameters: dict[str, Any], group: str) -> None:
-        flat = {key.removesuffix("._target_"): _plain(v) for key, v in hyperparameters.items()}
-        metrics = dict.fromkeys(("accuracy/test", "accuracy/train", "loss/test", "loss/train"), 0.0)
-        experiment, session, _ = hparams(flat, metrics)
+        # Not the seed: a group's row would show that of one of its runs beside the mean of all.
+        flat = {
+            k.removesuffix("._target_"): _plain(v)
+            for k, v in hyperparameters.items()
+            if k != "seed"
+        }
+        # Without an experiment's summary TensorBoard looks for the columns in all runs and puts
+        # those that differ first; with one, the first run it finds decides for all of them.
+        _, session, _ = hparams(flat, {})
         content = _data.HParamsPluginData.FromString(session.value[0].metadata.plugin_data.content)
         content.session_start_info.group_name = group
         content.session_start_info.start_time_secs = time.time()
         session.value[0].metadata.plugin_data.content = content.SerializeToString()
-        self._add(experiment)
         self._add(session)
 
     def _end(self, *, succeeded: bool) -> None:

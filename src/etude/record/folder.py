@@ -13,6 +13,7 @@ from typing import Any
 from etude.launch.job import LOG
 
 SUMMARY, METRICS, LOCK = "summary.json", "metrics.jsonl", ".lock"
+ENVIRONMENT = "environment.json"
 
 
 class Busy(Exception):  # noqa: N818 (a state of affairs, not a mistake)
@@ -54,6 +55,8 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
+    with suppress(ValueError):  # all at once takes a report over many runs half the time
+        return json.loads(f"[{','.join(lines)}]")
     rows: list[dict[str, Any]] = []
     for line in lines:
         with suppress(ValueError):

@@ -37,6 +37,7 @@ class Views:
     def __init__(self, events: Events, record: Record, plan: Plan, classes: Sequence[str]) -> None:
         self._events, self._record, self._plan, self._classes = events, record, plan, classes
         self._profile: Profile | None = None
+        self._images: Batch | None = None
 
     def begin(self, state: State) -> None:
         """Show the network and the images that it will learn from."""
@@ -45,7 +46,7 @@ class Views:
         if self._record.graph:
             self._graph(state)
         if self._record.augmented:
-            images, labels = self._batch(0)
+            images, labels = self._batch(state.device)
             captions = [str(self._classes[label]) for label in labels[:_SHEET].tolist()]
             picture = sheet(images[:_SHEET].cpu(), captions)
             self._events.add("image", "train/augmented", picture, 0, dataformats="HWC")
@@ -65,7 +66,7 @@ class Views:
         if not (record.norms or record.histograms):
             return
         weights = {n: p.detach() for n, p in state.model.named_parameters()}
-        found = gradients(state.model, self._batch(epoch - 1), precision=self._plan.precision)
+        found = gradients(state.model, self._batch(state.device), precision=self._plan.precision)
         for kind, tensors in (("weights", weights), ("gradients", found)):
             if record.norms:
                 self._events.add("scalar", f"norm/{kind}", norm(list(tensors.values())), epoch)
@@ -123,15 +124,22 @@ class Views:
 
     def _graph(self, state: State) -> None:
         """Trace the network in evaluation mode, where it draws no random numbers."""
-        images = self._batch(0).images[:1]
+        images = self._batch(state.device).images[:1]
         state.model.eval()
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the tracer, about what this network never does
             self._events.add("graph", state.model, images)
 
-    def _batch(self, epoch: int) -> Batch:
-        """Give the first training batch of an epoch, augmented as the run has it."""
-        return next(self._plan.train.epoch(self._plan.seed, epoch, self._plan.batch_size))
+    def _batch(self, device: torch.device) -> Batch:
+        """Give the run's first training batch, augmented as the run has it.
+
+        It is the same after every epoch, so that gradients can be compared, and is read once:
+        streamed images would start their workers for it. It waits outside the device's memory.
+        """
+        if self._images is None:
+            first = next(self._plan.train.epoch(self._plan.seed, 0, self._plan.batch_size))
+            self._images = Batch(*(tensor.cpu() for tensor in first))
+        return Batch(*(tensor.to(device) for tensor in self._images))
 
 
 class Profile:

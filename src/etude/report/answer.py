@@ -140,7 +140,7 @@ def _failed(rows: Sequence[Row], results: Results) -> Iterator[Sentence]:
         yield Sentence(
             "failed",
             f"{_labels(guessing)} {verb} not learn at all: "
-            f"{listed([_mean(row, results) for row in guessing])} after training, no better than "
+            f"{_means(guessing, results)} after training, no better than "
             f"always naming the most frequent class ({amount(luck, results.metric)})."
             f"{_how_far(guessing, results)}",
         )
@@ -164,7 +164,7 @@ def _how_far(rows: Sequence[Row], results: Results) -> str:
         known = [row.p for row in rows if row.p is not None]
         text += (
             f" (95 % interval: {signed(min(lows), results.metric)} to "
-            f"{signed(max(highs), results.metric)}; p {_compared(max(known))})"
+            f"{signed(max(highs), results.metric)}; p {_compared(max(known))} after correction)"
         )
     return f"{text}."
 
@@ -242,6 +242,14 @@ def _reached(result: Spread, metric: str) -> str:
 
 def _mean(row: Row, results: Results) -> str:
     return amount(row.result.mean, results.metric) if row.result is not None else "no result"
+
+
+def _means(rows: Sequence[Row], results: Results) -> str:
+    """Give the arms' means, once where all of them read the same."""
+    means = [_mean(row, results) for row in rows]
+    if len(means) > 1 and len(set(means)) == 1:
+        return f"{means[0]} each"
+    return listed(means)
 
 
 def _name(row: Row) -> str:

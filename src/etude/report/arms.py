@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from etude.errors import UserError
@@ -67,9 +68,11 @@ def where(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
         key, sign, values = match.groups()
         _check_key(runs, key)
         wanted = {_comparable(value) for value in values.split(",")}
-        runs = [r for r in runs if (_comparable(_attribute(r, key)) in wanted) == (sign == "=")]
-    if not runs:
-        raise UserError(f"no run meets --where {' '.join(conditions)}")
+        there = {run.folder: _comparable(_attribute(run, key)) for run in runs}
+        runs = [run for run in runs if (there[run.folder] in wanted) == (sign == "=")]
+        if not runs:
+            found = ", ".join(sorted(set(map(str, there.values()))))
+            raise UserError(f"no run meets --where {condition}; in these runs {key} is {found}")
     return list(runs)
 
 
@@ -190,7 +193,8 @@ def _check_key(runs: Iterable[Run], key: str) -> None:
     known = sorted({k for run in runs for k in run.hyperparameters} | {*_OWN})
     if key not in known:
         near = [other for other in known if other.endswith(key) or other.startswith(key)]
-        hint = f"; did you mean {', '.join(near[:3])}?" if near else "; see arms.csv for the keys"
+        near = near or get_close_matches(key, known, n=1)
+        hint = f"; did you mean {', '.join(near[:3])}?" if near else "; runs.csv names all"
         raise UserError(f"no run has the hyperparameter {key}{hint}")
 
 

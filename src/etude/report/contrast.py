@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from etude.report.read import Run
-from etude.report.words import NONE, duration, number, size
+from etude.report.words import NONE, lasted, number, size
 
 _RESULTS = ("train_accuracy", "validation_accuracy", "test_accuracy", "train_loss",
             "validation_loss", "test_loss")  # fmt: skip
@@ -66,7 +66,7 @@ def _results(runs: Sequence[Run]) -> Iterator[Line]:
             digits = 0 if key == "epoch" else 4
             values = [number(run.value(f"{place}.{key}"), digits) for run in runs]
             yield f"{place} {key.replace('_', ' ')}", values
-    yield "time", [duration(run.value("seconds")) for run in runs]
+    yield "time", [lasted(run.value("seconds")) for run in runs]
     yield "images/s", [number(run.value("images_per_second"), 0) for run in runs]
     yield "memory", [size(run.value("peak_memory_bytes")) for run in runs]
 

@@ -6,8 +6,11 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
+from matplotlib.transforms import ScaledTranslation
 
 from etude.report import svg
 from etude.report.charts import Chart, Dots, Heat, Line, Lines
@@ -18,12 +21,16 @@ DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5
 DPI = 110
 _LEGEND = 3  # columns
 _LETTER = 0.075  # inches of a letter at 9 points
+_DIGITS = 7  # letters left of an axis until its label
+_BELOW = 0.25  # inches below an axis until its label
 
 
 def save(group: Sequence[Chart], folder: Path) -> None:
     """Draw charts side by side into one PNG, named after the first."""
     with mpl.rc_context({"font.size": 9}):
-        _draw(group).savefig(folder / f"{group[0].name}.png", dpi=DPI)
+        _draw(group).savefig(
+            folder / f"{group[0].name}.png", dpi=DPI, pil_kwargs={"compress_level": 3}
+        )
 
 
 def _draw(group: Sequence[Chart]) -> Figure:
@@ -53,13 +60,32 @@ def _draw(group: Sequence[Chart]) -> Figure:
             _dots(axes, chart)
         else:
             _heat(axes, chart)
-        axes.set_title(chart.title, fontsize="medium")
+        axes.set_title(chart.title, fontsize="medium", y=1.01)
         axes.set_xlabel(chart.x_label)
+        if not isinstance(chart, Heat):
+            _hold_labels(axes, figure)
     if lines:
-        handles, labels = figure.axes[0].get_legend_handles_labels()
         place: dict[str, Any] = {"loc": "lower center", "ncols": _LEGEND, "frameon": False}
-        figure.legend(handles, labels, fontsize="small", **place)
+        figure.legend(handles=[_handle(line) for line in lines], fontsize="small", **place)
     return figure
+
+
+def _hold_labels(axes: Any, figure: Figure) -> None:
+    """Fix the labels' distance from the axes; matplotlib measures every tick to find its own."""
+    for axis, x, y, inches in (
+        (axes.xaxis, 0.5, 0, (0, -_BELOW)),
+        (axes.yaxis, 0, 0.5, (-_LETTER * _DIGITS, 0)),
+    ):
+        shift = ScaledTranslation(*inches, figure.dpi_scale_trans)
+        axis.set_label_coords(x, y, transform=axes.transAxes + shift)
+
+
+def _handle(line: Line) -> Line2D:
+    return Line2D([], [], label=line.label, lw=1.3, **_look(line))
+
+
+def _look(line: Line) -> dict[str, Any]:
+    return {"color": COLOURS[line.style.colour], "linestyle": DASHES[line.style.dash]}
 
 
 def _height(chart: Chart) -> float:
@@ -71,23 +97,18 @@ def _height(chart: Chart) -> float:
 
 def _letters_left(chart: Chart) -> int:
     if isinstance(chart, Lines):
-        return 6
+        return _DIGITS
     if isinstance(chart, Dots):
         return max(len(dot.label) for dot in chart.dots)
     return max(len(name) for name in chart.rows) + 3
 
 
 def _lines(axes: Any, chart: Lines) -> None:
-    for line in chart.lines:
-        look = {"color": COLOURS[line.style.colour], "linestyle": DASHES[line.style.dash]}
-        if chart.marked:
-            axes.errorbar(
-                line.x, line.y, _arms(line), marker="o", ms=4, capsize=2, label=line.label, **look
-            )
-        else:
-            mark = "o" if len(line.x) == 1 else ""
-            axes.plot(line.x, line.y, marker=mark, lw=1.3, label=line.label, **look)
-            axes.fill_between(line.x, line.low, line.high, color=look["color"], alpha=0.15, lw=0)
+    if chart.marked:
+        for line in chart.lines:
+            axes.errorbar(line.x, line.y, _arms(line), marker="o", ms=4, capsize=2, **_look(line))
+    else:
+        _curves(axes, chart.lines)
     x, y = svg.scales(chart)
     if chart.logarithmic:
         axes.set_xscale("log")
@@ -97,6 +118,21 @@ def _lines(axes: Any, chart: Lines) -> None:
     axes.set_ylim(y.low, y.high)
     axes.set_ylabel(chart.y_label)
     axes.grid(alpha=0.3)
+
+
+def _curves(axes: Any, lines: Sequence[Line]) -> None:
+    """Add all bands and all lines as one artist each, which takes half the time of one by one."""
+    colours = [COLOURS[line.style.colour] for line in lines]
+    bands = [
+        [*zip(n.x, n.low, strict=True), *zip(n.x[::-1], n.high[::-1], strict=True)] for n in lines
+    ]
+    axes.add_collection(PolyCollection(bands, facecolors=colours, alpha=0.15, linewidths=0))
+    points = [list(zip(line.x, line.y, strict=True)) for line in lines]
+    dashes = [DASHES[line.style.dash] for line in lines]
+    axes.add_collection(LineCollection(points, colors=colours, linestyles=dashes, linewidths=1.3))
+    for line in lines:
+        if len(line.x) == 1:
+            axes.plot(line.x, line.y, "o", color=_look(line)["color"])
 
 
 def _ticks(axis: Any, scale: Scale) -> None:

@@ -15,7 +15,8 @@ from etude.report.table import columns, remarks
 
 _LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
           "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}",
-          "±": r"$\pm$", "−": r"$-$", "–": "--", "<": r"$<$", "λ": r"$\lambda$"}  # fmt: skip
+          "±": r"$\pm$", "−": r"$-$", "–": "--", "<": r"$<$", "λ": r"$\lambda$",
+          ">": r"$>$", "≤": r"$\leq$", "≥": r"$\geq$", "×": r"$\times$", "→": r"$\to$"}  # fmt: skip
 
 
 def arms_csv(results: Results) -> str:

@@ -1,34 +1,24 @@
 """The page: one file that needs nothing else, with the answer at its top."""
 
-import os
-import shlex
+import re
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
-from urllib.parse import quote
 
 from etude.report import svg
-from etude.report.answer import Sentence, chance, verdict
+from etude.report.answer import Sentence, verdict
 from etude.report.arms import varied
 from etude.report.assets import asset
-from etude.report.charts import (
-    Chart,
-    Style,
-    comparison,
-    confusions,
-    curves,
-    drawn,
-    grid,
-    styles,
-    sweeps,
-)
-from etude.report.read import Run
+from etude.report.charts import Dots, Style, drawn, styles
+from etude.report.drawings import Drawing, Drawings
+from etude.report.html import panels, table
+from etude.report.provenance import commands, every_run, made_with
 from etude.report.references import Figure
 from etude.report.results import Results
 from etude.report.statistics import CONFIDENCE
 from etude.report.table import Cell, columns
-from etude.report.words import NONE, counted, duration, listed, number
+from etude.report.words import NONE, counted, listed
 
 _TAGS = {
     "failed": "failed",
@@ -39,13 +29,13 @@ _TAGS = {
     "unknown": "cannot be told",
     "note": "",
 }
-_Table = tuple[Sequence[tuple[str, str, bool]], Sequence[tuple[str, Sequence[Cell]]]]
 
 
 def page(
     results: Results,
     sentences: Sequence[Sentence],
     figures: Sequence[Figure],
+    drawings: Drawings,
     *,
     folder: Path,
     refresh: int | None = None,
@@ -56,6 +46,7 @@ def page(
         results: All arms.
         sentences: The answer.
         figures: The documents' figures beside ours.
+        drawings: Every chart.
         folder: Where the page will stand; its links start there.
         refresh: Seconds until a browser loads it again; None: never.
     """
@@ -68,7 +59,7 @@ def page(
         if plan.get("claim")
         else ""
     )
-    sections = _sections(results, sentences, figures, folder)
+    contents = _contents(results, figures, drawings, folder)
     return Template(asset("page.html")).substitute(
         refresh=again,
         title=escape(f"{listed(names[:3])}: report"),
@@ -76,31 +67,34 @@ def page(
         kicker=escape(f"{'Study' if plan else 'Report'} {listed(names)}"),
         heading=escape(plan.get("question") or f"How do the arms of {listed(names)} compare?"),
         claim=claim,
-        sections="\n".join(sections),
-        footer=_footer(results),
+        sections="\n".join((_answer(sentences), *_sections(contents))),
+        footer=made_with(results),
         script=asset("page.js"),
     )
 
 
-def _sections(
-    results: Results, sentences: Sequence[Sentence], figures: Sequence[Figure], folder: Path
-) -> Iterator[str]:
-    yield _answer(sentences)
-    contents: list[tuple[str, str, str]] = [
-        ("arms", "The arms", _arms(results)),
-        ("documents", "Against the documents", _documents(figures)),
-        ("curves", "Learning curves", _curves(results)),
-        ("settings", "Result by setting", _panels([*sweeps(results), *_some(grid(results))])),
-        ("classes", "What the best arm takes for what", _panels([*(confusions(results) or ())])),
-        ("configuration", "What differs", _configuration(results)),
-        ("runs", "Every run", _runs(results, folder)),
-        ("again", "Do it again", _commands(results)),
-        ("method", "How to read this", _method(results)),
-    ]
-    there = [(name, title, content) for name, title, content in contents if content]
-    links = "".join(f'<a href="#{name}">{title}</a>' for name, title, _ in there)
+def _contents(
+    results: Results, figures: Sequence[Figure], drawings: Drawings, folder: Path
+) -> dict[tuple[str, str], str]:
+    """Give the sections in their order, by anchor and title; what has nothing to say is empty."""
+    return {
+        ("arms", "The arms"): _arms(results, drawings.comparison),
+        ("documents", "Against the documents"): _documents(figures),
+        ("curves", "Learning curves"): _curves(results, drawings.curves),
+        ("settings", "Result by setting"): panels([*drawings.sweeps, *drawings.grid]),
+        ("classes", "What the best arm takes for what"): panels(drawings.confusions),
+        ("configuration", "What differs"): _configuration(results),
+        ("runs", "Every run"): every_run(results, folder),
+        ("again", "Do it again"): commands(results),
+        ("method", "How to read this"): _method(results),
+    }
+
+
+def _sections(contents: dict[tuple[str, str], str]) -> Iterator[str]:
+    there = {heading: content for heading, content in contents.items() if content}
+    links = "".join(f'<a href="#{name}">{title}</a>' for name, title in there)
     yield f'<nav class="toc">{links}</nav>'
-    for name, title, content in there:
+    for (name, title), content in there.items():
         yield f'<section id="{name}"><h2>{title}</h2>{content}</section>'
 
 
@@ -113,11 +107,14 @@ def _answer(sentences: Sequence[Sentence]) -> str:
 
 
 def _bold(text: str) -> str:
-    """Set the names of arms apart by their weight instead of by quotation marks."""
-    return escape(text).replace("“", "<b>").replace("”", "</b>")
+    """Set the names of arms apart by their weight, and keep numbers and their units on a line."""
+    whole = re.sub(
+        r"(?<=\d) (?=%|points)|(?<=\bp) (?=[=<])|(?<=[=<]) (?=\d)", "\N{NO-BREAK SPACE}", text
+    )
+    return escape(whole).replace("“", "<b>").replace("”", "</b>")
 
 
-def _arms(results: Results) -> str:
+def _arms(results: Results, drawings: Sequence[Drawing]) -> str:
     shown = columns(results)
     heads = [(column.title, column.hint, column.left) for column in shown]
     rows = [
@@ -127,16 +124,16 @@ def _arms(results: Results) -> str:
         )
         for row in results.rows
     ]
-    luck = chance(results) if results.metric.endswith("accuracy") else None
-    chart = comparison(results, chance=luck)
+    figure = "".join(map(_compared, drawings))
+    return f"{figure}{table('arms-table', (heads, rows))}"
+
+
+def _compared(drawing: Drawing) -> str:
+    chart = drawing.chart
     caption = "Diamond: mean; line: its 95 % interval; dots: seeds; upright line: the baseline"
-    dotted = "; dotted: always naming the most frequent class" if luck is not None else ""
-    figure = (
-        f"<figure>{svg.draw(chart)}<figcaption>{caption}{dotted}.</figcaption></figure>"
-        if chart.dots
-        else ""
-    )
-    return f"{figure}{_table('arms-table', (heads, rows))}"
+    dotted = isinstance(chart, Dots) and chart.chance is not None
+    luck = "; dotted: always naming the most frequent class" if dotted else ""
+    return f"<figure>{drawing.svg}<figcaption>{caption}{luck}.</figcaption></figure>"
 
 
 def _documents(figures: Sequence[Figure]) -> str:
@@ -146,12 +143,11 @@ def _documents(figures: Sequence[Figure]) -> str:
     heads = [(title, "", index not in {2, 4}) for index, title in enumerate(titles)]
     rows = [("", [Cell(text, text) for text in figure.texts()]) for figure in figures]
     note = "Only the documented run at its full length gets a verdict; others show a dash."
-    return f'{_table("documents-table", (heads, rows))}<p class="soft">{note}</p>'
+    return f'{table("documents-table", (heads, rows))}<p class="soft">{note}</p>'
 
 
-def _curves(results: Results) -> str:
-    panels = curves(results)
-    if not panels:
+def _curves(results: Results, drawings: Sequence[Drawing]) -> str:
+    if not drawings:
         return ""
     look = styles(results)
     shown = drawn(results)
@@ -163,7 +159,7 @@ def _curves(results: Results) -> str:
     left_out = len(results.rows) - len(shown)
     note = f" {counted(left_out, 'arm')} of the middle not drawn." if left_out else ""
     return (
-        f'<ul class="legend">{"".join(items)}</ul>{_panels(panels)}'
+        f'<ul class="legend">{"".join(items)}</ul>{panels(drawings)}'
         f'<p class="soft">Lines are means over the seeds, bands go from the lowest seed to the '
         f"highest.{note}</p>"
     )
@@ -177,16 +173,6 @@ def _sample(style: Style) -> str:
     )
 
 
-def _panels(charts: Sequence[Chart]) -> str:
-    figures = (f"<figure><h3>{escape(c.title)}</h3>{svg.draw(c)}</figure>" for c in charts)
-    content = "".join(figures)
-    return f'<div class="panels">{content}</div>' if content else ""
-
-
-def _some(chart: Chart | None) -> list[Chart]:
-    return [] if chart is None else [chart]
-
-
 def _configuration(results: Results) -> str:
     arms = [row.arm for row in results.rows]
     keys = varied(arms)
@@ -197,70 +183,11 @@ def _configuration(results: Results) -> str:
     ]
     first = next((arm.settings for arm in arms if arm.settings), {})
     same = "\n".join(f"{key} = {value}" for key, value in first.items() if key not in keys)
-    table = _table("configuration-table", (heads, rows)) if keys else ""
+    differing = table("configuration-table", (heads, rows)) if keys else ""
     shared = (
         f"<details><summary>What all of them share</summary><pre>{escape(same)}</pre></details>"
     )
-    return f"{table}{shared}" if first else ""
-
-
-def _runs(results: Results, folder: Path) -> str:
-    titles = ("run", "arm", "seed", "state", "epochs", "final", "best", "time", "remark")
-    heads = [(title, "", title in {"run", "arm", "state", "remark"}) for title in titles]
-    rows = [("", _run(row.label, run, folder)) for row in results.rows for run in row.arm.runs]
-    return _table("runs-table", (heads, rows), html=0)
-
-
-def _run(label: str, run: Run, folder: Path) -> list[Cell]:
-    path = os.path.relpath(run.folder, folder)
-    name = escape(run.folder.name)
-    there = run.state != "not started"
-    link = f'<a href="{quote(Path(path).as_posix())}/">{name}</a>' if there else name
-    key = "test_accuracy"
-    final, best = (run.value(f"{place}.{key}") for place in ("final", "best"))
-    error = str(run.summary.get("error") or "")
-    seconds = run.value("seconds")
-    return [
-        Cell(link, run.folder.name),
-        Cell(label, label),
-        Cell(str(run.seed), run.seed),
-        Cell(run.state, run.state),
-        Cell(str(run.epochs), run.epochs),
-        Cell(number(final), final),
-        Cell(number(best), best),
-        Cell(duration(seconds), seconds),
-        Cell(error, error),
-    ]
-
-
-def _commands(results: Results) -> str:
-    commands = dict.fromkeys(shlex.join(c) for run in results.runs if (c := _command(run)))
-    plan = next((run.plan for run in results.runs if run.plan.get("command")), None)
-    if plan is not None:
-        commands = {shlex.join(plan["command"]): None, **commands}
-    if not commands:
-        return ""
-    shown = list(commands)[:20]
-    return (
-        "<p>What was typed; given again, it trains what is missing and nothing else.</p>"
-        f"<pre>{escape(chr(10).join(shown))}</pre>"
-        f"<details><summary>Each arm alone</summary><pre>{escape(_alone(results))}</pre></details>"
-    )
-
-
-def _command(run: Run) -> list[str]:
-    return [str(word) for word in run.environment.get("command", ())]
-
-
-def _alone(results: Results) -> str:
-    lines: list[str] = []
-    for row in results.rows:
-        run = next((run for run in row.arm.runs if run.words), None)
-        if run is not None:
-            words = [f"{key}={value}" for key, value in run.words.items()]
-            seeds = ",".join(str(s) for s in sorted({r.seed for r in row.arm.runs}))
-            lines.append(shlex.join(["etude", "-m", *words, f"name={run.name}", f"seed={seeds}"]))
-    return "\n".join(lines)
+    return f"{differing}{shared}" if first else ""
 
 
 def _method(results: Results) -> str:
@@ -286,51 +213,3 @@ def _method(results: Results) -> str:
         f"<p>final: after the last epoch; best: of the epoch with the best accuracy on "
         f"{escape(listed(selection)) or 'the evaluation split'}.</p>"
     )
-
-
-def _footer(results: Results) -> str:
-    made: list[str] = []
-    for key in ("etude", "torch", "python"):
-        found = {run.environment.get("versions", {}).get(key) for run in results.runs} - {None}
-        made += [f"{key} {escape(listed(sorted(found)))}"] if found else []
-    commits = {
-        f"{git['commit'][:10]}{' (changed)' if git['dirty'] else ''}"
-        for run in results.runs
-        if (git := run.environment.get("git"))
-    }
-    made += [f"commit {escape(listed(sorted(commits)))}"] if commits else []
-    for key in ("device", "precision"):
-        found = {str(run.summary[key]) for run in results.runs if key in run.summary}
-        made += [escape(listed(sorted(found)))] if found else []
-    return f"Made with {', '.join(made)}." if made else ""
-
-
-def _table(name: str, content: _Table, *, html: int | None = None) -> str:
-    """Write a table that sorts; the column `html` is markup already."""
-    heads, rows = content
-    head = "".join(
-        f'<th scope="col"{_class(left)}{_tip(hint)}><button>{escape(title)}</button></th>'
-        for title, hint, left in heads
-    )
-    lines: list[str] = []
-    for kind, cells in rows:
-        line: list[str] = []
-        for index, (cell, (title, _, left)) in enumerate(zip(cells, heads, strict=True)):
-            text = cell.text if index == html else escape(cell.text)
-            value = "" if cell.value is None else escape(str(cell.value))
-            wrap = title in {"remarks", "remark", "source", "arm"}
-            line.append(f'<td{_class(left, wrap)} data-v="{value}">{text}</td>')
-        lines.append(f'<tr class="{kind}">{"".join(line)}</tr>')
-    return (
-        f'<div class="scroll"><table id="{name}"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
-
-
-def _class(left: bool, wrap: bool = False) -> str:  # noqa: FBT001, FBT002
-    names = ["l"] * left + ["wrap"] * wrap
-    return f' class="{" ".join(names)}"' if names else ""
-
-
-def _tip(hint: str) -> str:
-    return f' data-tip="{escape(hint)}"' if hint else ""

@@ -6,15 +6,16 @@ import os
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 from etude.errors import UserError
-from etude.record.folder import LOCK, SUMMARY, read_metrics, read_summary
+from etude.record.folder import ENVIRONMENT, LOCK, SUMMARY, read_metrics, read_summary
 from etude.record.plan import PLAN, read_plan
 
-CONFUSION, ENVIRONMENT, OVERRIDES = "confusion.json", "environment.json", ".hydra/overrides.yaml"
+CONFUSION, OVERRIDES = "confusion.json", ".hydra/overrides.yaml"
 # In the order in which a reader should worry.
 STATES = ("finished", "running", "preempted", "interrupted", "diverged", "failed", "not started")
 Values = Mapping[str, Any]
@@ -104,7 +105,12 @@ def read(folders: Iterable[Path]) -> list[Run]:
     folders = list(folders)
     for folder in folders:
         if not folder.is_dir():
-            raise UserError(f"{folder} is no folder; give one that holds runs, as outputs/<name>")
+            beside = [path.name for path in folder.absolute().parent.glob("*/")]
+            near = get_close_matches(folder.name, beside, n=1)
+            hint = (
+                f"did you mean {folder.parent / near[0]}?" if near else "give one that holds runs"
+            )
+            raise UserError(f"{folder} is no folder; {hint}")
     found = {path.resolve(): path for folder in folders for path in _below(folder)}
     plans: dict[Path, dict[str, Any]] = {}
     runs = [read_run(path, plans) for path in found.values()]

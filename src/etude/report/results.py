@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from etude.errors import UserError
 from etude.report.arms import Arm
@@ -164,7 +165,9 @@ def _baseline(results: Results, wanted: str | None) -> tuple[str | None, bool]:
     labels = [row.label for row in results.rows]
     if wanted is not None:
         if wanted not in labels:
-            raise UserError(f"--baseline {wanted} is no arm; there are: {'; '.join(labels)}")
+            near = get_close_matches(wanted, labels, n=1)
+            meant = f"did you mean '{near[0]}'? " if near else ""
+            raise UserError(f"--baseline {wanted} is no arm; {meant}there are: {'; '.join(labels)}")
         return wanted, True
     planned = {run.plan.get("baseline") for run in results.runs}
     (study,) = planned if len(planned) == 1 else (None,)

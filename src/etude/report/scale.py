@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,11 @@ class Scale:
 
     def __call__(self, value: float) -> float:
         """Give a value's place; outside values stay at the edge."""
-        low, high, value = (self._flat(v) for v in (self.low, self.high, value))
-        part = (value - low) / ((high - low) or 1.0)
-        return self.start + min(max(part, 0.0), 1.0) * (self.end - self.start)
+        low, width = self._flat_ends
+        part = ((self._flat(value) if self.logarithmic else value) - low) / width
+        if part < 0.0:
+            return self.start
+        return self.end if part > 1.0 else self.start + part * (self.end - self.start)
 
     def ticks(self, about: int = 5) -> list[float]:
         """Give round values between the ends."""
@@ -32,6 +35,12 @@ class Scale:
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [index * step for index in range(first, last + 1)]
+
+    @cached_property
+    def _flat_ends(self) -> tuple[float, float]:
+        """Give the lower end and the width of the axis; curves ask for them at every point."""
+        low, high = self._flat(self.low), self._flat(self.high)
+        return low, (high - low) or 1.0
 
     def _flat(self, value: float) -> float:
         return math.log10(max(value, 1e-300)) if self.logarithmic else value

@@ -12,6 +12,7 @@ from etude.report.words import number
 WIDTH = 380  # a phone's; wider screens show charts beside each other
 _HEIGHT = 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 12, 40
+_ENTRY = 16  # a line of the legend
 _LARGEST = 1.35  # times its own size: larger letters than the text's look loud
 DASHES = ("", "5 3", "1.5 2.5", "8 3 1.5 3")
 
@@ -25,15 +26,29 @@ def draw(chart: Chart) -> str:
     return _heat(chart)
 
 
-def standalone(chart: Chart) -> str:
-    """Draw a chart as a file of its own, its colours and its legend included."""
-    text = draw(chart)
+def standalone(chart: Chart, svg: str) -> str:
+    """Make a drawn chart a file of its own, its colours and its legend included."""
     style = asset("chart.css")
     for name, colour in PAPER.items():
         style = style.replace(f"var(--{name})", colour)
     css = f"<style>text {{ font: 11px sans-serif; }}\n{style}</style>"
-    head, _, rest = text.partition(">")
-    return f'{head} xmlns="http://www.w3.org/2000/svg">{css}{rest}\n'
+    legend = ""
+    if isinstance(chart, Lines) and len(chart.lines) > 1:
+        legend = "".join(_legend(chart.lines))
+        whole = _HEIGHT + _ENTRY * -(-len(chart.lines) // 2)
+        svg = svg.replace(f'viewBox="0 0 {WIDTH} {_HEIGHT}"', f'viewBox="0 0 {WIDTH} {whole}"', 1)
+    head, _, rest = svg.partition(">")
+    drawn = rest.removesuffix("</svg>")
+    return f'{head} xmlns="http://www.w3.org/2000/svg">{css}{drawn}{legend}</svg>\n'
+
+
+def _legend(lines: Sequence[Line]) -> Iterator[str]:
+    """Name the lines below the chart, two beside each other."""
+    for index, line in enumerate(lines):
+        x, y = 8 + index % 2 * WIDTH // 2, _HEIGHT + 4 + index // 2 * _ENTRY
+        dash = f'stroke-dasharray="{DASHES[line.style.dash]}"'
+        yield f'<g class="c{line.style.colour}"><path class="line" {dash} d="M{x} {y}h26"/></g>'
+        yield f'<text x="{x + 32}" y="{y + 4}">{escape(line.label)}</text>'
 
 
 def _svg(title: str, width: float, height: float, parts: Sequence[str]) -> str:

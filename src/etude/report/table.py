@@ -11,7 +11,7 @@ from etude.report.answer import Sentence, verdict
 from etude.report.references import Figure
 from etude.report.results import Results, Row
 from etude.report.statistics import Spread
-from etude.report.words import NONE, difference, duration, number, probability, size
+from etude.report.words import NONE, difference, lasted, number, probability, size
 
 _BESIDE = ("− baseline", "its 95 % interval", "p", "time", "images/s", "memory")
 _FILE_WIDTH = 132  # characters; a terminal's own width otherwise
@@ -153,7 +153,7 @@ def _p(row: Row, _: Results) -> Cell:
 
 def _time(row: Row) -> Cell:
     seconds = row.median("seconds")
-    return Cell(duration(seconds), seconds)
+    return Cell(lasted(seconds), seconds)
 
 
 def _speed(row: Row) -> Cell:

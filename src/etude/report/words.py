@@ -2,6 +2,8 @@
 
 import math
 
+from etude.duration import duration
+
 NONE = "–"
 
 
@@ -46,14 +48,9 @@ def probability(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def duration(seconds: float | None) -> str:
-    """Write a time."""
-    if seconds is None:
-        return NONE
-    for unit, length in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.1f} s"
+def lasted(seconds: float | None) -> str:
+    """Write a time, or a dash."""
+    return NONE if seconds is None else duration(seconds)
 
 
 def size(count: float | None) -> str:

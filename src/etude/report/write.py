@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etude.record.folder import write_text
-from etude.report import charts, files, svg
-from etude.report.answer import Sentence, answer, chance
-from etude.report.arms import group, where
+from etude.report import files, svg
+from etude.report.answer import Sentence, answer
+from etude.report.arms import group as by_arm
+from etude.report.arms import where
+from etude.report.drawings import Drawing, draw
 from etude.report.page import page
 from etude.report.read import Run, read
 from etude.report.references import Figure, figures
 from etude.report.results import METRIC, Results, compare
 
 FORMATS = ("html", "csv", "md", "tex", "png", "svg")
+PICTURES = {"html", "png", "svg"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def make(
     """
     runs: list[Run] = where(read(folders), list(conditions))
     chosen = metric or _of_the_study(runs)
-    results = compare(group(runs, list(group_by)), metric=chosen, baseline=baseline)
+    results = compare(by_arm(runs, list(group_by)), metric=chosen, baseline=baseline)
     return Report(results, answer(results), figures(results))
 
 
@@ -72,30 +75,24 @@ def write(
         write_text(folder / "table.md", text)
     if "tex" in formats:
         write_text(folder / "table.tex", files.latex(results))
+    if PICTURES.isdisjoint(formats):
+        return
+    drawings = draw(results)
     if "html" in formats:
-        text = page(results, report.sentences, report.figures, folder=folder, refresh=refresh)
+        text = page(
+            results, report.sentences, report.figures, drawings, folder=folder, refresh=refresh
+        )
         write_text(folder / "report.html", text)
-    if drawn := [form for form in ("png", "svg") if form in formats]:
-        _draw(results, folder, drawn)
+    for group in drawings.groups:
+        _write_group(group, folder, formats)
 
 
-def _draw(results: Results, folder: Path, forms: list[str]) -> None:
-    luck = chance(results) if results.metric.endswith("accuracy") else None
-    comparison = charts.comparison(results, chance=luck)
-    grid = charts.grid(results)
-    confusion = charts.confusions(results)
-    panels = [
-        [comparison] if comparison.dots else [],
-        charts.curves(results),
-        *([chart] for chart in charts.sweeps(results)),
-        [grid] if grid is not None else [],
-        list(confusion) if confusion is not None else [],
-    ]
-    for panel in panels:
-        if "svg" in forms:
-            for chart in panel:
-                write_text(folder / f"{chart.name}.svg", svg.standalone(chart))
-        if panel and "png" in forms:
-            from etude.report.figures import save  # noqa: PLC0415 (matplotlib takes half a second)
+def _write_group(group: list[Drawing], folder: Path, formats: Collection[str]) -> None:
+    if "svg" in formats:
+        for drawing in group:
+            text = svg.standalone(drawing.chart, drawing.svg)
+            write_text(folder / f"{drawing.chart.name}.svg", text)
+    if "png" in formats:
+        from etude.report.figures import save  # noqa: PLC0415 (matplotlib takes half a second)
 
-            save(panel, folder)
+        save([drawing.chart for drawing in group], folder)
