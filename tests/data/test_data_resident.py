@@ -97,6 +97,19 @@ def test_an_image_is_augmented_alike_in_batches_of_any_size(digits: Labelled):
     assert torch.equal(small.images, large.images)
 
 
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_large_batches_are_augmented_in_parts_to_the_same_bits(
+    coloured: Labelled, channels_last: bool, monkeypatch: pytest.MonkeyPatch
+):
+    augment = Augment(**SHIFTED_AND_FLIPPED, crop="area", photometric=0.5)
+    data = resident(coloured, augment=augment, channels_last=channels_last, size=4)
+    whole = list(data.epoch(0, 0, 25))
+    monkeypatch.setattr("etude.data.input.CHUNK_BYTES", 3 * 4 * 3 * 36)  # of three images
+    parts = list(data.epoch(0, 0, 25))
+    assert same(parts, whole)
+    assert parts[0].images.stride() == whole[0].images.stride()
+
+
 def test_an_images_random_numbers_are_those_of_its_place_in_the_data(coloured: Labelled):
     augment = Augment(**SHIFTED_AND_FLIPPED)
     numbered = Labelled(coloured.images, torch.arange(50))
