@@ -7,8 +7,9 @@ import pytest
 from conftest import SMALL
 
 from etude.config import fingerprint, results
-from etude.config.schema import Plain, Train, at_least
-from etude.config.schema import setting as declared
+from etude.config.schema import Train
+from etude.config.schema.rules import Plain, at_least
+from etude.config.schema.rules import setting as declared
 
 Folder = Callable[..., str]
 
