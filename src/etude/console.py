@@ -172,7 +172,8 @@ def runs_table(runs: Sequence[Standing], lefts: Sequence[float | None]) -> Table
 def count_runs(runs: Sequence[Standing]) -> str:
     """Count runs by their state, in words."""
     counts = Counter(run.state for run in runs)
-    return f"{len(runs)} runs: " + ", ".join(f"{n} {state}" for state, n in counts.items())
+    noun = "run" if len(runs) == 1 else "runs"
+    return f"{len(runs)} {noun}: " + ", ".join(f"{n} {state}" for state, n in counts.items())
 
 
 def _in_a_row(lefts: Sequence[float | None]) -> str:

@@ -87,7 +87,7 @@ def test_runs_at_the_same_time_share_what_is_left(runs: Path):
 
 def test_a_runs_own_folder_may_be_given(runs: Path, capsys: Output):
     assert main([str(runs / "a")]) == 0
-    assert "1 runs: 1 finished" in capsys.readouterr().out
+    assert "1 run: 1 finished" in capsys.readouterr().out
 
 
 def test_a_folder_without_runs_is_refused(workplace: Path, capsys: Output):

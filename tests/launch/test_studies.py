@@ -288,5 +288,5 @@ def test_a_dry_run_lists_what_is_done_half_done_and_to_come_and_writes_nothing(
 
 def test_a_dry_run_of_one_run_says_where_it_stands(etude: Etude, workplace: Path, capsys: Output):
     assert etude("--dry-run", *QUICK) == 0
-    assert "1 runs: 1 not started" in capsys.readouterr().out
+    assert "1 run: 1 not started" in capsys.readouterr().out
     assert list(workplace.iterdir()) == []

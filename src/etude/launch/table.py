@@ -165,7 +165,7 @@ def _spent(entry: Entry) -> str:
 def _total(entries: Sequence[Entry], *, places: int, stopping: bool) -> str:
     counts = Counter(entry.state for entry in entries)
     parts = [f"{counts[state]} {state.value}" for state in _STYLES if counts[state]]
-    text = f"{len(entries)} jobs: {', '.join(parts)}"
+    text = f"{len(entries)} {'job' if len(entries) == 1 else 'jobs'}: {', '.join(parts)}"
     if stopping:
         return f"{text}; they save and stop, Ctrl-C ends them at once"
     if counts[State.RUNNING] and (remaining := seconds_left(entries, places=places)) is not None:
