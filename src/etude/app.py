@@ -277,10 +277,11 @@ def _launch_study(hydra: Hydra, args: argparse.Namespace) -> int:
 
 def _report(folder: Path) -> None:
     """End a study by writing its report."""
-    from etude.report.write import make, write  # noqa: PLC0415 (not needed for --help)
+    from etude.report.painter import Painter  # noqa: PLC0415 (not needed for --help)
+    from etude.report.write import make, write  # noqa: PLC0415
 
-    with outputs_needed():
-        write(make([folder]), folder / "report")
+    with outputs_needed(), Painter(apart=True) as painter:
+        write(make([folder]), folder / "report", painter=painter)
     announce_report(folder / "report" / "report.html")
 
 

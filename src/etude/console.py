@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from etude.duration import duration
 from etude.standing import Standing
@@ -23,6 +24,10 @@ from etude.study import Study
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
+# Two columns between cells and none outside: what must not be cut has to fit into 80.
+_NARROW: dict[str, Any] = {
+    "box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False, "show_edge": False,
+}  # fmt: skip
 
 
 class Messages(logging.Handler):
@@ -210,11 +215,12 @@ def show_arms(
 ) -> None:
     """Print how a study's arms compare by its metric, final and best: mean ± standard deviation."""
     title = f"{study.name}: {study.metric.replace('_', ' ')}, mean ± standard deviation"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", **_NARROW)
     until = [] if study.reach is None else [f"epochs\nto {study.reach:g}"]
-    for column in ("arm", "runs", "final", "− baseline", "best", *until, ""):
+    for column in ("arm", "runs", "final", "−\nbaseline", "best", *until, ""):
+        # In a narrow terminal it is the left columns that give way: a number that is cut is wrong.
         left = column in {"arm", ""}
-        table.add_column(column, justify="left" if left else "right", no_wrap=bool(column))
+        table.add_column(column, justify="left" if left else "right", no_wrap=not left)
     found: dict[str, list[dict[str, Any]]] = {}
     reached: dict[str, list[int | None]] = {}
     for label, summary, rows in runs:
@@ -235,7 +241,8 @@ def show_arms(
             difference = f"{mean - base:+.4f}"
         cells = [str(len(final)), _spread(final), difference, _spread(best)]
         cells += [_epochs_to(reached[label])] if study.reach is not None else []
-        table.add_row(label, *cells, ", ".join(remarks))
+        name = Text(label, no_wrap=True, overflow="ellipsis")
+        table.add_row(name, *cells, ", ".join(remarks))
     console.print(table)
     console.print(f"claim: {study.claim}", markup=False)
 
@@ -251,7 +258,7 @@ def _epochs_to(epochs: Sequence[int | None]) -> str:
     there = [epoch for epoch in epochs if epoch is not None]
     if not there:
         return "never"
-    few = "" if len(there) == len(epochs) else f" ({len(there)} of {len(epochs)})"
+    few = "" if len(there) == len(epochs) else f"\n({len(there)} of {len(epochs)})"
     return f"{statistics.fmean(there):.1f}{few}"
 
 
@@ -285,13 +292,13 @@ def _results(summary: dict[str, Any]) -> Table:
 
 
 def _references(references: list[dict[str, Any]]) -> Table:
-    table = Table(title="beside the document", title_justify="left")
+    table = Table(title="beside the document", title_justify="left", **_NARROW)
     for column in ("figure", "document", "asked for", "here", "agrees", "source"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column not in {"asked for", "source"}, overflow="fold")
     for row in references:
         agrees = {True: "yes", False: "NO", None: "–"}[row["agrees"]]
         cells = [row["metric"], _number(row["value"]), row["rule"], _number(row["ours"])]
-        table.add_row(*cells, agrees, row["source"])
+        table.add_row(*cells, agrees, escape(row["source"]))
     return table
 
 

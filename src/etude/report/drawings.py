@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from etude.report import svg
 from etude.report.answer import chance
@@ -11,10 +12,14 @@ from etude.report.results import Results
 
 @dataclass(frozen=True)
 class Drawing:
-    """A chart and its `<svg>` element."""
+    """A chart to be drawn."""
 
     chart: Chart
-    svg: str
+
+    @cached_property
+    def svg(self) -> str:
+        """The `<svg>` element, drawn when it is first asked for."""
+        return svg.draw(self.chart)
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Drawings:
 
 
 def draw(results: Results) -> Drawings:
-    """Draw everything that there is to see."""
+    """Find everything that there is to see."""
     luck = chance(results) if results.metric.endswith("accuracy") else None
     arms, plane = comparison(results, chance=luck), grid(results)
     return Drawings(
@@ -62,4 +67,4 @@ def draw(results: Results) -> Drawings:
 
 
 def _drawn(charts: Iterable[Chart]) -> list[Drawing]:
-    return [Drawing(chart, svg.draw(chart)) for chart in charts]
+    return [Drawing(chart) for chart in charts]

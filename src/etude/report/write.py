@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from etude.record.folder import write_text
@@ -9,8 +10,9 @@ from etude.report import files, svg
 from etude.report.answer import Sentence, answer
 from etude.report.arms import group as by_arm
 from etude.report.arms import where
-from etude.report.drawings import Drawing, draw
+from etude.report.drawings import draw
 from etude.report.page import page
+from etude.report.painter import Painter
 from etude.report.read import Run, read
 from etude.report.references import Figure, figures
 from etude.report.results import METRIC, Results, compare
@@ -62,10 +64,42 @@ def _of_the_study(runs: Collection[Run]) -> str:
 
 
 def write(
-    report: Report, folder: Path, formats: Collection[str] = FORMATS, *, refresh: int | None = None
+    report: Report,
+    folder: Path,
+    formats: Collection[str] = FORMATS,
+    *,
+    painter: Painter,
+    refresh: int | None = None,
 ) -> None:
-    """Write a report's files; each is replaced in one go, so that none is read half-written."""
+    """Write a report's files; each text is replaced in one go, so that none is read half-written.
+
+    Args:
+        report: What they say.
+        folder: Made if it is not there.
+        formats: Some of `FORMATS`.
+        painter: Draws the PNG files while the others are written.
+        refresh: Seconds after which a browser loads the page again.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if PICTURES.isdisjoint(formats):
+        _write_tables(report, folder, formats)
+        return
+    drawings = draw(report.results)
+    if "png" in formats:
+        painter.begin([[drawing.chart for drawing in g] for g in drawings.groups], folder)
+    _write_tables(report, folder, formats)
+    if "html" in formats:
+        given = report.results, report.sentences, report.figures, drawings
+        write_text(folder / "report.html", page(*given, folder=folder, refresh=refresh))
+    if "svg" in formats:
+        for drawing in chain(*drawings.groups):
+            text = svg.standalone(drawing.chart, drawing.svg)
+            write_text(folder / f"{drawing.chart.name}.svg", text)
+    if "png" in formats:
+        painter.finish()
+
+
+def _write_tables(report: Report, folder: Path, formats: Collection[str]) -> None:
     results = report.results
     if "csv" in formats:
         write_text(folder / "arms.csv", files.arms_csv(results))
@@ -75,24 +109,3 @@ def write(
         write_text(folder / "table.md", text)
     if "tex" in formats:
         write_text(folder / "table.tex", files.latex(results))
-    if PICTURES.isdisjoint(formats):
-        return
-    drawings = draw(results)
-    if "html" in formats:
-        text = page(
-            results, report.sentences, report.figures, drawings, folder=folder, refresh=refresh
-        )
-        write_text(folder / "report.html", text)
-    for group in drawings.groups:
-        _write_group(group, folder, formats)
-
-
-def _write_group(group: list[Drawing], folder: Path, formats: Collection[str]) -> None:
-    if "svg" in formats:
-        for drawing in group:
-            text = svg.standalone(drawing.chart, drawing.svg)
-            write_text(folder / f"{drawing.chart.name}.svg", text)
-    if "png" in formats:
-        from etude.report.figures import save  # noqa: PLC0415 (matplotlib takes half a second)
-
-        save([drawing.chart for drawing in group], folder)
