@@ -106,6 +106,7 @@ def warp(images: Tensor, rows: Row, across: Row, constant: float | None) -> Tens
     Returns:
         (N, C, H, W).
     """
+    images = images.float()
     n, channels, height, width = images.shape
     y, x = (_positions(row, height, width) for row in (rows, across))
     flat = images.reshape(n, channels, -1)

@@ -61,6 +61,7 @@ class Erase:
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Erase from images (N, C, H, W); draws (N, 5 or 6): whether, area, ratio, top, left."""
+        images = images.float()
         erased = self._rectangle(draws[:, :5], *images.shape[-2:])
         if self.noise is None:
             return torch.lerp(images, images.new_full((), self.value), erased)

@@ -34,7 +34,7 @@ class Photometric:
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Change images (N, C, H, W), 0 to 255; draws (N, 4): order, and the three factors."""
         order, *factors = columns(draws)
-        changed = images.contiguous()  # grey is then summed alike in every memory format
+        changed = images.float().contiguous()  # grey is then summed alike in every memory format
         scale = torch.stack([1 + around(factor, self.reach) for factor in factors], dim=1).float()
         for which in _order(order):
             factor = scale.gather(1, which[:, None])[:, :, None, None]
