@@ -65,9 +65,7 @@ class Erase:
         erased = self._rectangle(draws[:, :5], *images.shape[-2:])
         if self.noise is None:
             return torch.lerp(images, images.new_full((), self.value), erased)
-        return torch.lerp(
-            images, between(noise(draws[:, 5], *images.shape[1:]), self.noise), erased
-        )
+        return torch.lerp(images, noise(draws[:, 5], images.shape[1:], self.noise), erased)
 
     def _rectangle(self, draws: Tensor, height: int, width: int) -> Tensor:
         """Place the rectangles: (N, 1, height, width) of 0.0 and 1.0."""
