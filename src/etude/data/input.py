@@ -60,7 +60,7 @@ class Input:
         return made
 
     def _fill(self, made: Tensor, images: Tensor, draws: Tensor | None) -> None:
-        """Turn images into a part of the batch, in its place: another copy of it costs a tenth."""
+        """Turn images into a part of the batch, in its place, as a copy costs time."""
         if self.augment is None or draws is None:
             self.normalize(central(images, self.size), out=made)
             return

@@ -45,7 +45,7 @@ class Normalize:
     reverse_channels: bool = False
 
     def __call__(self, images: Tensor, out: Tensor | None = None) -> Tensor:
-        """Map images (N, C, H, W), 0 to 255, uint8 or float32, to float32: a new tensor or `out`."""
+        """Map images (N, C, H, W), 0 to 255, uint8 or float32, to new float32 or `out`."""
         if self.reverse_channels:
             images = images.flip(1)
         return torch.addcmul(self.shift, images.float(), self.scale, out=out)
