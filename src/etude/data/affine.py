@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from etude.data.draws import around, columns
 from etude.data.limits import check_range
@@ -106,23 +107,24 @@ def warp(images: Tensor, rows: Row, across: Row, constant: float | None) -> Tens
     Returns:
         (N, C, H, W).
     """
+    images = images.float()
     n, channels, height, width = images.shape
-    y, x = (_positions(row, height, width) for row in (rows, across))
-    flat = images.reshape(n, channels, -1)
-
-    def read(row: Tensor, column: Tensor) -> Tensor:
-        index = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
-        return flat.gather(2, index.view(n, 1, -1).expand(-1, channels, -1)).view_as(images)
-
+    rows_at, columns_at = _positions(rows, height, width), _positions(across, height, width)
+    # What lies outside shows the edge; past the last line is one more, read with a weight of 0.
+    y, x = rows_at.clamp(0, height - 1), columns_at.clamp(0, width - 1)
     top, left = y.floor(), x.floor()
+    flat = functional.pad(images, (0, 1, 0, 1)).reshape(n, channels, -1)
+    index = torch.add(left, top, alpha=width + 1).long().view(n, 1, -1).expand(-1, channels, -1)
+
+    def read(ahead: int) -> Tensor:
+        return flat[:, :, ahead:].gather(2, index).view(images.shape)
+
     below, beside = (y - top).float()[:, None], (x - left).float()[:, None]
-    top, left = top.long(), left.long()
-    upper = torch.lerp(read(top, left), read(top, left + 1), beside)
-    lower = torch.lerp(read(top + 1, left), read(top + 1, left + 1), beside)
-    warped = torch.lerp(upper, lower, below)
+    upper = read(0).lerp_(read(1), beside)
+    warped = upper.lerp_(read(width + 1).lerp_(read(width + 2), beside), below)
     if constant is None:
         return warped
-    inside = ((y >= 0) & (y <= height - 1) & (x >= 0) & (x <= width - 1))[:, None]
+    inside = ((rows_at == y) & (columns_at == x))[:, None]
     return torch.where(inside, warped, constant)
 
 
@@ -130,4 +132,4 @@ def _positions(row: Row, height: int, width: int) -> Tensor:
     """Apply a map's row to every pixel: (N, height, width), in float64 as its rounding is seen."""
     by_row, by_column, plus = (part[:, None, None] for part in row)
     index = torch.arange(max(height, width), device=plus.device, dtype=torch.float64)
-    return by_row * index[:height, None] + by_column * index[:width] + plus
+    return (by_row * index[:height, None] + plus) + by_column * index[:width]

@@ -39,7 +39,10 @@ class Change(Protocol):
         ...
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Give changed images of the same shape; those that came in stay as they are."""
+        """Give changed images of the same shape; those that came in stay as they are.
+
+        They are uint8 or float32, and become float32 where new values arise.
+        """
         ...
 
 
@@ -216,11 +219,12 @@ class Augment:
         """Change images, from which the window has been cut.
 
         Args:
-            images: (N, C, H, W) float32.
+            images: (N, C, H, W) uint8 or float32.
             draws: (N, self.draws) float32, uniform in [0, 1), those of the window included.
 
         Returns:
-            A new tensor (N, C, H, W), or `images` when everything is off.
+            A new tensor (N, C, H, W), or `images` when everything is off: uint8 if it was and
+            pixels have only moved, else float32.
         """
         taken = self._window.draws if self._window is not None else 0
         for change in self._changes:

@@ -44,7 +44,7 @@ class Colour:
         first, second, third = (normal(draw)[:, None] * self.std for draw in columns(draws))
         one, two, three = self.components.unbind(0)
         added = first * one + second * two + third * three
-        return images + added.float()[:, :, None, None]
+        return images.float() + added.float()[:, :, None, None]
 
 
 def components(images: Tensor | Files) -> Tensor:

@@ -61,12 +61,11 @@ class Erase:
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Erase from images (N, C, H, W); draws (N, 5 or 6): whether, area, ratio, top, left."""
+        images = images.float()
         erased = self._rectangle(draws[:, :5], *images.shape[-2:])
         if self.noise is None:
             return torch.lerp(images, images.new_full((), self.value), erased)
-        return torch.lerp(
-            images, between(noise(draws[:, 5], *images.shape[1:]), self.noise), erased
-        )
+        return torch.lerp(images, noise(draws[:, 5], images.shape[1:], self.noise), erased)
 
     def _rectangle(self, draws: Tensor, height: int, width: int) -> Tensor:
         """Place the rectangles: (N, 1, height, width) of 0.0 and 1.0."""

@@ -103,6 +103,7 @@ def shift(
     whole = offsets.floor()
     below, beside = (offsets - whole)[:, :, None, None, None]
     margin = reach + 1
+    images = images.float()
     top, left = whole.long() + margin
     corners = windows(pad(images, margin, constant), top, left, height + 1, width + 1)
     between = torch.lerp(corners[:, :, :-1], corners[:, :, 1:], below)

@@ -50,19 +50,22 @@ class Input:
 
     def __call__(self, images: Tensor, draws: Tensor | None) -> Tensor:
         """Turn images (N, C, H, W) uint8 into a batch, augmented with draws (N, K) if given."""
-        if self.augment is None or draws is None:
-            images = self.normalize(central(images, self.size))
-            return images.contiguous(memory_format=self.format)
+        shape = (len(images), images.shape[1], self.size, self.size)
+        made = torch.empty(shape, device=images.device, memory_format=self.format)
         few = max(1, CHUNK_BYTES // (4 * images[0].numel()))
-        if images.device.type != "cpu" or len(images) <= few:
-            return self._augmented(self.augment, images, draws)
-        parts = zip(images.split(few), draws.split(few), strict=True)
-        return torch.cat([self._augmented(self.augment, *part) for part in parts])
+        few = few if images.device.type == "cpu" else len(images)
+        for start in range(0, len(images), few):
+            part = slice(start, start + few)
+            self._fill(made[part], images[part], None if draws is None else draws[part])
+        return made
 
-    def _augmented(self, augment: Augment, images: Tensor, draws: Tensor) -> Tensor:
-        images = augment.cut(images, draws, self.size)
-        if augment.after_normalize:
-            images = augment(self.normalize(images), draws)
+    def _fill(self, made: Tensor, images: Tensor, draws: Tensor | None) -> None:
+        """Turn images into a part of the batch, in its place, as a copy costs time."""
+        if self.augment is None or draws is None:
+            self.normalize(central(images, self.size), out=made)
+            return
+        images = self.augment.cut(images, draws, self.size)
+        if self.augment.after_normalize:
+            made.copy_(self.augment(self.normalize(images), draws))
         else:
-            images = self.normalize(augment(images.float(), draws))
-        return images.contiguous(memory_format=self.format)
+            self.normalize(self.augment(images, draws), out=made)

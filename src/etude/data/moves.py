@@ -11,6 +11,8 @@ from etude.data.draws import integers
 from etude.data.gather import pad, shift, windows
 from etude.data.limits import check_range
 
+PIXELS = range(256)  # what uint8 holds, as whole numbers
+
 
 class Shift:
     """Move an image by up to a fraction of each side, by parts of a pixel too, as Keras does.
@@ -50,10 +52,12 @@ class PaddedCrop:
         check_range("crop_padding", padding, 0, 1024)
         self.padding = padding
         self.fill_value = fill_value
+        self.is_pixel = fill_value in PIXELS
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Crop images (N, C, H, W); draws (N, 2): top, left."""
         offsets = integers(draws, 2 * self.padding + 1)
+        images = images if self.is_pixel else images.float()
         padded = pad(images, self.padding, self.fill_value)
         return windows(padded, offsets[:, 0], offsets[:, 1], *images.shape[-2:])
 
@@ -69,5 +73,9 @@ class Flip:
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Mirror those of images (N, C, H, W) whose draw, (N, 1), is below the probability."""
-        mirrored = (draws[:, 0] < self.probability).float()
-        return torch.lerp(images, images.flip(3), mirrored[:, None, None, None])
+        chosen = (draws[:, 0] < self.probability)[:, None, None, None]
+        mirrored = images.flip(3)
+        if images.dtype == torch.uint8:
+            # By bits, as on a CPU `where` takes eight times as long.
+            return images ^ ((images ^ mirrored) & chosen.byte().neg_())
+        return torch.lerp(images, mirrored, chosen.float())

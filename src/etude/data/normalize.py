@@ -44,11 +44,11 @@ class Normalize:
     shift: Tensor
     reverse_channels: bool = False
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Map images (N, C, H, W), 0 to 255, uint8 or float32, to float32 of the same shape."""
+    def __call__(self, images: Tensor, out: Tensor | None = None) -> Tensor:
+        """Map images (N, C, H, W), 0 to 255, uint8 or float32, to new float32 or `out`."""
         if self.reverse_channels:
             images = images.flip(1)
-        return torch.addcmul(self.shift, images.float(), self.scale)
+        return torch.addcmul(self.shift, images.float(), self.scale, out=out)
 
     def to(self, device: torch.device | str) -> Normalize:
         """Copy both tensors to a device."""

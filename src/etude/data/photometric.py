@@ -34,7 +34,7 @@ class Photometric:
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Change images (N, C, H, W), 0 to 255; draws (N, 4): order, and the three factors."""
         order, *factors = columns(draws)
-        changed = images.contiguous()  # grey is then summed alike in every memory format
+        changed = images.float().contiguous()  # grey is then summed alike in every memory format
         scale = torch.stack([1 + around(factor, self.reach) for factor in factors], dim=1).float()
         for which in _order(order):
             factor = scale.gather(1, which[:, None])[:, :, None, None]
@@ -53,11 +53,13 @@ def _order(draw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _plain(images: Tensor, which: Tensor) -> Tensor:
     """Give what images (N, C, H, W) are mixed with; which (N, 1, 1, 1), 0 to 2, the change."""
     grey = _greys(images)
-    # In whole numbers, as a sum of floating ones depends on the order, and so on the batch.
-    total = (grey * 256).int().sum((1, 2, 3), keepdim=True, dtype=torch.int64)
+    # In whole numbers, as a sum of floating ones depends on the order, and so on the batch; a row's
+    # in 32 bits, which hold 2^15 pixels, so that no pixel is converted to 64.
+    of_rows = (grey * 256).int().sum(3, keepdim=True, dtype=torch.int32)
+    total = of_rows.sum((1, 2), keepdim=True, dtype=torch.int64)
     mean = (total.double() / (256 * grey[0].numel())).float()
-    black = torch.zeros_like(mean)
-    return torch.where(which == 2, grey, torch.where(which == 1, mean, black))
+    # Weights of 0 and 1 choose exactly, and in one pass.
+    return torch.addcmul(mean * (which == 1), grey, (which == 2).float())
 
 
 def _greys(images: Tensor) -> Tensor:
@@ -65,4 +67,4 @@ def _greys(images: Tensor) -> Tensor:
     if images.shape[1] != len(GREY):
         return images.mean(1, keepdim=True)
     red, green, blue = (images[:, i : i + 1] * weight for i, weight in enumerate(GREY))
-    return red + green + blue
+    return red.add_(green).add_(blue)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 
@@ -31,10 +32,10 @@ class Span(NamedTuple):
 
 
 class Taps(NamedTuple):
-    """Which pixels of an axis are read for each new one: weights[k] goes with first + k."""
+    """Which pixels of an axis are read for each new one: weights[..., k] goes with first + k."""
 
     first: Tensor
-    weights: tuple[Tensor, ...]
+    weights: Tensor
 
 
 def resample(images: Tensor, rows: Span, columns: Span, size: int, kind: str | Tensor) -> Tensor:
@@ -50,27 +51,33 @@ def resample(images: Tensor, rows: Span, columns: Span, size: int, kind: str | T
     Returns:
         (N, C, size, size) float32, 0 to 255, which a bicubic interpolation may not leave.
     """
-    images = images.float()
-    lower = _along(images, rows, _taps(rows, size, kind))
-    # The columns become rows and rows again: whole rows can be copied, which is many times faster.
-    result = _along(lower.mT, columns, _taps(columns, size, kind)).mT
+    # The columns become rows and rows again: whole rows can be read, which is many times faster.
+    across = _along(images.mT.float(), columns, _taps(columns, size, kind))
+    result = _along(across.mT, rows, _taps(rows, size, kind))
     return result if kind in ("nearest", "bilinear") else result.clamp(0, 255)
 
 
 def _along(images: Tensor, span: Span, taps: Taps) -> Tensor:
     """Resample the rows of images (N, C, H, W): (N, C, size, W)."""
     n, channels, height, width = images.shape
-    lines = images.reshape(-1, width)
-    planes = torch.arange(n * channels, device=images.device).view(n, channels, 1) * height
-    first, last = span.first[:, None], span.last[:, None]
-    total: Tensor | None = None
-    for place, weight in enumerate(taps.weights):
-        index = torch.minimum(torch.maximum(taps.first + place, first), last)
-        read = lines.index_select(0, (planes + index[:, None]).view(-1))
-        part = read.view(n, channels, -1, width) * weight[:, None, :, None]
-        total = part if total is None else total.add_(part)
-    assert total is not None, "there is no interpolation without a pixel"  # noqa: S101
-    return total
+    taps_each = taps.weights.shape[-1]
+    places = taps.first[..., None] + torch.arange(taps_each, device=images.device)
+    first, last = span.first[:, None, None], span.last[:, None, None]
+    places = torch.minimum(torch.maximum(places, first), last)
+    planes = torch.arange(n * channels, device=images.device).view(n, channels, 1, 1) * height
+    # What embeddings are made for is what is needed here: weighted sums of a table's rows.
+    sums = functional.embedding_bag(
+        (planes + places[:, None]).view(-1, taps_each),
+        images.reshape(-1, width),
+        mode="sum",
+        per_sample_weights=_for_planes(taps.weights, channels).reshape(-1, taps_each),
+    )
+    return sums.view(n, channels, -1, width)
+
+
+def _for_planes(taps: Tensor, channels: int) -> Tensor:
+    """Repeat what is the images' own for their channels: (N, size, K) to (N, C, size, K)."""
+    return taps[:, None].expand(-1, channels, -1, -1)
 
 
 def _taps(span: Span, size: int, kind: str | Tensor) -> Taps:
@@ -79,18 +86,18 @@ def _taps(span: Span, size: int, kind: str | Tensor) -> Taps:
     places = span.start[:, None] + centres * (span.length[:, None] / size) - 0.5
     if kind == "nearest":
         nearest = (places + 0.5).floor()
-        return Taps(nearest.long(), (torch.ones_like(nearest, dtype=torch.float32),))
+        return Taps(nearest.long(), torch.ones_like(nearest, dtype=torch.float32)[..., None])
     whole = places.floor()
     part = (places - whole).float()
     if kind == "bilinear":
-        return Taps(whole.long(), (1 - part, part))
+        return Taps(whole.long(), torch.stack((1 - part, part), dim=-1))
     weights = _cubic(part)
     if isinstance(kind, Tensor):
-        weights = _chosen(part, weights, kind[:, None])
+        weights = _chosen(part, weights, kind[:, None, None])
     return Taps(whole.long() - 1, weights)
 
 
-def _cubic(part: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _cubic(part: Tensor) -> Tensor:
     """Weigh four pixels by Keys's kernel with a = -0.75, which PyTorch's bicubic has."""
     a = -0.75
 
@@ -100,16 +107,13 @@ def _cubic(part: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     def far(x: Tensor) -> Tensor:
         return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
 
-    return far(part + 1), near(part), near(1 - part), far(2 - part)
+    return torch.stack((far(part + 1), near(part), near(1 - part), far(2 - part)), dim=-1)
 
 
-def _chosen(part: Tensor, cubic: tuple[Tensor, ...], kind: Tensor) -> tuple[Tensor, ...]:
-    """Put every image's own interpolation, kind (N, 1), into weights of four pixels."""
+def _chosen(part: Tensor, cubic: Tensor, kind: Tensor) -> Tensor:
+    """Put every image's own interpolation, kind (N, 1, 1), into weights of four pixels."""
     zero = torch.zeros_like(part)
     after = (part >= 0.5).float()
-    nearest = (zero, 1 - after, after, zero)
-    linear = (zero, 1 - part, part, zero)
-    return tuple(
-        torch.where(kind == 0, n, torch.where(kind == 1, b, c))
-        for n, b, c in zip(nearest, linear, cubic, strict=True)
-    )
+    nearest = torch.stack((zero, 1 - after, after, zero), dim=-1)
+    linear = torch.stack((zero, 1 - part, part, zero), dim=-1)
+    return torch.where(kind == 0, nearest, torch.where(kind == 1, linear, cubic))
