@@ -8,6 +8,7 @@ import torch
 from etude.config import Config, source_of
 from etude.data.normalize import fit
 from etude.data.prepare import Data
+from etude.data.sides import Sides
 from etude.data.source import Facts, Labelled
 from etude.data.splits import held_out
 from etude.hardware import choose_device, choose_precision, synchronize
@@ -67,8 +68,8 @@ def _seconds_of_step(config: Config, facts: Facts) -> float:
 
 def _made_up(config: Config, facts: Facts) -> Data:
     """Make one batch of noise in the data set's shape."""
-    size = config.dataset.input_size or facts.size
-    kept = config.dataset.load_size or size
+    dataset = config.dataset
+    kept, size = Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
     shape = (config.train.batch_size, facts.channels, kept, kept)
     images = torch.randint(256, shape, dtype=torch.uint8)
     noise = Labelled(images, torch.randint(facts.num_classes, (len(images),)))

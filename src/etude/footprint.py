@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etude.config import Config, build, settings, source_of
+from etude.data.sides import Sides
 from etude.memory import count_outputs, count_parameters, predicted_bytes, state_copies, walk
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ def predicted(config: Config) -> int | None:
     if copies is None:
         return None
     facts: Facts = source_of(config).facts()
-    size = config.dataset.input_size or facts.size
+    dataset = config.dataset
+    kept, size = Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
     image = (facts.channels, size, size)
     with torch.device("meta"):
         model = build(
@@ -38,7 +40,6 @@ def predicted(config: Config) -> int | None:
     except (RuntimeError, TypeError, ValueError):  # a network of the user's own
         return None
     batch_size = -(-config.train.batch_size // config.train.accumulate)
-    kept = config.dataset.load_size or size
     data = (facts.train_images + facts.test_images) * facts.channels * kept**2
     outputs = count_outputs(layers, image)
     return data + predicted_bytes(count_parameters(model).trainable, outputs, batch_size, copies)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from etude.data.draws import integers
+from etude.data.draws import around, integers
 from etude.data.gather import pad, shift, windows
 from etude.data.limits import check_range
 
@@ -32,8 +32,8 @@ class Shift:
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Move images (N, C, H, W) by U(-f, f) of their sides; draws (N, 2): down, right."""
         height, width = images.shape[-2:]
-        rows = (2 * draws[:, 0] - 1) * (self.fraction * height)
-        columns = (2 * draws[:, 1] - 1) * (self.fraction * width)
+        rows = around(draws[:, 0], self.fraction * height)
+        columns = around(draws[:, 1], self.fraction * width)
         reach = math.ceil(self.fraction * max(height, width))
         return shift(images, rows, columns, reach=reach, constant=self.constant)
 

@@ -68,7 +68,7 @@ class Augment(Plain):
     crop: str | None = one_of("place", "area", since=None)
     scales: list[int] | None = counting(since=None)
     crop_area: list[float] = fraction(zero=False, one=True, since=[0.08, 1.0])
-    crop_aspect: list[float] = setting("a number above 0", lambda v: v > 0, since=[0.75, 1.3333])
+    crop_aspect: list[float] = positive(since=[0.75, 1.3333])
     interpolation: str = one_of("nearest", "bilinear", "bicubic", "random", since="bilinear")
     shift_fraction: float | None = fraction()
     rotation_degrees: float | None = setting("0 to 180", lambda v: 0 <= v <= 180, since=0.0)

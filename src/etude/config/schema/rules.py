@@ -34,9 +34,9 @@ def one_of(*choices: str, result: bool = True, since: object = _REQUIRED) -> Any
     return setting(rule, lambda value: value in choices, result=result, since=since)
 
 
-def positive(*, result: bool = True) -> Any:
+def positive(*, result: bool = True, since: object = _REQUIRED) -> Any:
     """Declare a number above 0."""
-    return setting("a number above 0", lambda value: value > 0, result=result)
+    return setting("a number above 0", lambda value: value > 0, result=result, since=since)
 
 
 def at_least(limit: float, *, result: bool = True) -> Any:
