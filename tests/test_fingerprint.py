@@ -1,12 +1,12 @@
 import dataclasses
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from conftest import SMALL
 
-from etude.config import fingerprint, results
+from etude.cli.compose import Composer
+from etude.config import identify, results
 from etude.config.schema import Train
 from etude.config.schema.rules import Plain, at_least
 from etude.config.schema.rules import setting as declared
@@ -15,18 +15,11 @@ Folder = Callable[..., str]
 
 
 @pytest.fixture
-def folder(etude: Callable[..., int], workplace: Path) -> Folder:
+def folder(composer: Composer) -> Folder:
     """The name of the folder that a command leads to, found without training."""
-    from hydra.core.global_hydra import GlobalHydra  # noqa: PLC0415
-    from hydra.types import RunMode  # noqa: PLC0415
-
-    from etude import app, jobs  # noqa: PLC0415
 
     def name(*words: str) -> str:
-        try:
-            (job,) = jobs.plan(app._hydra(None), list(words), RunMode.RUN)
-        finally:
-            GlobalHydra.instance().clear()
+        (job,) = composer.run(words).jobs
         return job.folder.name
 
     return name
@@ -103,7 +96,7 @@ def test_a_key_that_is_added_later_leaves_old_fingerprints_alone_at_its_default(
 
     assert results(New(0.1, 0)) == results(Old(0.1))
     assert results(New(0.1, 1)) != results(Old(0.1))
-    assert fingerprint(New(0.1, 0)) == fingerprint(Old(0.1))
+    assert identify(New(0.1, 0), {}) == identify(Old(0.1), {})
     assert json.dumps(results(Plain("x"))) == '{"_target_": "x"}'
     assert "deterministic" not in {
         f.name for f in dataclasses.fields(Train) if f.metadata["result"]

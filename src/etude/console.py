@@ -18,9 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from etude.cli.study import Study
 from etude.duration import duration
 from etude.standing import Standing
-from etude.study import Study
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -44,6 +44,12 @@ def complain(error: BaseException | str) -> None:
     """Print what went wrong to the standard error, line by line."""
     for line in str(error).splitlines():
         errors.print("etude:", line, markup=False)
+
+
+def remark(line: str) -> None:
+    """Print what is worth knowing before a start, beside what a script may read."""
+    errors.print("[yellow]note:[/] ", end="")
+    errors.print(line, markup=False)
 
 
 class Bar:

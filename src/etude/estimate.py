@@ -12,24 +12,23 @@ from etude.data.sides import Sides
 from etude.data.source import Facts, Labelled
 from etude.data.splits import held_out
 from etude.hardware import choose_device, choose_precision, synchronize
-from etude.jobs import Job
 from etude.parts import make_model, make_plan, make_state
 
 _STEPS = 3
 _FORWARD_SHARE = 1 / 3  # of a step; the backward pass takes the rest
 
 
-def seconds_of_each(jobs: Sequence[Job]) -> list[float]:
-    """Estimate the seconds that each job takes by itself; reading data is not counted.
+def seconds_of_each(configs: Sequence[Config]) -> list[float]:
+    """Estimate the seconds that each run takes by itself; reading data is not counted.
 
-    Several jobs have one thread each, as the local launcher gives them where there are not more
-    cores than jobs.
+    Several runs have one thread each, as the local launcher gives them where there are not more
+    cores than runs.
     """
-    if len(jobs) > 1:
+    if len(configs) > 1:
         torch.set_num_threads(1)
     known: dict[str, float] = {}
     seconds: list[float] = []
-    for config in (job.config for job in jobs):
+    for config in configs:
         facts: Facts = source_of(config).facts()
         kind = repr((config.model, config.dataset, config.augment, config.train, config.precision))
         if kind not in known:

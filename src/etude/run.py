@@ -11,7 +11,7 @@ import torch
 
 from etude import console, startup
 from etude.checkpoint import LAST, Checkpoints
-from etude.config import Config, fingerprint, results, settings
+from etude.config import Config, Identity, settings
 from etude.data.prepare import Data
 from etude.finish import finish, look
 from etude.hardware import (
@@ -37,6 +37,7 @@ from etude.record.folder import (
     write_json,
     write_text,
 )
+from etude.record.identity import check_identity
 from etude.reference import compare
 from etude.seeds import mix
 from etude.state import State
@@ -54,6 +55,7 @@ def run(
     config: Config,
     folder: Path,
     *,
+    identity: Identity,
     texts: Mapping[str, str],
     arm: str,
     documented: bool,
@@ -64,6 +66,7 @@ def run(
     Args:
         config: What to train, and how.
         folder: Where it is recorded; made once everything has been checked and loaded.
+        identity: What makes it this run; a folder that holds another is refused.
         texts: Texts for the folder, by path: the configuration as composed and as resolved.
         arm: What the run shares with those that differ only in their seed.
         documented: Whether it is an experiment as its document has it, so that figures are judged.
@@ -95,12 +98,13 @@ def run(
     if config.fresh and (aside := set_aside(folder)):
         log.info("the earlier run is now %s", console.near(aside))
     with claimed(folder), _logged(folder):
-        checkpoints = _resume(config, folder, state, str(about["digest"]), precision)
-        summary = _begin(config, folder, texts, state, about, precision, report)
+        check_identity(folder, identity)
+        checkpoints = _resume(config, folder, state, identity, str(about["digest"]), precision)
+        summary = _begin(config, folder, identity, texts, state, about, precision, report)
         with (
             _verdict(folder, summary),
             Stop() as stop,
-            _events(folder, config, state, arm) as events,
+            _events(folder, config, identity, state, arm) as events,
         ):
             views = _views(events, config, plan, classes)
             startup.mark("folder")
@@ -121,6 +125,7 @@ def run(
 def _begin(
     config: Config,
     folder: Path,
+    identity: Identity,
     texts: Mapping[str, str],
     state: State,
     about: Mapping[str, Any],
@@ -132,7 +137,8 @@ def _begin(
     summary: dict[str, Any] = {
         "state": "running",
         "name": config.name,
-        "fingerprint": fingerprint(config),
+        "fingerprint": identity.fingerprint,
+        "contents": identity.contents,
         "seed": config.seed,
         "scale": config.scale,
         "parameters": parameters._asdict(),
@@ -140,7 +146,7 @@ def _begin(
         "precision": precision,
         "data": dict(about),
         "weights": report.plain() if report is not None else None,
-        "hyperparameters": results(config),
+        "hyperparameters": identity.decisive,
     }
     for name, text in texts.items():
         (folder / name).parent.mkdir(exist_ok=True)
@@ -172,11 +178,17 @@ def _about(config: Config, data: Data) -> dict[str, Any]:
     }
 
 
-def _resume(config: Config, folder: Path, state: State, digest: str, precision: str) -> Checkpoints:
+def _resume(
+    config: Config, folder: Path, state: State, identity: Identity, digest: str, precision: str
+) -> Checkpoints:
     """Seed what is drawn while training, or take up the last checkpoint."""
     checkpoints = Checkpoints(
         folder,
-        identity={"precision": precision, "data": digest},
+        identity={
+            "fingerprint": identity.fingerprint,
+            "precision": precision,
+            "data": digest,
+        },
         every_seconds=config.train.checkpoint_seconds,
         every_steps=config.train.checkpoint_steps,
     )
@@ -282,7 +294,9 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 @contextmanager
-def _events(folder: Path, config: Config, state: State, arm: str) -> Generator["Events | None"]:
+def _events(
+    folder: Path, config: Config, identity: Identity, state: State, arm: str
+) -> Generator["Events | None"]:
     """Open TensorBoard's view; close it with how the run ended."""
     if not config.record.tensorboard:
         yield None
@@ -290,7 +304,7 @@ def _events(folder: Path, config: Config, state: State, arm: str) -> Generator["
     from etude.record.events import Events  # noqa: PLC0415 (TensorBoard takes its time)
 
     purge = state.epoch + 1 if state.global_step else None
-    events = Events(folder, results(config), group=f"{config.name} {arm}", purge_step=purge)
+    events = Events(folder, identity.decisive, group=f"{config.name} {arm}", purge_step=purge)
     succeeded: bool | None = False
     try:
         yield events

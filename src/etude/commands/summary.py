@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from etude.cli.compose import Job
     from etude.data.prepare import Data
     from etude.data.source import Facts
-    from etude.jobs import Job
 
 STEPS = 3  # the optimizer's state is there after the first
 FILE_WIDTH = 120  # characters; names are folded in a narrow terminal only
@@ -112,11 +112,11 @@ def _without_files(config: Config) -> Config:
 
 def _inspect(job: Job, config: Config, *, measure: bool) -> None:
     """Refuse what `etude` would refuse, but not a device that only training would need."""
-    from etude.preflight import inspect
+    from etude.preflight.checks import inspect
 
     device = config.device if measure else "auto"
     # A finished run is not inspected again, unless it is to be trained afresh.
-    inspect([replace(job, config=replace(config, device=device, fresh=True), local=True)])
+    inspect([replace(config, device=device)], ())
 
 
 def _describe(config: Config, facts: Facts) -> dict[str, Any]:

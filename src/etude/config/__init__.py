@@ -2,17 +2,19 @@
 
 from etude.config.build import build, settings, source_of
 from etude.config.check import check
-from etude.config.fingerprint import describe, fingerprint, results
+from etude.config.fingerprint import Identity, describe, identify, results, short_target
 from etude.config.schema import Config, Reference
 
 __all__ = [
     "Config",
+    "Identity",
     "Reference",
     "build",
     "check",
     "describe",
-    "fingerprint",
+    "identify",
     "results",
     "settings",
+    "short_target",
     "source_of",
 ]

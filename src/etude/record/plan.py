@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from etude.cli.study import Study
 from etude.record.folder import write_json
-from etude.study import Study
 
 PLAN = "study.json"
 

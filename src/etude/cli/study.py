@@ -92,7 +92,7 @@ def read(name: str, node: Mapping[str, Any], *, size: str, pretrained: bool) -> 
             source=str(node["source"]),
             experiment=str(twin["experiment"]),
             baseline=str(twin["baseline"]),
-            seeds=tuple(node["seeds"]),
+            seeds=_seeds(node["seeds"]),
             arms=arms,
             words=tuple(twin.get("words", ())),
             metric=str(node.get("metric", METRICS[0])),
@@ -104,6 +104,13 @@ def read(name: str, node: Mapping[str, Any], *, size: str, pretrained: bool) -> 
     if study.metric not in METRICS:
         raise UserError(f"study={name}: metric={study.metric} must be one of {', '.join(METRICS)}")
     return _with_baseline(study)
+
+
+def _seeds(given: Any) -> tuple[int, ...]:
+    seeds = tuple(dict.fromkeys(given if isinstance(given, list | tuple) else [given]))
+    if not seeds or not all(isinstance(seed, int) for seed in seeds):
+        raise UserError(f"study.seeds={given} must be whole numbers, such as study.seeds=0,1,2")
+    return seeds
 
 
 def _with_baseline(study: Study) -> Study:

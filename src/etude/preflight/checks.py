@@ -1,4 +1,4 @@
-"""What can be known of jobs before anything is written or started."""
+"""Whether runs can be made: their data, weights, schedules, networks and devices."""
 
 import logging
 import warnings
@@ -9,9 +9,7 @@ from etude import startup, weights
 from etude.config import Config, build, settings, source_of
 from etude.data.sides import Sides
 from etude.errors import UserError
-from etude.jobs import Job
 from etude.weights import Wanted
-from etude.work import finished
 
 if TYPE_CHECKING:
     from etude.data.augment import Augment
@@ -19,18 +17,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def inspect(jobs: Sequence[Job]) -> None:
-    """Check that the jobs' data and weights are there, and that their networks can be built.
+def inspect(configs: Sequence[Config], to_come: Collection[str]) -> None:
+    """Check that runs' data and weights are there, and that their networks can be built.
 
-    Jobs that run elsewhere may have their data there, and are left alone. What needs no torch
-    comes first, for all of them; so does a job that has finished, which needs nothing more.
+    What needs no torch comes first, for all of them.
+
+    Args:
+        configs: Those that are to be trained on this machine.
+        to_come: Folders of runs that are still to be made, whose weights others begin with.
 
     Raises:
-        UserError: A job could not be trained.
+        UserError: One could not be trained.
     """
-    here = [job for job in jobs if job.local]
-    to_come = {str(job.folder) for job in jobs}  # runs whose weights others begin with
-    facts = [(job.config, _facts(job.config, to_come)) for job in here if not finished(job)]
+    facts = [(config, _facts(config, to_come)) for config in configs]
     if facts:
         _build(facts, to_come)
     startup.mark("checks")
