@@ -216,14 +216,8 @@ class Composer:
                 composed.hydra.job.num = composed.hydra.job.id = number
         door.make_current(composed)  # `name` and others interpolate from it
         config = check(task_of(composed))
-        runs = {
-            str(job.folder.absolute()): job.identity.fingerprint for job, _ in self.jobs.values()
-        }
-        contents = self._contents.of(config, runs)
-        identity = identify(config, contents)
-        other = {
-            group: choice for group, choice in base.chosen.items() if base.named[group] != choice
-        }
+        identity = identify(config, self._contents.of(config, self._to_come()))
+        other = {group: own for group, own in base.chosen.items() if base.named[group] != own}
         name = describe(identity, other, base.usual)
         self._name = f"{name}-{identity.fingerprint}"
         job = Job(
@@ -237,6 +231,11 @@ class Composer:
         )
         OmegaConf.set_readonly(composed.hydra, False)  # a launcher writes into it  # noqa: FBT003
         return job, composed, base
+
+    def _to_come(self) -> dict[str, str]:
+        """Give the fingerprints of the jobs so far, by their folders."""
+        jobs = (job for job, _ in self.jobs.values())
+        return {str(job.folder.absolute()): job.identity.fingerprint for job in jobs}
 
     def _folder(self, *, _root_: DictConfig) -> str:
         return str(Path(outputs(), str(_root_.name), self._name))

@@ -1,4 +1,4 @@
-"""Every use of Hydra's internals, and every change to its objects; `tests/cli` names what is relied on.
+"""Every use of Hydra's internals and every change to its objects; a test names what they rely on.
 
 Hydra reads all files anew for each job of a sweep. Here each set of choices is composed once, and a
 job is its copy with the job's own values.
@@ -436,5 +436,5 @@ def _context(loader: Loader, composed: DictConfig) -> HydraContext:
 
 
 def make_current(composed: DictConfig) -> None:
-    """Let `${hydra:…}` mean this configuration."""
-    HydraConfig.instance().set_config(composed)
+    """Let `${hydra:…}` mean this configuration; its own setter would copy all of the node."""
+    HydraConfig.instance().cfg = cast("Any", composed)

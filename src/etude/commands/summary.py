@@ -90,7 +90,7 @@ def _summarize(job: Job, args: argparse.Namespace) -> int:
     if args.json:
         logging.getLogger("etude").setLevel(logging.ERROR)  # nothing but JSON on standard output
     config = _without_files(job.config)
-    _inspect(job, config, measure=args.measure)
+    _inspect(config, measure=args.measure)
     facts: Facts = source_of(config).facts()
     summary = _describe(config, facts)
     if args.measure:
@@ -110,12 +110,11 @@ def _without_files(config: Config) -> Config:
     return replace(config, dataset=replace(config.dataset, download=True))  # facts never do it
 
 
-def _inspect(job: Job, config: Config, *, measure: bool) -> None:
+def _inspect(config: Config, *, measure: bool) -> None:
     """Refuse what `etude` would refuse, but not a device that only training would need."""
     from etude.preflight.checks import inspect
 
     device = config.device if measure else "auto"
-    # A finished run is not inspected again, unless it is to be trained afresh.
     inspect([replace(config, device=device)], ())
 
 

@@ -62,11 +62,9 @@ def describe(identity: Identity, choices: Mapping[str, str], usual: Mapping[str,
     """
     parts = [f"{group}={choice}" for group, choice in choices.items()]
     for key, value in identity.decisive.items():
-        if (
-            key != "seed"
-            and not key.endswith(_UNNAMED)
-            and short_target(key, usual.get(key)) != value
-        ):
+        if key == "seed" or key.endswith(_UNNAMED):
+            continue
+        if short_target(key, usual.get(key)) != value:
             parts.append(f"{key.rpartition('.')[2]}={_short(value)}")
     readable = re.sub(r"[^A-Za-z0-9.=+-]+", "_", "_".join(parts))[:_LONGEST]
     return f"{readable}_seed={identity.decisive['seed']}".lstrip("_")

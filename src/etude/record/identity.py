@@ -26,8 +26,8 @@ def check_identity(folder: Path, identity: Identity) -> None:
     apart = list(_differences(summary, identity)) or ["an earlier version of Étude"]
     more = f" and {len(apart) - _SHOWN} more" if len(apart) > _SHOWN else ""
     raise UserError(
-        f"{folder} holds another run, with {', '.join(apart[:_SHOWN])}{more}; give this one another "
-        "folder, or set that run aside with fresh=true"
+        f"{folder} holds another run, with {', '.join(apart[:_SHOWN])}{more}; give this one "
+        "another folder, or set that run aside with fresh=true"
     )
 
 
