@@ -117,6 +117,8 @@ def test_an_installed_package_is_taken_whole_and_its_neighbours_are_not(
     )
     write(installed, {"zoo/__pycache__/b.pyc": "", "zoo/a/weights.bin": ""})
     assert set(sources("zoo.Net", ["zoo"], [str(installed)])) == {"zoo/__init__.py", "zoo/a/b.py"}
+    write(installed, {"lone.py": "import numpy\n"})
+    assert set(sources("lone.Net", ["lone"], [str(installed)])) == {"lone.py"}
     before = digest(installed, "zoo.Net")
     write(installed, {"zoo/a/b.py": "x = 1\n", "numpy/__init__.py": "x = 1\n"})
     assert digest(installed, "zoo.Net") != before

@@ -255,6 +255,9 @@ def test_a_folders_content_is_the_same_wherever_it_lies_and_whatever_it_is_calle
     for place, relative in ((moved, "."), (moved.parent, "pictures")):
         monkeypatch.chdir(place)
         assert source(Path(relative)).content() == content
+    whole = {"train": ".", "test": "."}
+    monkeypatch.chdir(moved / "train")
+    assert source(Path(), **whole).content() == source(moved / "train", **whole).content()
 
 
 def test_folders_of_one_name_with_other_images_are_of_other_content(root: Path, tmp_path: Path):
