@@ -8,11 +8,14 @@ nothing in them is run or constructed.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
+from etude.digests import digest_of_file
 from etude.errors import UserError
+from etude.record.folder import read_summary
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -112,6 +115,27 @@ def find(wanted: Wanted) -> Path | None:
     return None if path is None else _existing(key, Path(path).expanduser())
 
 
+def content(wanted: Wanted, runs: Mapping[str, str]) -> str | None:
+    """Tell the wanted weights from others, wherever they lie.
+
+    Args:
+        wanted: Which weights.
+        runs: The fingerprints of runs that are still to be made, by their absolute folders.
+
+    Returns:
+        None for none; `imagenet` for torchvision's, as published; `run:<fingerprint>` for a run's
+        folder; else a digest of what the file holds.
+
+    Raises:
+        UserError: They are missing, or the keys contradict each other.
+    """
+    weights = wanted.weights
+    if weights is not None and weights != IMAGENET and (run := _run(weights, runs)) is not None:
+        return f"run:{run}"
+    path = find(wanted)
+    return weights if path is None else digest_of_file(path)
+
+
 def check(model: nn.Module, wanted: Wanted) -> None:
     """Check that weights are at hand, and that the model has the layers that they are for.
 
@@ -187,6 +211,13 @@ def _existing(key: str, path: Path) -> Path:
         return found
     way_out = "let that run finish" if path.is_dir() else "give a run's folder or a file of weights"
     raise UserError(f"init.{key}={path}: there is no {found}; {way_out}")
+
+
+def _run(path: str, runs: Mapping[str, str]) -> str | None:
+    """Give the fingerprint of the run that a folder holds, or will; None for any other path."""
+    folder = Path(path).expanduser()
+    summary = read_summary(folder) or {}
+    return summary.get("fingerprint") or runs.get(os.path.abspath(folder))  # noqa: PTH100
 
 
 def _is_named_tensors(state: object) -> bool:

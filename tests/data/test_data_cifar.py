@@ -119,3 +119,8 @@ def test_a_file_that_is_not_the_published_one_is_refused_before_it_is_unpickled(
     (folder / name).write_bytes(b"c_thread\ninterrupt_main\n(tR.")
     with pytest.raises(UserError, match=r"does not hold the published files, by their md5 sums"):
         CIFAR10(tmp_path, download=False).load()
+
+
+def test_cifars_name_stands_for_its_content_as_nothing_else_can_be_read(tmp_path: Path):
+    for source in (CIFAR10, CIFAR100):
+        assert source(tmp_path, download=False).content() is None

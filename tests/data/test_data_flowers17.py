@@ -52,3 +52,14 @@ def test_missing_images_are_named(root: Path):
         source(root).facts()
     with pytest.raises(UserError, match=r"unpack 17flowers\.tgz"):
         source(root / "elsewhere").facts()
+
+
+def test_all_images_are_the_content_whichever_are_tested_on(root: Path):
+    content = source(root).content()
+    assert content is not None
+    assert source(root, shuffle_seed=1, test_fraction=0.5).content() == content
+    flowers = root / "17flowers" / "jpg"
+    (flowers / "image_0007.jpg").write_bytes((flowers / "image_0100.jpg").read_bytes())
+    assert source(root).content() != content
+    (flowers / "image_0007.jpg").unlink()
+    assert source(root).content() is None

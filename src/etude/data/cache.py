@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from etude.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from torch import Tensor
 
@@ -64,16 +64,29 @@ def write(path: Path, tensors: dict[str, Tensor]) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    try:
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, {"checksum": _checksum(tensors)})
+    except (OSError, SafetensorError) as error:
+        log.warning("cache %s cannot be written (%s); the next run decodes again", path, error)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """Give a file to write to, which takes the place of `path` once it is whole.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     temporary = path.with_name(f"{path.stem}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(path.parent)
-        save_file(tensors, temporary, {"checksum": _checksum(tensors)})
+        yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())  # else a crash may leave the new name on missing bytes
         temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        log.warning("cache %s cannot be written (%s); the next run decodes again", path, error)
+    finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
 

@@ -21,6 +21,9 @@ class Digits:
         """Tell counts and shape."""
         return Facts(train_images=1437, test_images=360, num_classes=10, channels=1, size=8)
 
+    def content(self) -> None:
+        """Leave it to the name: scikit-learn's table is what is read."""
+
     def load(self) -> Loaded:
         """Read the images, their values 0-16 spread over 0-255."""
         import numpy as np

@@ -56,3 +56,18 @@ class Source(Protocol):
             UserError: A file is missing, broken, or could not be downloaded.
         """
         ...
+
+    def content(self) -> str | None:
+        """Tell these data from others of the same kind and shape: a digest of what is read.
+
+        It is the same wherever the files lie, imports no torch and never uses the network; a file
+        is read once, and again only when it has changed.
+
+        Returns:
+            None for data exactly as published or as a package has it, which the source's name
+            stands for, and for data that is not there: `facts` says what is missing.
+
+        Raises:
+            UserError: A file is there and cannot be read.
+        """
+        ...
