@@ -112,9 +112,7 @@ def test_a_job_that_is_named_twice_is_made_once(etude: Etude, workplace: Path, c
     assert len(list(workplace.glob("outputs/*/*/summary.json"))) == 1
 
 
-def test_one_run_is_composed_checked_and_named_once(
-    etude: Etude, monkeypatch: pytest.MonkeyPatch
-):
+def test_one_run_is_composed_checked_and_named_once(etude: Etude, monkeypatch: pytest.MonkeyPatch):
     from etude.cli import compose, hydra_door  # noqa: PLC0415
 
     counts: dict[str, int] = {}
