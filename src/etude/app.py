@@ -28,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import etude
 from etude import jobs, startup
+from etude.config.build import import_from
 from etude.console import (
     Messages,
     announce_report,
@@ -156,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
 def _hydra(config_dir: str | None) -> Hydra:
     """Set Hydra up over the shipped configuration, with the user's own files before it."""
     search_path: ConfigSearchPath = create_config_search_path(str(_shipped()))
+    import_from(Path.cwd(), *([] if config_dir is None else [config_dir]))
     if config_dir is not None:
         folder = Path(config_dir).absolute()
         if not folder.is_dir():

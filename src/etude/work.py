@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from etude import jobs, startup
 from etude.config import settings
+from etude.config.build import import_folders, import_from
 from etude.config.schema import GROUPS
 from etude.console import complain, errors, near, show_outcome, show_summary
 from etude.errors import UserError
@@ -146,10 +147,11 @@ class Worker:
 
     def __getstate__(self) -> dict[str, Any]:
         """Take along what names the jobs, for the process that does one of them."""
-        return {**vars(self), "_known": jobs.known()}
+        return {**vars(self), "_known": jobs.known(), "_folders": import_folders()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         jobs.remember(state.pop("_known"))
+        import_from(*state.pop("_folders"))
         vars(self).update(state)
 
     def __call__(self, task: DictConfig) -> float | None:
