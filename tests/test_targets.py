@@ -12,7 +12,7 @@ from conftest import SMALL, only_run, summary_of
 from PIL import Image
 
 from etude import app
-from etude.config import build as targets
+from etude.config.build import import_folders, import_from
 
 Etude = Callable[..., int]
 Output = pytest.CaptureFixture[str]
@@ -78,16 +78,14 @@ def put(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("place", [".", "conf"])
-@pytest.mark.parametrize("sweep", [[], ["-m", "seed=0,1"], ["-m", "seed=0,1", "basic"]])
+@pytest.mark.parametrize("sweep", [[], ["-m", "seed=0,1"]])
 def test_a_network_in_the_working_folder_or_beside_its_configuration_is_found(
     command: Command, workplace: Path, place: str, sweep: list[str]
 ):
     put(workplace / place)
     (workplace / "conf" / "model").mkdir(parents=True)
     (workplace / "conf" / "model" / "tiny.yaml").write_text("_target_: mynets.Tiny\nwidth: 12\n")
-    launcher = [word.replace("basic", "hydra/launcher=basic") for word in sweep]
-    words = ["--config-dir=conf", "model=tiny", "packages=[mynets]", *SMALL, *launcher]
-    done = command(*words)
+    done = command("--config-dir=conf", "model=tiny", "packages=[mynets]", *SMALL, *sweep)
     assert done.returncode == 0, done.stderr
     made = list(workplace.glob("outputs/*/*/summary.json"))
     assert len(made) == (2 if sweep else 1)
@@ -100,11 +98,11 @@ def test_a_job_of_another_kind_of_process_is_told_the_folders(workplace: Path):
 
     from etude.work import Worker  # noqa: PLC0415
 
-    targets.import_from(workplace)
+    import_from(workplace)
     pickled = cloudpickle.dumps(Worker(several=True))
-    targets.import_from()
+    import_from()
     cloudpickle.loads(pickled)
-    assert targets.import_folders() == (str(workplace),)
+    assert import_folders() == (str(workplace),)
 
 
 def test_files_of_the_working_folder_hide_no_module_that_is_installed(
@@ -173,7 +171,7 @@ def test_a_network_of_torchvision_gets_the_data_sets_number_of_classes(
 ):
     assert etude(*photos, "model._target_=torchvision.models.resnet18") == 0
     of_two_classes = 11_689_512 - 998 * 513
-    assert summary_of(only_run(workplace))["parameters"]["total"] == of_two_classes
+    assert summary_of(only_run(workplace))["parameters"]["trainable"] == of_two_classes
 
 
 NETWORKS = [

@@ -118,7 +118,8 @@ def wrapped(*, scheduler: "partial[Any]", per: str) -> Schedule:
     Raises:
         UserError: It is told a loss every epoch, and was to be stepped every step.
     """
-    if "metrics" not in inspect.signature(scheduler.func.step).parameters:
+    step = getattr(scheduler.func, "step", None)  # a function that makes one has none
+    if step is None or "metrics" not in inspect.signature(step).parameters:
         return Planned(scheduler=scheduler, per=per)
     require(
         per == "epoch",
