@@ -1,6 +1,7 @@
 """What the tests share: a working folder of their own, and small runs through the real command."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("ETUDE_OUTPUTS", "ETUDE_DATA", "HYDRA_FULL_ERROR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # which a user's own package makes longer
+    monkeypatch.delitem(sys.modules, "mynets", raising=False)  # another test's
     return tmp_path
 
 

@@ -64,7 +64,11 @@ OTHERWISE = [
     ["optimizer=adam_keras", "precision=bfloat16"],
     ["train.average_decay=0.9"],
     ["optimizer=adadelta", "scheduler=plateau", "scheduler.patience_epochs=1"],
-]
+    ["scheduler=pytorch", "scheduler._target_=torch.optim.lr_scheduler.OneCycleLR",
+     "scheduler.per=step", "+scheduler.max_lr=0.05", "+scheduler.cycle_momentum=false"],
+    ["scheduler=pytorch", "scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau",
+     "+scheduler.patience=0", "+scheduler.threshold=10"],
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("extra", OTHERWISE)

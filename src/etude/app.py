@@ -38,6 +38,7 @@ from etude.cli.outcomes import (
 )
 from etude.cli.worker import Worker
 from etude.config import Config
+from etude.config.build import import_from
 from etude.console import (
     Messages,
     announce_report,
@@ -105,7 +106,9 @@ def _answer(
     hydra: Hydra | None = None
     try:
         args = parser.parse_intermixed_args(given)
-        loader = door.make_loader(_shipped(), _own_files(args.config_dir))
+        own = _own_files(args.config_dir)
+        import_from(Path.cwd(), *([] if own is None else [own]))
+        loader = door.make_loader(_shipped(), own)
         hydra = door.make_hydra(loader)
         return dispatch(Composer(loader), args)
     except UserError as error:

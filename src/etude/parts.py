@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from etude.average import Average
-from etude.config import Config, build, settings, source_of
+from etude.config import Config, build, schedule_of, settings, source_of
 from etude.config.schema import DATASET
 from etude.crops import Crops, check_crops
 from etude.data.augment import Augment
@@ -79,7 +79,7 @@ def make_state(
         fused=True,
         **({"capturable": True} if captured else {}),
     )
-    schedule: Schedule = build(config.scheduler, config.packages)
+    schedule: Schedule = schedule_of(config)
     schedule.bind(
         base_lr=optimizer.param_groups[0]["lr"],
         steps_per_epoch=steps,

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -14,6 +14,7 @@ from etude import startup
 from etude.cli.compose import Composer, Job, texts
 from etude.cli.outcomes import finished, name
 from etude.config import settings
+from etude.config.build import import_folders, import_from
 from etude.config.schema import GROUPS
 from etude.console import complain, errors, near, show_outcome, show_summary
 from etude.errors import UserError
@@ -50,6 +51,14 @@ class Worker:
         self.preload = _modules([job for job in planned if not finished(job)])
         self._seconds = {path.absolute(): time for path, time in (seconds or {}).items()}
         self._told: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Take along where a user's own packages are."""
+        return {**vars(self), "_folders": import_folders()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        import_from(*state.pop("_folders"))
+        vars(self).update(state)
 
     def __call__(self, task: DictConfig) -> float | None:
         """Do one job; give its result, as Hydra's sweepers expect, or None if there is none.

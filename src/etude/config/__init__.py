@@ -1,6 +1,6 @@
 """The configuration: its schema, its checks, a run's fingerprint, building a part by its target."""
 
-from etude.config.build import build, settings, source_of
+from etude.config.build import build, schedule_of, settings, source_of
 from etude.config.check import check
 from etude.config.fingerprint import Identity, describe, identify, results, short_target
 from etude.config.schema import Config, Reference
@@ -14,6 +14,7 @@ __all__ = [
     "describe",
     "identify",
     "results",
+    "schedule_of",
     "settings",
     "short_target",
     "source_of",

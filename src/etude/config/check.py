@@ -13,7 +13,7 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from etude.config.build import check_settings, check_target, settings
+from etude.config.build import check_settings, check_target, follows_loss, settings
 from etude.config.schema import GROUPS, SCHEMAS, Config, Plateau
 from etude.errors import UserError
 
@@ -24,7 +24,7 @@ CONTEXT: dict[str, tuple[str, ...]] = {
     "augment": (),
     "init": (),
     "optimizer": ("params",),
-    "scheduler": (),
+    "scheduler": ("optimizer",),
 }
 # The loop relies on how these work; the other parts may be a user's own.
 _OURS = ("dataset", "augment")
@@ -86,6 +86,8 @@ def _packages(composed: DictConfig) -> list[str]:
 
 def _part(composed: DictConfig, group: str, packages: Sequence[str], problems: list[str]) -> object:
     node = OmegaConf.select(composed, group)
+    if isinstance(node, DictConfig) and OmegaConf.is_missing(node, "_target_"):
+        raise UserError(f"_target_ must be given: {group}._target_=<class>")
     if not isinstance(node, DictConfig) or "_target_" not in node:
         raise UserError(f"a choice is needed: {group}=<choice>")
     target = str(node["_target_"])
@@ -214,8 +216,11 @@ def _contradictions(config: Config) -> Iterable[str]:
     if optimizer.get("nesterov") and not optimizer.get("momentum"):
         yield "optimizer.nesterov=true needs optimizer.momentum above 0"
     unwatched = config.dataset.validation_split == "none" and not config.train.test_every_epoch
-    if isinstance(config.scheduler, Plateau) and unwatched:
+    watches = isinstance(config.scheduler, Plateau) or follows_loss(
+        config.scheduler, config.packages
+    )
+    if watches and unwatched:
         yield (
-            "scheduler=plateau watches the evaluation loss; "
+            "scheduler: a plateau watches the evaluation loss; "
             "set dataset.validation_split or train.test_every_epoch=true"
         )

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from etude import startup, weights
-from etude.config import Config, build, settings, source_of
+from etude.config import Config, build, schedule_of, settings, source_of
 from etude.data.sides import Sides
 from etude.errors import UserError
 from etude.weights import Wanted
@@ -73,7 +73,7 @@ def _images(config: Config, facts: "Facts") -> int:
 
 def _bind(config: Config, images: int) -> None:
     """Try the schedule on the run; what it warns of is told when the run begins."""
-    schedule = build(config.scheduler, config.packages)
+    schedule = schedule_of(config)
     with warnings.catch_warnings(action="ignore"):
         schedule.bind(
             base_lr=settings(config.optimizer).get("lr", 1.0),
@@ -87,13 +87,14 @@ def _build(jobs: Sequence[tuple[Config, Any]], to_come: Collection[str]) -> None
     log.info("loading PyTorch …")
     import torch  # noqa: PLC0415 (seconds, and no job could start without it)
 
+    from etude import forward  # noqa: PLC0415 (with it)
     from etude.crops import check_crops  # noqa: PLC0415 (with it)
 
     startup.mark("PyTorch")
     for choices in {(config.device, config.precision, config.train.step) for config, _ in jobs}:
         _check_device(*choices)
     for config, facts in jobs:
-        with torch.device("meta"):  # shapes only
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):  # shapes only
             model = build(
                 config.model,
                 config.packages,
@@ -105,6 +106,7 @@ def _build(jobs: Sequence[tuple[Config, Any]], to_come: Collection[str]) -> None
         check_crops(model, config.train.test_crops, kept=sides.kept, seen=sides.seen)
         weights.check(model, _wanted(config, to_come))
         _check_last_batch(config, facts, model)
+    forward.check(jobs)
 
 
 def _check_device(device: str, precision: str, step: str) -> None:
