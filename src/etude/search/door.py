@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from etude import jobs
 from etude.config import fingerprint
-from etude.config.check import unknown
+from etude.config.known import unknown
 from etude.config.schema import Config
 from etude.console import complain, console, show_summary
 from etude.errors import UserError
