@@ -8,8 +8,7 @@ from conftest import SMALL
 from etude.cli.compose import Composer
 from etude.config import identify, results
 from etude.config.schema import Train
-from etude.config.schema.rules import Plain, at_least
-from etude.config.schema.rules import setting as declared
+from etude.config.schema.rules import NotNegative, Plain, since
 
 Folder = Callable[..., str]
 
@@ -88,17 +87,17 @@ def test_a_long_list_of_changes_still_makes_a_name_that_file_systems_take(folder
 def test_a_key_that_is_added_later_leaves_old_fingerprints_alone_at_its_default():
     @dataclasses.dataclass
     class Old:
-        lr: float = at_least(0)
+        lr: NotNegative
 
     @dataclasses.dataclass
     class New(Old):
-        added: int = declared(since=0)
+        added: int = dataclasses.field(metadata=since(0))
 
     assert results(New(0.1, 0)) == results(Old(0.1))
     assert results(New(0.1, 1)) != results(Old(0.1))
     assert identify(New(0.1, 0), {}) == identify(Old(0.1), {})
     assert json.dumps(results(Plain("x"))) == '{"_target_": "x"}'
     assert "deterministic" not in {
-        f.name for f in dataclasses.fields(Train) if f.metadata["result"]
+        f.name for f in dataclasses.fields(Train) if f.metadata.get("result", True)
     }
     assert SMALL

@@ -10,7 +10,7 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from etude.config.check import unknown
+from etude.config.known import unknown
 
 
 def explain(error: Exception, hydra: Hydra | None, words: Sequence[str]) -> str:

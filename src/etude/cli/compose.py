@@ -18,12 +18,13 @@ from etude.cli import hydra_door as door
 from etude.cli.hydra_door import Base, Fallen, Loader
 from etude.cli.study import KEYS
 from etude.config import Config, Identity, check, describe, identify, short_target
-from etude.config.schema import GROUPS, Downloaded
+from etude.config.schema import GROUPS, DownloadedConf
 from etude.errors import UserError
 from etude.preflight.contents import Contents
 
 # The launchers whose jobs find the data, the weights and the devices that this process finds.
 _HERE = (".BasicLauncher", ".LocalLauncher")
+_NOT_A_RUNS = {"hydra", *KEYS}
 _FREE = {"seed", "precision", "dataset.content"}
 _RUN, _SWEEP = ("hydra.run.dir",), ("hydra.sweep.dir", "hydra.sweep.subdir")
 
@@ -243,8 +244,8 @@ class Composer:
 
 def task_of(composed: DictConfig) -> DictConfig:
     """Leave out what a single run knows nothing of."""
-    others = {"hydra", *KEYS}
-    return OmegaConf.masked_copy(composed, [str(key) for key in composed if key not in others])
+    own = [str(key) for key in composed if key not in _NOT_A_RUNS]
+    return OmegaConf.masked_copy(composed, own)
 
 
 def _told(fell: Fallen, base: Base) -> str:
@@ -298,7 +299,7 @@ def _as_documented(config: Config, identity: Identity, base: Base) -> bool:
         if short_target(key, usual.get(key)) != value
     }
     # Folders of images have no published content to be held against.
-    known = {"seed", "precision"} if isinstance(config.dataset, Downloaded) else _FREE
+    known = {"seed", "precision"} if isinstance(config.dataset, DownloadedConf) else _FREE
     return not changed - known
 
 

@@ -16,7 +16,7 @@ from etude.cli import hydra_door, study_jobs
 from etude.cli.compose import Composer, Job
 from etude.cli.outcomes import outputs_needed
 from etude.cli.worker import Worker
-from etude.config.check import unknown
+from etude.config.known import unknown
 from etude.config.schema import Config
 from etude.console import complain, console, show_summary
 from etude.errors import UserError
