@@ -95,7 +95,6 @@ def test_a_network_in_the_working_folder_or_beside_its_configuration_is_found(
 def test_a_job_of_another_kind_of_process_is_told_the_folders(workplace: Path):
     """As submitit and Ray do, whose processes have a path of their own."""
     import cloudpickle  # noqa: PLC0415
-
     from etude.work import Worker  # noqa: PLC0415
 
     import_from(workplace)

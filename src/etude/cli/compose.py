@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
-from omegaconf.errors import InterpolationToMissingValueError
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from etude.cli import hydra_door as door
 from etude.cli.hydra_door import Base, Fallen, Loader
@@ -90,6 +90,7 @@ class Composer:
         self.loader = loader
         self.jobs = Jobs()
         self._contents = Contents()
+        self._to_come: dict[str, str] = {}  # fingerprints of runs to be made, by their folders
         self._name = ""  # of the job that is being named
         loader.job = self.for_launcher
         self._register()
@@ -100,7 +101,7 @@ class Composer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._contents, self._name = Contents(), ""
+        self._contents, self._to_come, self._name = Contents(), {}, ""
         self._register()
 
     def _register(self) -> None:
@@ -206,6 +207,7 @@ class Composer:
     def _remember(self, job: Job, composed: DictConfig) -> None:
         key = tuple(cast("list[str]", list(composed.hydra.overrides.task)))
         self.jobs[key] = (job, pickle.dumps(composed))
+        self._to_come[str(job.folder.absolute())] = job.identity.fingerprint
 
     def _job(
         self, words: Sequence[str], folder_keys: Sequence[str], number: int | None = None
@@ -216,8 +218,8 @@ class Composer:
             if number is not None:
                 composed.hydra.job.num = composed.hydra.job.id = number
         door.make_current(composed)  # `name` and others interpolate from it
-        config = check(task_of(composed))
-        identity = identify(config, self._contents.of(config, self._to_come()))
+        config = check(_plain(composed))
+        identity = identify(config, self._contents.of(config, self._to_come))
         other = {group: own for group, own in base.chosen.items() if base.named[group] != own}
         name = describe(identity, other, base.usual)
         self._name = f"{name}-{identity.fingerprint}"
@@ -233,19 +235,22 @@ class Composer:
         OmegaConf.set_readonly(composed.hydra, False)  # a launcher writes into it  # noqa: FBT003
         return job, composed, base
 
-    def _to_come(self) -> dict[str, str]:
-        """Give the fingerprints of the jobs so far, by their folders."""
-        jobs = (job for job, _ in self.jobs.values())
-        return {str(job.folder.absolute()): job.identity.fingerprint for job in jobs}
-
     def _folder(self, *, _root_: DictConfig) -> str:
         return str(Path(outputs(), str(_root_.name), self._name))
 
 
-def task_of(composed: DictConfig) -> DictConfig:
-    """Leave out what a single run knows nothing of."""
+def _plain(composed: DictConfig) -> DictConfig | dict[str, Any]:
+    """Give the values of what is a run's own; as they are where one of them cannot be resolved."""
     own = [str(key) for key in composed if key not in _NOT_A_RUNS]
-    return OmegaConf.masked_copy(composed, own)
+    try:
+        return {
+            key: OmegaConf.to_container(value, resolve=True)
+            if OmegaConf.is_config(value)
+            else value
+            for key, value in ((key, composed[key]) for key in own)
+        }
+    except OmegaConfBaseException:
+        return OmegaConf.masked_copy(composed, own)
 
 
 def _told(fell: Fallen, base: Base) -> str:

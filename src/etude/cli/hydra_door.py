@@ -149,6 +149,7 @@ class Loader(ConfigLoaderImpl):
 
     def _forget(self) -> None:
         self._read: _Repository | None = None
+        self._words: dict[str, Override] = {}
         self._bases: dict[Any, Base] = {}
         self._chosen: dict[str, str] = {}
         self._fallen: list[Fallen] = []
@@ -181,7 +182,7 @@ class Loader(ConfigLoaderImpl):
         Raises:
             HydraException: They cannot be composed.
         """
-        parsed = OverridesParser.create().parse_overrides(list(words))
+        parsed = self._parse(words)
         return self._base(CONFIG_NAME, self._choices(parsed, self._values(parsed)), run_mode)
 
     def _load_configuration_impl(
@@ -192,7 +193,7 @@ class Loader(ConfigLoaderImpl):
         from_shell: bool = True,  # noqa: FBT001, FBT002 (Hydra's signature)
         validate_sweep_overrides: bool = True,  # noqa: FBT001, FBT002
     ) -> DictConfig:
-        parsed = OverridesParser.create().parse_overrides(overrides)
+        parsed = self._parse(overrides)
         if validate_sweep_overrides:
             self.validate_sweep_overrides_legal(parsed, run_mode=run_mode, from_shell=from_shell)
         values = self._values(parsed)
@@ -200,6 +201,13 @@ class Loader(ConfigLoaderImpl):
         self._apply_overrides_to_config(values, composed)
         _note_overrides(composed, parsed)
         return composed
+
+    def _parse(self, words: Sequence[str]) -> list[Override]:
+        """Read words, each once: a sweep's jobs share most of theirs."""
+        for word in words:
+            if word not in self._words:
+                (self._words[word],) = OverridesParser.create().parse_overrides([word])
+        return [self._words[word] for word in words]
 
     def _values(self, parsed: list[Override]) -> list[Override]:
         """Give the words that are no choices in a group, and no places to look for choices."""

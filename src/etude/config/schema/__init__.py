@@ -3,11 +3,22 @@
 from dataclasses import fields
 
 from etude.config.schema import data, learning, models
+from etude.config.schema.data import DownloadedConf
 from etude.config.schema.learning import PlateauConf
 from etude.config.schema.rules import Plain
 from etude.config.schema.run import Config, Record, Reference, Train
 
-__all__ = ["DATASET", "GROUPS", "SCHEMAS", "Config", "PlateauConf", "Record", "Reference", "Train"]
+__all__ = [
+    "DATASET",
+    "GROUPS",
+    "SCHEMAS",
+    "Config",
+    "DownloadedConf",
+    "PlateauConf",
+    "Record",
+    "Reference",
+    "Train",
+]
 
 # What `etude.data.prepare` does with any source's images; the other keys are the source's own.
 DATASET = tuple(f.name for f in fields(data.DatasetConf) if f.name != "_target_")

@@ -46,10 +46,10 @@ class DownloadedConf(DatasetConf):
 
 @dataclass
 class FolderConf(DatasetConf):
-    """Folders of classes; `name` stands for the data in the fingerprint, which holds no paths."""
+    """Folders of classes; `name` stands for their content where it is not on this machine."""
 
     root: str = field(metadata=NO_RESULT)
-    name: str
+    name: str = field(metadata=NO_RESULT)
     train: str
     test: str
     fit: Literal["stretch", "crop"] = field(metadata=since("stretch"))

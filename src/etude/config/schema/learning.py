@@ -21,8 +21,7 @@ from etude.config.schema.rules import (
 class InitConf(Plain):
     """What every initialisation has: weights from elsewhere over the random ones."""
 
-    # Its text is in the fingerprint, a path's too. A run's folder ends in its own fingerprint, so
-    # that its text stands for its weights; what a file holds is not looked at.
+    # In the fingerprint a path gives way to what is there: a file's digest, a run's fingerprint.
     weights: str | None = field(metadata=since(None))
     weights_file: str | None = field(metadata={**NO_RESULT, **since(None)})
     weights_names: (
