@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import SMALL, summary_of
+from hydra.errors import HydraException
 
 import etude as package
 from etude.cli import study_jobs
@@ -44,7 +45,7 @@ def test_every_choice_goes_with_every_experiment_or_is_refused_in_the_users_word
                 planned = composer.run([f"experiment={experiment}", f"{group}={choice}"])
             except UserError as error:
                 said = str(error)
-                assert f"{group}={choice}" in said or f"{group}." in said, said
+                assert f"{group}:" in said or f"{group}." in said, said
                 assert choice in {"plateau", "from_a", "pytorch"}, said
                 continue
             (job,) = planned.jobs
@@ -102,8 +103,8 @@ def test_each_job_of_a_sweep_is_composed_and_checked_by_itself(composer: Compose
     words = ["experiment=vgg19_cifar10,resnet20_cifar10", "scheduler.milestones_epochs=[1,2]"]
     names = [job.config.name for job in composer.sweep(words).jobs]
     assert names == ["vgg19_cifar10", "resnet20_cifar10"]
-    with pytest.raises(UserError, match=r"optimizer\.momentum"):
-        composer.sweep(["optimizer=sgd,adam", "+optimizer.momentum=0.8"])
+    with pytest.raises(HydraException, match=r"optimizer\.momentum"):
+        composer.sweep(["optimizer=sgd,adam", "optimizer.momentum=0.8"])
 
 
 def test_a_job_that_is_named_twice_is_made_once(etude: Etude, workplace: Path, capsys: Output):
