@@ -25,6 +25,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 import etude
 from etude import jobs, startup
@@ -39,7 +40,7 @@ from etude.console import (
     show_sweep,
 )
 from etude.errors import UserError
-from etude.explain import explain
+from etude.explain import explain, refuse_words
 from etude.jobs import CONFIG_NAME, Job
 from etude.launch.job import JobFailed
 from etude.record.folder import read_metrics
@@ -103,14 +104,12 @@ def _answer(
     try:
         args = parser.parse_intermixed_args(given)
         hydra = _hydra(args.config_dir)
+        refuse_words(args.overrides)
         return dispatch(hydra, args)
-    except UserError as error:
-        complain(error)
-        return 2
     except Unwritable as error:
         complain(error)
         return 1
-    except (HydraException, OmegaConfBaseException) as error:
+    except (UserError, HydraException, OmegaConfBaseException, YAMLError) as error:
         complain(explain(error, hydra, given))
         return 2
     except KeyboardInterrupt:
@@ -132,11 +131,28 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UserError: Always.
         """
+        if "unrecognized arguments: --" in message:
+            message += "; a key is written without dashes: key=value"
         raise UserError(f"{message}; the options are listed by {self.listed_by}")
 
 
 class _HydraParser(Parser):
     listed_by = "--hydra-help"
+
+
+# Options of Hydra's that name nothing here, by what to do instead.
+_REFUSED = {
+    "config_name": "there is one configuration; choose a recipe with experiment=<name>",
+    "config_path": "add a folder of your own with --config-dir <folder>",
+    "experimental_rerun": "give the run's own command again, which goes on with it: its words are "
+    "in .hydra/overrides.yaml",
+}
+
+
+class _Refused(argparse.Action):
+    def __call__(self, *given: Any) -> None:
+        _, _, value, option = given
+        raise UserError(f"{option} {value}: {self.help}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -145,6 +161,8 @@ def _parser() -> argparse.ArgumentParser:
     for action in parser._actions:
         if "--version" in action.option_strings:
             cast("Any", action).version = f"etude {etude.__version__}"
+        if action.dest in _REFUSED:
+            action.__class__, action.help = _Refused, _REFUSED[action.dest]
     parser.add_argument(
         "--dry-run",
         action="store_true",

@@ -95,22 +95,6 @@ def build(part: Any, packages: Sequence[str] = (), **context: Any) -> Any:
         raise
 
 
-def check_settings(part: dict[str, Any], packages: Sequence[str], context: Sequence[str]) -> None:
-    """Hold the settings of a part without a schema against its target's signature.
-
-    Raises:
-        UserError: A setting is unknown to the target, or one that it needs is missing.
-    """
-    function = locate(part["_target_"], packages)
-    given = {key for key in part if not key.startswith("_")}
-    try:
-        inspect.signature(function).bind_partial(**dict.fromkeys(given))
-        needed = {*given, *(key for key in context if _takes(function, key))}
-        inspect.signature(function).bind(**dict.fromkeys(needed))
-    except TypeError as error:
-        raise UserError(f"{part['_target_']}: {error}") from error
-
-
 def _is_below(name: str, packages: Sequence[str]) -> bool:
     return any(name.startswith(f"{package}.") for package in packages)
 
