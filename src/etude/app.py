@@ -19,6 +19,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 import etude
 from etude import startup
@@ -51,7 +52,7 @@ from etude.console import (
     show_sweep,
 )
 from etude.errors import UserError
-from etude.explain import explain
+from etude.explain import explain, refuse_words
 from etude.launch.job import JobFailed
 from etude.record.folder import read_metrics
 from etude.record.identity import check_identity, kin
@@ -106,18 +107,16 @@ def _answer(
     hydra: Hydra | None = None
     try:
         args = parser.parse_intermixed_args(given)
+        refuse_words(args.overrides)
         own = _own_files(args.config_dir)
         import_from(Path.cwd(), *([] if own is None else [own]))
         loader = door.make_loader(_shipped(), own)
         hydra = door.make_hydra(loader)
         return dispatch(Composer(loader), args)
-    except UserError as error:
-        complain(error)
-        return 2
     except Unwritable as error:
         complain(error)
         return 1
-    except (HydraException, OmegaConfBaseException) as error:
+    except (UserError, HydraException, OmegaConfBaseException, YAMLError) as error:
         complain(explain(error, hydra, given))
         return 2
     except KeyboardInterrupt:
@@ -139,11 +138,28 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UserError: Always.
         """
+        if "unrecognized arguments: --" in message:
+            message += "; a key is written without dashes: key=value"
         raise UserError(f"{message}; the options are listed by {self.listed_by}")
 
 
 class _HydraParser(Parser):
     listed_by = "--hydra-help"
+
+
+# Options of Hydra's that name nothing here, by what to do instead.
+_REFUSED = {
+    "config_name": "there is one configuration; choose a recipe with experiment=<name>",
+    "config_path": "add a folder of your own with --config-dir <folder>",
+    "experimental_rerun": "give the run's own command again, which goes on with it: its words are "
+    "in .hydra/overrides.yaml",
+}
+
+
+class _Refused(argparse.Action):
+    def __call__(self, *given: Any) -> None:
+        _, _, value, option = given
+        raise UserError(f"{option} {value}: {self.help}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -152,6 +168,8 @@ def _parser() -> argparse.ArgumentParser:
     for action in parser._actions:
         if "--version" in action.option_strings:
             cast("Any", action).version = f"etude {etude.__version__}"
+        if action.dest in _REFUSED:
+            action.__class__, action.help = _Refused, _REFUSED[action.dest]
     parser.add_argument(
         "--dry-run",
         action="store_true",

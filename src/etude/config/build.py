@@ -133,30 +133,6 @@ def build(part: Any, packages: Sequence[str] = (), **context: Any) -> Any:
         raise
 
 
-def check_settings(part: dict[str, Any], packages: Sequence[str], context: Sequence[str]) -> None:
-    """Hold the settings of a part without a schema against its target's signature.
-
-    Raises:
-        UserError: A setting is unknown to the target, or one that it needs is missing.
-    """
-    function = locate(part["_target_"], packages)
-    given = {key for key in part if not key.startswith("_")}
-    if "optimizer" in context and _takes(function, "optimizer"):
-        if part.get("per") not in PER:
-            given_per = f"per={part['per']}" if "per" in part else "per"
-            raise UserError(
-                f"{given_per} must be epoch or step, whichever {part['_target_']} is stepped by; "
-                "+scheduler.per=epoch"
-            )
-        given.remove("per")
-    try:
-        inspect.signature(function).bind_partial(**dict.fromkeys(given))
-        needed = {*given, *(key for key in context if _takes(function, key))}
-        inspect.signature(function).bind(**dict.fromkeys(needed))
-    except TypeError as error:
-        raise UserError(f"{part['_target_']}: {error}") from error
-
-
 def _module_of(target: str, packages: Sequence[str]) -> ModuleType:
     """Import the module that a target is in; one of the user's own may be in their folders."""
     own = _is_below(target, packages)

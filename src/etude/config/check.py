@@ -1,13 +1,15 @@
 """Holding a composed configuration against the schema: every problem, each in one line."""
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
-from etude.config.build import check_settings, check_target, follows_loss, settings
-from etude.config.convert import UNRESOLVED, section
+from etude.config.build import PER, check_target, follows_loss, locate, settings
+from etude.config.convert import UNRESOLVED, section, shown
+from etude.config.known import Problem, declared, unknown
 from etude.config.schema import GROUPS, SCHEMAS, Config, PlateauConf
 from etude.errors import UserError
 
@@ -24,37 +26,69 @@ CONTEXT: dict[str, tuple[str, ...]] = {
 _OURS = ("dataset", "augment")
 
 
-def check(composed: DictConfig | Mapping[str, Any]) -> Config:
+class ConfigError(UserError):
+    """A configuration with problems: all of them in its text, a line each."""
+
+    problems: Sequence[Problem] = ()
+    keys: Sequence[str] = ()  # what the configuration may have
+
+
+def check(
+    composed: DictConfig | Mapping[str, Any], origins: Mapping[str, str] | None = None
+) -> Config:
     """Turn a composed configuration into a typed one.
 
     Args:
         composed: The configuration as Hydra composed it, without the `hydra` node; or the same
             as plain values, with its interpolations resolved.
+        origins: For a dotted key, the file that wrote its value, as `experiment=<name>`; it is
+            named beside a problem with the key. The user's own words need no entry.
 
     Raises:
-        UserError: One line for every key that is unknown, of the wrong type, missing or out of
-            range, and for every pair of keys that contradict each other.
+        ConfigError: One line for every key that is unknown, of the wrong type, missing or out
+            of range, and for every pair of keys that contradict each other.
     """
-    problems: list[str] = []
+    problems: list[Problem] = []
     values = _plain(composed, problems) if isinstance(composed, DictConfig) else composed
     parts = _parts(values, problems)
     typed = section({**values, **parts}, Config, "", problems)
     if problems:
-        raise UserError("\n".join(problems))
+        raise _config_error(problems, values, origins or {})
     config = Config(**typed)
-    if problems := list(_contradictions(config)):
-        raise UserError("\n".join(problems))
+    if contradictions := list(_contradictions(config)):
+        raise UserError("\n".join(contradictions))
     return config
 
 
-def _plain(node: DictConfig, problems: list[str]) -> dict[str, Any]:
+def with_origin(problem: Problem, origins: Mapping[str, str]) -> str:
+    """Give a problem's line, with the file that wrote the key."""
+    if problem.key not in origins:
+        return problem.text
+    way_out = f"; ~{problem.key} takes it out" if problem.unknown else ""
+    return f"{problem.text} ({origins[problem.key]} writes it{way_out})"
+
+
+def _config_error(
+    problems: Iterable[Problem], values: Mapping[str, Any], origins: Mapping[str, str]
+) -> ConfigError:
+    keys = declared(values) if any(problem.unknown for problem in problems) else []
+    told = [
+        p._replace(text=f"{p.key}: {unknown(p.key, keys)}") if p.unknown else p for p in problems
+    ]
+    # Not its arguments: an error comes back from another process by its text.
+    error = ConfigError("\n".join(with_origin(problem, origins) for problem in told))
+    error.problems, error.keys = told, keys
+    return error
+
+
+def _plain(node: DictConfig, problems: list[Problem]) -> dict[str, Any]:
     try:
         return cast("dict[str, Any]", OmegaConf.to_container(node, resolve=True))
     except OmegaConfBaseException:
         return _resolved(node, "", problems)  # key by key, to tell which
 
 
-def _resolved(node: DictConfig, prefix: str, problems: list[str]) -> dict[str, Any]:
+def _resolved(node: DictConfig, prefix: str, problems: list[Problem]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name in map(str, node):
         try:
@@ -68,11 +102,12 @@ def _resolved(node: DictConfig, prefix: str, problems: list[str]) -> dict[str, A
             values[name] = UNRESOLVED  # the missing key is told by itself
         except OmegaConfBaseException as error:
             values[name] = UNRESOLVED
-            problems.append(f"{prefix}{name}: {str(error).strip().partition(chr(10))[0]}")
+            first_line = str(error).strip().partition("\n")[0]
+            problems.append(Problem(f"{prefix}{name}", f"{prefix}{name}: {first_line}"))
     return values
 
 
-def _parts(values: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+def _parts(values: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
     packages = values.get("packages")
     packages = [str(p) for p in cast("list[Any]", packages)] if isinstance(packages, list) else []
     parts: dict[str, Any] = {}
@@ -81,12 +116,17 @@ def _parts(values: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
             parts[group] = _part(values.get(group), group, packages, problems)
         except UserError as error:
             parts[group] = None
-            problems.append(f"{group}: {error}")
+            problems.append(Problem(group, f"{group}: {error}"))
     return parts
 
 
-def _part(node: Any, group: str, packages: Sequence[str], problems: list[str]) -> object:
-    if not isinstance(node, dict) or "_target_" not in node:
+def _part(node: Any, group: str, packages: Sequence[str], problems: list[Problem]) -> object:
+    if node is not None and not isinstance(node, dict):
+        raise UserError(
+            f"{shown(node)} is a value, not a part; a file chooses one in its defaults, "
+            f"with '- override /{group}: {shown(node)}'"
+        )
+    if node is None or "_target_" not in node:
         raise UserError(f"a choice is needed: {group}=<choice>")
     part = cast("dict[str, Any]", node)
     if part["_target_"] == "???":
@@ -100,8 +140,31 @@ def _part(node: Any, group: str, packages: Sequence[str], problems: list[str]) -
     if group in _OURS:
         raise UserError(f"_target_={target} is none of Étude's; choose with {group}=<choice>")
     check_target(target, packages)
-    check_settings(part, packages, CONTEXT[group])
+    problems += _against_signature(part, group, packages)
     return part
+
+
+def _against_signature(
+    part: Mapping[str, Any], group: str, packages: Sequence[str]
+) -> Iterable[Problem]:
+    """Yield the settings that the target of a part without a schema does not take, or lacks."""
+    parameters = inspect.signature(locate(str(part["_target_"]), packages)).parameters
+    kinds = {parameter.kind for parameter in parameters.values()}
+    own = {"per"} if group == "scheduler" and "optimizer" in parameters else set[str]()
+    if own and part.get("per") not in PER:
+        given = f"scheduler.per={part['per']}" if "per" in part else "scheduler.per"
+        whose = f"whichever {part['_target_']} is stepped by"
+        text = f"{given} must be epoch or step, {whose}; +scheduler.per=epoch"
+        yield Problem("scheduler.per", text)
+    for key in part:
+        strange = key not in {*parameters, *own} and not key.startswith("_")
+        if strange and inspect.Parameter.VAR_KEYWORD not in kinds:
+            yield Problem(f"{group}.{key}", "", unknown=True)
+    for key, parameter in parameters.items():
+        named = parameter.kind in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}
+        needed = named and parameter.default is parameter.empty
+        if needed and key not in part and key not in CONTEXT[group]:
+            yield Problem(f"{group}.{key}", f"{group}.{key} must be given: +{group}.{key}=<value>")
 
 
 def _contradictions(config: Config) -> Iterable[str]:

@@ -12,7 +12,7 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, cast, get_args, get_origin
 
-from etude.config.known import unknown
+from etude.config.known import Problem
 from etude.config.schema.rules import Rule
 
 MISSING = "???"  # what YAML holds where a value must be given
@@ -25,7 +25,7 @@ _SWITCHES = {
 
 
 def section(
-    values: Mapping[str, Any], schema: type, prefix: str, problems: list[str]
+    values: Mapping[str, Any], schema: type, prefix: str, problems: list[Problem]
 ) -> dict[str, Any]:
     """Convert a node of keys, key by key.
 
@@ -33,33 +33,32 @@ def section(
         values: What was given.
         schema: The dataclass that declares the keys.
         prefix: What stands before its keys, with the dot.
-        problems: Takes a line for every key that is unknown, missing, or not as declared.
+        problems: Takes every key that is unknown, missing, or not as declared.
 
     Returns:
-        What the schema is made from; of use if no line was added.
+        What the schema is made from; of use if no problem was added.
     """
     fields = {field.name: field.type for field in dataclasses.fields(schema)}
-    names = [f"{prefix}{name}" for name in fields]
-    problems += [
-        f"{prefix}{key}: {unknown(f'{prefix}{key}', names)}" for key in values if key not in fields
-    ]
+    strangers = [f"{prefix}{key}" for key in values if key not in fields]
+    problems += [Problem(key, f"{key}: there is no such key", unknown=True) for key in strangers]
     typed: dict[str, Any] = {}
     for name, kind in fields.items():
         if values.get(name, MISSING) == MISSING:
-            problems.append(f"{prefix}{name} must be given: {prefix}{name}=<value>")
+            key = f"{prefix}{name}"
+            problems.append(Problem(key, f"{key} must be given: {key}=<value>"))
         else:
             typed[name] = convert(values[name], kind, f"{prefix}{name}", problems)
     return typed
 
 
-def convert(value: Any, kind: Any, key: str, problems: list[str]) -> Any:
+def convert(value: Any, kind: Any, key: str, problems: list[Problem]) -> Any:
     """Give a value as its declared type has it.
 
     Args:
         value: What was given.
         kind: The type, with its rule.
         key: What it is called.
-        problems: Takes a line if it does not fit; what is returned is then of no use.
+        problems: Takes it if it does not fit; what is returned is then of no use.
     """
     declared = _read(kind)
     if value is UNRESOLVED or (value is None and declared.optional) or declared.base is Any:
@@ -67,12 +66,12 @@ def convert(value: Any, kind: Any, key: str, problems: list[str]) -> Any:
     try:
         taken = _taken(value, declared, key, problems)
     except (TypeError, ValueError):
-        problems.append(f"{key}={shown(value)} must be {declared.words}")
+        problems.append(Problem(key, f"{key}={shown(value)} must be {declared.words}"))
         return None
     if isinstance(taken, float) and not math.isfinite(taken):
-        problems.append(f"{key}={taken} must be finite")
+        problems.append(Problem(key, f"{key}={taken} must be finite"))
     elif declared.rule is not None and not declared.rule.holds(taken):
-        problems.append(f"{key}={shown(value)} must be {declared.words}")
+        problems.append(Problem(key, f"{key}={shown(value)} must be {declared.words}"))
     return taken
 
 
@@ -119,7 +118,7 @@ def _in_words(base: Any, item: Any) -> str:
     return words.get(base, "keys with values")
 
 
-def _taken(value: Any, declared: _Declared, key: str, problems: list[str]) -> Any:
+def _taken(value: Any, declared: _Declared, key: str, problems: list[Problem]) -> Any:
     """Read a value as its base type.
 
     Raises:
@@ -136,9 +135,9 @@ def _taken(value: Any, declared: _Declared, key: str, problems: list[str]) -> An
     return _SCALARS[declared.base](value)
 
 
-def _section_of(value: Any, schema: type, key: str, problems: list[str]) -> Any:
+def _section_of(value: Any, schema: type, key: str, problems: list[Problem]) -> Any:
     if not isinstance(value, dict):
-        problems.append(f"{key} is a group of keys; set {key}.<key>=<value>")
+        problems.append(Problem(key, f"{key} is a group of keys; set {key}.<key>=<value>"))
         return None
     told = len(problems)
     typed = section(cast("dict[str, Any]", value), schema, f"{key}.", problems)
