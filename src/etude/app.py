@@ -42,10 +42,10 @@ from etude.errors import UserError
 from etude.explain import explain
 from etude.jobs import CONFIG_NAME, Job
 from etude.launch.job import JobFailed
-from etude.record.folder import read_metrics
-from etude.record.plan import write_plan
+from etude.runs.records import read_rows
+from etude.runs.status import current_summary, note, status
+from etude.runs.study import PlannedRun, write_plan
 from etude.search import door as searches
-from etude.standing import note, standing, summary_now
 from etude.work import (
     Unwritable,
     Worker,
@@ -262,14 +262,13 @@ def _launch_study(hydra: Hydra, args: argparse.Namespace) -> int:
         announce_time(sum(seconds.values()))
     worker = Worker(several=True, planned=planned, seconds=seconds)
     with outputs_needed():
-        write_plan(
-            study, [(job.label, job.config.seed, job.folder) for job in planned], args.overrides
-        )
+        runs = {job.folder.name: PlannedRun(arm=job.label, seed=job.config.seed) for job in planned}
+        write_plan(planned[0].folder.parent, study.plan(runs, args.overrides))
         note(_wanted(planned))
         launch_all(planned, lambda some: jobs.launch(hydra, composed, worker, some))
     show_arms(
         study,
-        [(job.label, summary_now(job.folder), read_metrics(job.folder)) for job in planned],
+        [(job.label, current_summary(job.folder), read_rows(job.folder)) for job in planned],
     )
     _report(planned[0].folder.parent)
     return verdict(planned)
@@ -288,7 +287,7 @@ def _report(folder: Path) -> None:
 def _list(planned: list[Job]) -> int:
     """Tell where runs stand and what they will still take, one after the other."""
     seconds = _expect([job for job in planned if not finished(job)])
-    runs = [standing(*wanted) for wanted in _wanted(planned)]
+    runs = [status(*wanted) for wanted in _wanted(planned)]
     shares = [1 - run.epoch / run.epochs if run.epochs else 1.0 for run in runs]
     lefts = [seconds.get(run.folder, 0.0) * share for run, share in zip(runs, shares, strict=True)]
     show_runs(runs, lefts)

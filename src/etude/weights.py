@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from etude.errors import UserError
+from etude.runs.names import BEST
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IMAGENET = "imagenet"
-BEST = "best.safetensors"  # in a run's folder
 EDITION = "IMAGENET1K_V1"  # of torchvision's weights: those of the papers' recipes
 
 Shape = tuple[int, ...]

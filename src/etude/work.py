@@ -16,14 +16,17 @@ from etude import jobs, startup
 from etude.config import settings
 from etude.config.schema import GROUPS
 from etude.console import complain, errors, near, show_outcome, show_summary
+from etude.duration import scaled_epochs
 from etude.errors import UserError
 from etude.explain import missing_extra
 from etude.jobs import Job
 from etude.launch.task import About, Progress
-from etude.record.environment import since
-from etude.record.folder import Busy, read_summary, remove_if_empty, wait_while_claimed
+from etude.runs.claim import Busy, remove_if_empty, wait_while_claimed
+from etude.runs.environment import since
+from etude.runs.names import RUN_LOG
+from etude.runs.records import read_summary
+from etude.runs.status import status
 from etude.search.job import metric_of, pruner_of
-from etude.standing import standing
 from etude.stop import INTERRUPTED, PREEMPTED, Pruned, Requeued
 
 log = logging.getLogger(__name__)
@@ -42,7 +45,7 @@ def name(job: Job) -> str:
 
 def outcome(job: Job) -> tuple[str, str, float | None, str]:
     """Give a job's folder, state, test accuracy and remark, whichever launcher ran it."""
-    run = standing(job.folder)
+    run = status(job.folder)
     accuracy = run.accuracy if run.state == "finished" else None
     return job.folder.name, run.state, accuracy, run.error
 
@@ -210,7 +213,7 @@ class Worker:
     def progress(self, composed: DictConfig) -> Progress:
         """Tell how far a job is, from its folder."""
         folder = Path(composed.hydra.runtime.output_dir)
-        run = standing(folder, epochs=max(1, round(composed.train.epochs * composed.scale)))
+        run = status(folder, epochs=scaled_epochs(composed.train.epochs, composed.scale))
         return Progress(
             done=run.epoch / run.epochs if run.epochs else None,
             text=f"epoch {run.epoch}/{run.epochs}",
@@ -282,4 +285,4 @@ def _complain_of_failure(error: BaseException, folder: Path) -> None:
         complain("; ".join([str(error), *notes]))
     else:
         first_line = str(error).partition("\n")[0]
-        complain(f"{type(error).__name__}: {first_line}; traceback: {near(folder / 'run.log')}")
+        complain(f"{type(error).__name__}: {first_line}; traceback: {near(folder / RUN_LOG)}")

@@ -1,6 +1,5 @@
 """From folders to arms to what they came to, on folders made by hand."""
 
-import fcntl
 import json
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from etude.report.read import read
 from etude.report.references import figures
 from etude.report.results import Results, Row, compare
 from etude.report.write import make as make_report
+from etude.runs.claim import claimed
 
 
 @pytest.fixture
@@ -121,10 +121,9 @@ def test_a_running_run_is_told_from_one_that_was_cut_off(make: Make, tmp_path: P
     going = make("0.1", 0, None, **unfinished("running"))
     make("0.1", 1, None, **unfinished("running"))
     make("0.1", 2, None, **unfinished("preempted"))
-    with (going / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with claimed(going):
         states = [run.state for run in read([tmp_path])]
-    assert states == ["running", "interrupted", "preempted"]
+    assert states == ["running", "cut off", "preempted"]
     told = text(results(tmp_path))
     assert "No run has a result yet" in told
     assert "2 runs are cut off without a word" in told

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from etude.commands.status import main
-from etude.record.environment import write_environment
-from etude.record.folder import claimed, write_json
-from etude.standing import note, seconds_left, standing
+from etude.runs.claim import claimed
+from etude.runs.environment import write_environment
+from etude.runs.records import write_json
+from etude.runs.status import note, seconds_left, status
 
 Output = pytest.CaptureFixture[str]
 
@@ -60,26 +61,26 @@ def test_the_command_gives_json_to_scripts(runs: Path, capsys: Output):
 
 def test_a_run_whose_process_lives_is_running_and_looking_does_not_disturb_it(runs: Path):
     with claimed(runs / "c"):
-        assert standing(runs / "c").state == "running"
+        assert status(runs / "c").state == "running"
         assert main([str(runs)]) == 0
-    assert standing(runs / "c").state == "cut off"
+    assert status(runs / "c").state == "cut off"
 
 
 def test_a_run_on_another_machine_is_taken_at_its_word(runs: Path):
     environment = json.loads((runs / "c" / "environment.json").read_text())
     write_json(runs / "c" / "environment.json", {**environment, "host": "elsewhere"})
     (runs / "c" / ".lock").touch()
-    assert standing(runs / "c").state == "running"
+    assert status(runs / "c").state == "running"
 
 
 def test_runs_at_the_same_time_share_what_is_left(runs: Path):
-    found = [standing(runs / name, epochs=10) for name in "bc"]
+    found = [status(runs / name, epochs=10) for name in "bc"]
     assert seconds_left(found) == 28
     with claimed(runs / "b"), claimed(runs / "c"):
         for name in "bc":
             summary = json.loads((runs / name / "summary.json").read_text())
             write_json(runs / name / "summary.json", {**summary, "state": "running"})
-        found = [standing(runs / name, epochs=10) for name in "bc"]
+        found = [status(runs / name, epochs=10) for name in "bc"]
     left = seconds_left(found)
     assert left is not None
     assert 12 <= left <= 14  # the epochs under way are partly done
