@@ -1,5 +1,6 @@
 import json
 import multiprocessing
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,6 +88,8 @@ def test_the_best_weights_are_those_of_the_best_epoch(etude: Etude, workplace: P
     assert summary["best"]["epoch"] < 3
     assert summary["best"]["test_accuracy"] > summary["final"]["test_accuracy"]
     assert sum(t.numel() for t in load_file(folder / "best.safetensors").values()) == 44_426
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert modes["best.safetensors"] == modes["metrics.jsonl"]  # as the umask says
 
 
 def test_the_same_command_trains_nothing_again(

@@ -41,7 +41,7 @@ def write_text(path: Path, text: str) -> None:
 
 def remove_stale(folder: Path) -> None:
     """Remove what writers of this machine left in a folder when they were killed."""
-    for file in folder.glob(f".*.{socket.gethostname()}.*{_END}"):
+    for file in folder.glob(f"*.{socket.gethostname()}.*{_END}"):
         process = file.suffixes[-2][1:]
         if process.isdigit() and not _is_alive(int(process)):
             file.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from etude.config import Config, check, describe, fingerprint, results
 from etude.config.schema import GROUPS
 from etude.errors import UserError
+from etude.runs.names import COMPOSED, CONFIG, HYDRA, OVERRIDES
 from etude.study import KEYS, Study, read
 
 CONFIG_NAME = "config"
@@ -224,10 +225,10 @@ def texts(task: DictConfig, hydra: DictConfig) -> dict[str, str]:
     """Give what a run's folder says of its configuration: as resolved, and as composed."""
     overrides = OmegaConf.select(hydra, "overrides.task") or OmegaConf.create([])
     return {
-        "config.yaml": OmegaConf.to_yaml(task, resolve=True),
-        ".hydra/config.yaml": OmegaConf.to_yaml(task),
-        ".hydra/hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})),
-        ".hydra/overrides.yaml": OmegaConf.to_yaml(overrides),
+        CONFIG: OmegaConf.to_yaml(task, resolve=True),
+        COMPOSED: OmegaConf.to_yaml(task),
+        HYDRA: OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})),
+        OVERRIDES: OmegaConf.to_yaml(overrides),
     }
 
 

@@ -117,6 +117,16 @@ def test_a_seed_that_other_arms_have_is_missed(make: Make, tmp_path: Path):
     assert "no result for seed 2" in rows(tmp_path)["lr=0.01"].warnings
 
 
+def test_runs_that_their_search_gave_up_are_not_awaited(make: Make, tmp_path: Path):
+    make("0.1", 0, None, **unfinished("pruned"))
+    assert text(results(tmp_path)).startswith("No run has a result.")
+    fill(make, lr0_01=[0.7, 0.6])
+    told = text(results(tmp_path))
+    assert "1 run is given up by the search (after 2 epochs)" in told
+    assert rows(tmp_path)["lr=0.1"].states == {"pruned": 1}
+    assert "yet" not in told
+
+
 def test_a_running_run_is_told_from_one_that_was_cut_off(make: Make, tmp_path: Path):
     going = make("0.1", 0, None, **unfinished("running"))
     make("0.1", 1, None, **unfinished("running"))

@@ -55,7 +55,7 @@ def verdict(row: Row, results: Results) -> str:
         `failed` (no better than guessing, or no run that did not diverge or fail), `worse` or
         `better` (surely), `open` (the difference is large, or its interval is), `even` (no
         difference was found, and a large one is unlikely), `unknown` (too few seeds to tell),
-        `none` (no result yet), or `baseline`.
+        `none` (no result), or `baseline`.
     """
     lost = all(run.state.went_wrong for run in row.arm.runs)
     if lost or guesses(row, results):
@@ -130,7 +130,10 @@ def _of_kind(kind: str, rows: Sequence[Row], results: Results) -> Iterator[Sente
         for row in rows:
             yield Sentence(kind, f"{_name(row)}: {_too_few(row, results)}")
     else:
-        yield Sentence("unknown", f"No result yet: {_labels(rows)}.")
+        for yet in (" yet", ""):
+            some = [row for row in rows if _yet(row.arm.runs) == yet]
+            if some:
+                yield Sentence("unknown", f"No result{yet}: {_labels(some)}.")
 
 
 def _even(rows: Sequence[Row], results: Results) -> str:
