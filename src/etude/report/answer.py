@@ -130,10 +130,14 @@ def _of_kind(kind: str, rows: Sequence[Row], results: Results) -> Iterator[Sente
         for row in rows:
             yield Sentence(kind, f"{_name(row)}: {_too_few(row, results)}")
     else:
-        for yet in (" yet", ""):
-            some = [row for row in rows if _yet(row.arm.runs) == yet]
-            if some:
-                yield Sentence("unknown", f"No result{yet}: {_labels(some)}.")
+        yield from _without_result(rows)
+
+
+def _without_result(rows: Sequence[Row]) -> Iterator[Sentence]:
+    for yet in (" yet", ""):
+        some = [row for row in rows if _yet(row.arm.runs) == yet]
+        if some:
+            yield Sentence("unknown", f"No result{yet}: {_labels(some)}.")
 
 
 def _even(rows: Sequence[Row], results: Results) -> str:
