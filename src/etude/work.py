@@ -25,6 +25,7 @@ from etude.runs.claim import Busy, remove_if_empty, wait_while_claimed
 from etude.runs.environment import since
 from etude.runs.names import RUN_LOG
 from etude.runs.records import read_summary
+from etude.runs.status import finished as is_finished
 from etude.runs.status import status
 from etude.search.job import metric_of, pruner_of
 from etude.stop import INTERRUPTED, PREEMPTED, Pruned, Requeued
@@ -34,8 +35,7 @@ log = logging.getLogger(__name__)
 
 def finished(job: Job) -> bool:
     """Say whether a job has been done, and is not to be done again."""
-    summary = read_summary(job.folder) or {}
-    return summary.get("state") == "finished" and not job.config.fresh
+    return is_finished(job.folder) and not job.config.fresh
 
 
 def name(job: Job) -> str:

@@ -12,7 +12,7 @@ from etude.commands.status import main
 from etude.runs.claim import claimed
 from etude.runs.records import write_json
 from etude.runs.state import State
-from etude.runs.status import current_summary, listed, note, seconds_left, status
+from etude.runs.status import current_summary, finished, listed, note, seconds_left, status
 
 Output = pytest.CaptureFixture[str]
 
@@ -128,6 +128,10 @@ def test_the_summary_has_the_state_that_holds_now(runs: Path):
         "a": "finished", "b": "preempted", "c": "cut off", "d": None,
     }  # fmt: skip
     assert json.loads((runs / "c" / "summary.json").read_text())["state"] == "running"
+
+
+def test_a_run_that_is_finished_need_not_be_trained(runs: Path):
+    assert [name for name in "abcd" if finished(runs / name)] == ["a"]
 
 
 def test_a_run_of_a_later_version_is_listed(runs: Path):

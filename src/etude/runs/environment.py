@@ -63,7 +63,7 @@ def since(folder: Path) -> list[str]:
 def write_environment(folder: Path) -> None:
     """Record what a run is made with; what it goes on with later is added to that."""
     now, then = environment(), read_environment(folder)
-    whole = {**then, "resumed": [*then["resumed"], now]} if then else {**now, "resumed": []}
+    whole = {**then, "resumed": [*then.get("resumed", []), now]} if then else {**now, "resumed": []}
     write_json(folder / ENVIRONMENT, whole)
 
 

@@ -29,7 +29,7 @@ def find_runs(root: Path) -> Iterator[Path]:
 def _planned(folder: Path) -> Iterator[Path]:
     plan = read_plan(folder)
     if plan is not None:
-        yield from (folder / name for name in plan["runs"] if _is_unbegun(folder / name))
+        yield from (folder / name for name in plan.get("runs", {}) if _is_unbegun(folder / name))
 
 
 def _is_unbegun(folder: Path) -> bool:

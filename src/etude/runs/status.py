@@ -114,6 +114,11 @@ def state_of(summary: Summary | None) -> State:
     return State(summary["state"]) if summary["state"] in _KNOWN else State.FAILED
 
 
+def finished(folder: Path) -> bool:
+    """Say whether a run is done, so that it need not be trained."""
+    return state_of(read_summary(folder)).has_result
+
+
 def listed(folder: Path) -> list[RunStatus]:
     """Read where all runs in a folder stand, those that are to come included.
 
