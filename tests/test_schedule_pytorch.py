@@ -11,7 +11,7 @@ from conftest import SMALL, only_run
 from torch.optim import lr_scheduler as pytorch
 
 from etude.errors import UserError
-from etude.record.folder import read_metrics
+from etude.runs.records import read_rows
 from etude.schedule.pytorch import wrapped
 
 EPOCHS, STEPS = 6, 7
@@ -144,7 +144,7 @@ STEP_LR = [
 
 
 def rates(workplace: Path) -> list[float]:
-    return [row["lr"] for row in read_metrics(only_run(workplace))]
+    return [row["lr"] for row in read_rows(only_run(workplace))]
 
 
 def test_a_schedule_of_pytorchs_is_named_on_the_command_line(etude: Etude, workplace: Path):

@@ -54,11 +54,11 @@ from etude.console import (
 from etude.errors import UserError
 from etude.explain import explain, refuse_words
 from etude.launch.job import JobFailed
-from etude.record.folder import read_metrics
-from etude.record.identity import check_identity, kin
-from etude.record.plan import write_plan
+from etude.runs.identity import check_identity, kin
+from etude.runs.records import read_rows
+from etude.runs.status import current_summary, note, status
+from etude.runs.study import PlannedRun, write_plan
 from etude.search import door as searches
-from etude.standing import note, standing, summary_now
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -276,14 +276,13 @@ def _launch_study(composer: Composer, args: argparse.Namespace) -> int:
         announce_time(sum(seconds.values()))
     worker = Worker(composer, several=True, seconds=seconds)
     with outputs_needed():
-        write_plan(
-            study, [(job.label, job.config.seed, job.folder) for job in jobs], args.overrides
-        )
+        runs = {job.folder.name: PlannedRun(arm=job.label, seed=job.config.seed) for job in jobs}
+        write_plan(jobs[0].folder.parent, study.plan(runs, args.overrides))
         note(_wanted(jobs))
         launch_all(jobs, lambda some: composer.launch(planned, some, worker))
     show_arms(
         study,
-        [(job.label, summary_now(job.folder), read_metrics(job.folder)) for job in jobs],
+        [(job.label, current_summary(job.folder), read_rows(job.folder)) for job in jobs],
     )
     _report(jobs[0].folder.parent)
     return verdict(jobs)
@@ -302,7 +301,7 @@ def _report(folder: Path) -> None:
 def _list(planned: list[Job]) -> int:
     """Tell where runs stand and what they will still take, one after the other."""
     seconds = _expect([job for job in planned if not finished(job)])
-    runs = [standing(*wanted) for wanted in _wanted(planned)]
+    runs = [status(*wanted) for wanted in _wanted(planned)]
     shares = [1 - run.epoch / run.epochs if run.epochs else 1.0 for run in runs]
     lefts = [seconds.get(run.folder, 0.0) * share for run, share in zip(runs, shares, strict=True)]
     show_runs(runs, lefts)

@@ -6,7 +6,7 @@ import shlex
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,7 +20,7 @@ from rich.text import Text
 
 from etude.cli.study import Study
 from etude.duration import duration
-from etude.standing import Standing
+from etude.runs.status import RunStatus
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -111,7 +111,7 @@ class Bar:
         self._progress.refresh()
 
 
-def epoch_line(row: dict[str, Any], epochs: int) -> str:
+def epoch_line(row: Mapping[str, Any], epochs: int) -> str:
     """Put an epoch's metrics into one line."""
     parts = [f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}"]
     for split in ("train", "validation", "test"):
@@ -121,7 +121,7 @@ def epoch_line(row: dict[str, Any], epochs: int) -> str:
     return "  ".join([*parts, f"{row['images_per_second']:,.0f} images/s"])
 
 
-def show_summary(summary: dict[str, Any], folder: Path) -> None:
+def show_summary(summary: Mapping[str, Any], folder: Path) -> None:
     """Print a finished run's results, its folder, and how to look at it."""
     console.print(_results(summary))
     if summary["reference"]:
@@ -140,7 +140,7 @@ def show_summary(summary: dict[str, Any], folder: Path) -> None:
     console.print(f"TensorBoard  tensorboard --logdir {shlex.quote(near(folder.parent))}")
 
 
-def show_outcome(summary: dict[str, Any]) -> None:
+def show_outcome(summary: Mapping[str, Any]) -> None:
     """Print a finished run's results in a line."""
     final, best = (summary[which]["test_accuracy"] for which in ("final", "best"))
     console.print(
@@ -157,13 +157,13 @@ def show_sweep(rows: Iterable[tuple[str, str, float | None, str]]) -> None:
     console.print(table)
 
 
-def show_runs(runs: Sequence[Standing], lefts: Sequence[float | None]) -> None:
+def show_runs(runs: Sequence[RunStatus], lefts: Sequence[float | None]) -> None:
     """Print where runs stand, and the seconds that each will still take, None if unknown."""
     console.print(runs_table(runs, lefts))
     console.print(f"{count_runs(runs)}{_in_a_row(lefts)}")
 
 
-def runs_table(runs: Sequence[Standing], lefts: Sequence[float | None]) -> Table:
+def runs_table(runs: Sequence[RunStatus], lefts: Sequence[float | None]) -> Table:
     """Make a table of runs: state, epoch, accuracy, expected time."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("run", "state", "epoch", "accuracy", "left"):
@@ -180,7 +180,7 @@ def runs_table(runs: Sequence[Standing], lefts: Sequence[float | None]) -> Table
     return table
 
 
-def count_runs(runs: Sequence[Standing]) -> str:
+def count_runs(runs: Sequence[RunStatus]) -> str:
     """Count runs by their state, in words."""
     counts = Counter(run.state for run in runs)
     noun = "run" if len(runs) == 1 else "runs"
@@ -217,7 +217,7 @@ def announce_report(page: Path) -> None:
 
 
 def show_arms(
-    study: Study, runs: Iterable[tuple[str, dict[str, Any] | None, Sequence[dict[str, Any]]]]
+    study: Study, runs: Iterable[tuple[str, Mapping[str, Any] | None, Sequence[Mapping[str, Any]]]]
 ) -> None:
     """Print how a study's arms compare by its metric, final and best: mean ± standard deviation."""
     title = f"{study.name}: {study.metric.replace('_', ' ')}, mean ± standard deviation"
@@ -227,7 +227,7 @@ def show_arms(
         # In a narrow terminal it is the left columns that give way: a number that is cut is wrong.
         left = column in {"arm", ""}
         table.add_column(column, justify="left" if left else "right", no_wrap=not left)
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[Mapping[str, Any]]] = {}
     reached: dict[str, list[int | None]] = {}
     for label, summary, rows in runs:
         found.setdefault(label, []).append(summary or {"state": "not started"})
@@ -253,7 +253,7 @@ def show_arms(
     console.print(f"claim: {study.claim}", markup=False)
 
 
-def _first_epoch(rows: Sequence[dict[str, Any]], study: Study) -> int | None:
+def _first_epoch(rows: Sequence[Mapping[str, Any]], study: Study) -> int | None:
     """Find the first epoch in which a run reached what its study asks for."""
     limit = study.reach
     return next((row["epoch"] for row in rows if limit and row[study.metric] >= limit), None)
@@ -268,7 +268,7 @@ def _epochs_to(epochs: Sequence[int | None]) -> str:
     return f"{statistics.fmean(there):.1f}{few}"
 
 
-def _accuracies(summaries: Iterable[dict[str, Any]], which: str, metric: str) -> list[float]:
+def _accuracies(summaries: Iterable[Mapping[str, Any]], which: str, metric: str) -> list[float]:
     return [s[which][metric] for s in summaries if s["state"] == "finished"]
 
 
@@ -284,7 +284,7 @@ def _spread(values: Sequence[float]) -> str:
     return f"{statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f}"
 
 
-def _results(summary: dict[str, Any]) -> Table:
+def _results(summary: Mapping[str, Any]) -> Table:
     table = Table(title=summary["name"], title_justify="left")
     for column in ("", "epoch", "train", "validation", "test", "test loss"):
         table.add_column(column, justify="left" if not column else "right")

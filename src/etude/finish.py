@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import save_file
 
+from etude.atomic import replacing
 from etude.config import Config
 from etude.hardware import peak_memory
 from etude.loop import Plan, evaluate
 from etude.record.confusion import confusion, write_confusion
+from etude.runs.names import BEST
 from etude.state import State
-from etude.weights import BEST
 
 if TYPE_CHECKING:
     from etude.record.events import Events
@@ -46,9 +47,8 @@ def finish(
     if events is not None and "test" not in plan.evaluations:
         events.epoch({key: final[key] for key in ("epoch", "test_loss", "test_accuracy")})
     weights = {key: value.contiguous() for key, value in state.evaluated.state_dict().items()}
-    temporary = folder / f".{BEST}.tmp"
-    save_file(weights, temporary, metadata={"epoch": str(best["epoch"])})
-    temporary.replace(folder / BEST)
+    with replacing(folder / BEST) as temporary:
+        save_file(weights, temporary, metadata={"epoch": str(best["epoch"])})
     images = len(plan.train) * len(rows)
     training = sum(len(plan.train) / row["images_per_second"] for row in rows)
     return {

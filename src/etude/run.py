@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from etude import console, startup
-from etude.checkpoint import LAST, Checkpoints
+from etude.atomic import write_text
+from etude.checkpoint import Checkpoints
 from etude.config import Config, Identity, settings
 from etude.data.prepare import Data
 from etude.finish import finish, look
@@ -26,19 +27,12 @@ from etude.memory import count_parameters
 from etude.parts import load_data, load_weights, make_model, make_plan, make_state, make_steps
 from etude.peek import Peek
 from etude.record.curves import draw
-from etude.record.environment import since, write_environment
-from etude.record.folder import (
-    METRICS,
-    SUMMARY,
-    append_line,
-    claimed,
-    keep_metrics,
-    set_aside,
-    write_json,
-    write_text,
-)
-from etude.record.identity import check_identity
 from etude.reference import compare
+from etude.runs.claim import claimed, set_aside
+from etude.runs.environment import since, write_environment
+from etude.runs.identity import check_identity
+from etude.runs.names import CURVES, LAST, METRICS, RUN_LOG, SUMMARY
+from etude.runs.records import append_line, keep_rows, write_json
 from etude.seeds import mix
 from etude.state import State
 from etude.stop import Pruned, Requeued, Stop
@@ -114,7 +108,7 @@ def run(
             summary |= finish(folder, state, plan, rows, events)
             summary["test_crops"] = config.train.test_crops
             if config.record.curves:
-                draw(rows, folder / "curves.png", title=f"{config.name}, seed {config.seed}")
+                draw(rows, folder / CURVES, title=f"{config.name}, seed {config.seed}")
             look(config, folder, state, plan, classes, views, epoch=summary["best"]["epoch"])
             summary["reference"] = compare(config.reference, rows, summary, judged=documented)
     if stop.exit_code is not None:  # it came too late for this run, but the next must not begin
@@ -212,7 +206,7 @@ def _train(
     hopeless: Callable[[Sequence[Mapping[str, Any]]], bool] | None,
 ) -> list[dict[str, Any]]:
     """Train to the end, recording every epoch; give all epochs' metrics."""
-    rows = keep_metrics(folder, state.epoch)
+    rows: list[dict[str, Any]] = [dict(row) for row in keep_rows(folder, state.epoch)]
     bar = console.Bar(
         Peek(plan.batch_size),
         done=state.global_step,
@@ -275,7 +269,7 @@ def _tell(error: BaseException, folder: Path) -> None:
 @contextmanager
 def _logged(folder: Path) -> Generator[None]:
     """Write messages, warnings and tracebacks to the run's own log."""
-    handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
+    handler = logging.FileHandler(folder / RUN_LOG, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("etude")
     logger.setLevel(logging.DEBUG)  # in a launcher's process nobody else has

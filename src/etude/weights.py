@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from etude.digests import digest_of_file
 from etude.errors import UserError
-from etude.record.folder import read_summary
+from etude.runs.names import BEST
+from etude.runs.records import read_summary
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IMAGENET = "imagenet"
-BEST = "best.safetensors"  # in a run's folder
 EDITION = "IMAGENET1K_V1"  # of torchvision's weights: those of the papers' recipes
 
 Shape = tuple[int, ...]

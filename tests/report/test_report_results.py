@@ -1,6 +1,5 @@
 """From folders to arms to what they came to, on folders made by hand."""
 
-import fcntl
 import json
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from etude.report.read import read
 from etude.report.references import figures
 from etude.report.results import Results, Row, compare
 from etude.report.write import make as make_report
+from etude.runs.claim import claimed
 
 
 @pytest.fixture
@@ -117,14 +117,23 @@ def test_a_seed_that_other_arms_have_is_missed(make: Make, tmp_path: Path):
     assert "no result for seed 2" in rows(tmp_path)["lr=0.01"].warnings
 
 
+def test_runs_that_their_search_gave_up_are_not_awaited(make: Make, tmp_path: Path):
+    make("0.1", 0, None, **unfinished("pruned"))
+    assert text(results(tmp_path)).startswith("No run has a result.")
+    fill(make, lr0_01=[0.7, 0.6])
+    told = text(results(tmp_path))
+    assert "1 run is given up by the search (after 2 epochs)" in told
+    assert rows(tmp_path)["lr=0.1"].states == {"pruned": 1}
+    assert "yet" not in told
+
+
 def test_a_running_run_is_told_from_one_that_was_cut_off(make: Make, tmp_path: Path):
     going = make("0.1", 0, None, **unfinished("running"))
     make("0.1", 1, None, **unfinished("running"))
     make("0.1", 2, None, **unfinished("preempted"))
-    with (going / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with claimed(going):
         states = [run.state for run in read([tmp_path])]
-    assert states == ["running", "interrupted", "preempted"]
+    assert states == ["running", "cut off", "preempted"]
     told = text(results(tmp_path))
     assert "No run has a result yet" in told
     assert "2 runs are cut off without a word" in told

@@ -11,14 +11,15 @@ from etude.cli.compose import Job
 from etude.console import complain, errors
 from etude.errors import UserError
 from etude.explain import missing_extra
-from etude.record.folder import read_summary, wait_while_claimed
-from etude.standing import standing
+from etude.runs.claim import wait_while_claimed
+from etude.runs.records import read_summary
+from etude.runs.status import finished as is_finished
+from etude.runs.status import status
 
 
 def finished(job: Job) -> bool:
     """Say whether a job has been done, and is not to be done again."""
-    summary = read_summary(job.folder) or {}
-    return summary.get("state") == "finished" and not job.config.fresh
+    return is_finished(job.folder) and not job.config.fresh
 
 
 def name(job: Job) -> str:
@@ -28,7 +29,7 @@ def name(job: Job) -> str:
 
 def outcome(job: Job) -> tuple[str, str, float | None, str]:
     """Give a job's folder, state, test accuracy and remark, whichever launcher ran it."""
-    run = standing(job.folder)
+    run = status(job.folder)
     accuracy = run.accuracy if run.state == "finished" else None
     return job.folder.name, run.state, accuracy, run.error
 

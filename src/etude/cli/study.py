@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from etude.errors import UserError
+from etude.runs.study import PlannedRun, StudyPlan
 
 SIZES = ("full", "small")
 METRICS = ("test_accuracy", "train_accuracy")
@@ -66,6 +67,26 @@ class Study:
         for arm, seed in itertools.product(self.arms, self.seeds):
             name = (f"experiment={self.experiment}", f"name={self.name}")
             yield arm, (*name, *self.words, *arm.words, f"seed={seed}")
+
+    def plan(self, runs: Mapping[str, PlannedRun], command: Sequence[str]) -> StudyPlan:
+        """Give what reports must know of it.
+
+        Args:
+            runs: By the names of their folders.
+            command: The words that were typed.
+        """
+        return {
+            "study": self.name,
+            "question": self.question,
+            "claim": self.claim,
+            "source": self.source,
+            "baseline": self.baseline,
+            "metric": self.metric,
+            "axes": list(self.axes),
+            "arms": {arm.name: list(arm.levels) for arm in self.arms},
+            "command": ["etude", *command],
+            "runs": dict(runs),
+        }
 
 
 def read(name: str, node: Mapping[str, Any], *, size: str, pretrained: bool) -> Study:

@@ -20,10 +20,12 @@ from etude.console import complain, errors, near, show_outcome, show_summary
 from etude.errors import UserError
 from etude.launch.task import About, Progress
 from etude.preflight.contents import changed
-from etude.record.environment import since
-from etude.record.folder import Busy, read_summary, remove_if_empty, wait_while_claimed
+from etude.runs.claim import Busy, remove_if_empty, wait_while_claimed
+from etude.runs.environment import since
+from etude.runs.names import RUN_LOG
+from etude.runs.records import read_summary
+from etude.runs.status import status
 from etude.search.job import metric_of, pruner_of
-from etude.standing import standing
 from etude.stop import INTERRUPTED, PREEMPTED, Pruned, Requeued
 
 log = logging.getLogger(__name__)
@@ -119,7 +121,7 @@ class Worker:
     def progress(self, composed: DictConfig) -> Progress:
         """Tell how far a job is, from its folder."""
         folder = Path(composed.hydra.runtime.output_dir)
-        run = standing(folder, epochs=self._composer.known(composed.hydra).config.epochs)
+        run = status(folder, epochs=self._composer.known(composed.hydra).config.epochs)
         return Progress(
             done=run.epoch / run.epochs if run.epochs else None,
             text=f"epoch {run.epoch}/{run.epochs}",
@@ -204,4 +206,4 @@ def _complain_of_failure(error: BaseException, folder: Path) -> None:
         complain("; ".join([str(error), *notes]))
     else:
         first_line = str(error).partition("\n")[0]
-        complain(f"{type(error).__name__}: {first_line}; traceback: {near(folder / 'run.log')}")
+        complain(f"{type(error).__name__}: {first_line}; traceback: {near(folder / RUN_LOG)}")

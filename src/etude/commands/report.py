@@ -126,7 +126,7 @@ def _watch(args: argparse.Namespace, formats: Sequence[str], painter: Painter) -
     while True:
         console.clear()
         report = _report(args, formats, painter, refresh=args.watch)
-        if not any(run.state in {"running", "not started"} for run in report.results.runs):
+        if all(run.state.over for run in report.results.runs):
             _report(args, formats, painter)  # the page need not be loaded again any more
             return 0
         time.sleep(args.watch)

@@ -7,10 +7,10 @@ import contextlib
 import hashlib
 import logging
 import os
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from etude import atomic
 from etude.errors import UserError
 
 if TYPE_CHECKING:
@@ -78,17 +78,10 @@ def replacing(path: Path) -> Generator[Path]:
     Raises:
         OSError: It cannot be written.
     """
-    temporary = path.with_name(f"{path.stem}.{socket.gethostname()}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.remove_stale(path.parent)
+    with atomic.replacing(path) as temporary:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())  # else a crash may leave the new name on missing bytes
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:
@@ -97,22 +90,3 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tensors[name].dtype}".encode())
         digest.update(tensors[name].reshape(-1).numpy().data)
     return digest.hexdigest()
-
-
-def _remove_stale(place: Path) -> None:
-    """Remove what writers of this machine left when they were killed."""
-    host = socket.gethostname()
-    for file in place.glob(f"*.{host}.*.tmp"):
-        process = file.suffixes[-2][1:]
-        if process.isdigit() and not _is_alive(int(process)):
-            file.unlink(missing_ok=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # somebody else's
-    return True

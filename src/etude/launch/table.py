@@ -29,10 +29,19 @@ _STYLES = {
     State.FINISHED: "green",
     State.BEFORE: "green",
     State.FAILED: "red",
-    State.STOPPED: "yellow",
+    State.PREEMPTED: "yellow",
+    State.CUT_OFF: "yellow",
 }
 # Running first, then what ended last: a study may be longer than the terminal is high.
-_ORDER = (State.RUNNING, State.FAILED, State.STOPPED, State.FINISHED, State.BEFORE, State.WAITING)
+_ORDER = (
+    State.RUNNING,
+    State.FAILED,
+    State.CUT_OFF,
+    State.PREEMPTED,
+    State.FINISHED,
+    State.BEFORE,
+    State.WAITING,
+)
 
 
 class LiveTable:
@@ -119,7 +128,7 @@ def show_all(console: Console, entries: Sequence[Entry]) -> None:
         table.add_row(*_cells(entry)[:5], style=_STYLES[entry.state])
     console.print(table)
     for entry in entries:
-        if entry.state in {State.FAILED, State.STOPPED}:
+        if entry.over and not entry.done:
             style = _STYLES[entry.state]
             label, error = escape(entry.job.label), escape(entry.error)
             console.print(f"[{style}]{entry.state.value}[/] {label}: {error}")

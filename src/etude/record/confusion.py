@@ -8,9 +8,8 @@ from torch import Tensor, nn
 
 from etude.data.batch import Split
 from etude.hardware import autocast
-from etude.record.folder import write_json
-
-CONFUSION = "confusion.json"
+from etude.runs.names import CONFUSION
+from etude.runs.records import write_json
 
 
 @torch.inference_mode()

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from etude.atomic import replacing
+
 _PARTS = (("train", "tab:blue"), ("validation", "tab:orange"), ("test", "tab:green"))
 
 
@@ -32,6 +34,5 @@ def draw(rows: list[dict[str, Any]], path: Path, *, title: str) -> None:
         axes.xaxis.get_major_locator().set_params(integer=True)
     figure.suptitle(title, fontsize="medium")
     figure.axes[0].legend()
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png", dpi=150)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)

@@ -4,18 +4,20 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from etude.report.read import STATES, Run
+from etude.report.read import Run
 from etude.report.results import Results, Row, finished
 from etude.report.statistics import LEVEL, Spread
 from etude.report.words import NONE, amount, counted, gap, listed, probability, signed
+from etude.runs.state import State
 
 _WHY = {
-    "running": "still being trained",
-    "preempted": "stopped, to go on with the same command",
-    "interrupted": "cut off without a word (killed, or the machine went down)",
-    "diverged": "diverged: the loss became NaN or infinite",
-    "failed": "failed",
-    "not started": "not started",
+    State.PRUNED: "given up by the search",
+    State.RUNNING: "still being trained",
+    State.PREEMPTED: "preempted: saved and stopped, to go on with the same command",
+    State.CUT_OFF: "cut off without a word (killed, or the machine went down)",
+    State.DIVERGED: "diverged: the loss became NaN or infinite",
+    State.FAILED: "failed",
+    State.NOT_STARTED: "not started",
 }
 
 
@@ -35,7 +37,8 @@ class Sentence:
 def answer(results: Results) -> list[Sentence]:
     """Say what the arms came to, the most certain first."""
     if results.baseline is None:
-        return [Sentence("unknown", "No run has a result yet."), *_counts(results)]
+        text = f"No run has a result{_yet(results.runs)}."
+        return [Sentence("unknown", text), *_counts(results)]
     groups: dict[str, list[Row]] = {}
     for row in results.rows:
         groups.setdefault(verdict(row, results), []).append(row)
@@ -52,9 +55,9 @@ def verdict(row: Row, results: Results) -> str:
         `failed` (no better than guessing, or no run that did not diverge or fail), `worse` or
         `better` (surely), `open` (the difference is large, or its interval is), `even` (no
         difference was found, and a large one is unlikely), `unknown` (too few seeds to tell),
-        `none` (no result yet), or `baseline`.
+        `none` (no result), or `baseline`.
     """
-    lost = all(run.state in {"diverged", "failed"} for run in row.arm.runs)
+    lost = all(run.state.went_wrong for run in row.arm.runs)
     if lost or guesses(row, results):
         return "failed"
     if row.result is None:
@@ -93,7 +96,7 @@ def _baseline(results: Results) -> Sentence:
     row = next(row for row in results.rows if row.label == results.baseline)
     what = "The baseline" if results.chosen else "The best arm, here the baseline,"
     if row.result is None:
-        return Sentence("unknown", f"{what} {_name(row)} has no result yet.")
+        return Sentence("unknown", f"{what} {_name(row)} has no result{_yet(row.arm.runs)}.")
     text = f"{what} {_name(row)} reaches {_reached(row.result, results.metric)}"
     best = results.best
     if best is not None and best is not row and best.result is not None:
@@ -101,6 +104,11 @@ def _baseline(results: Results) -> Sentence:
         if verdict(best, results) != "better":
             text += " (no sure difference)"
     return Sentence("note", f"{text}.")
+
+
+def _yet(runs: Sequence[Run]) -> str:
+    """Give hope where there is something left to train."""
+    return " yet" if any(run.state.left for run in runs) else ""
 
 
 def _of_kind(kind: str, rows: Sequence[Row], results: Results) -> Iterator[Sentence]:
@@ -122,7 +130,14 @@ def _of_kind(kind: str, rows: Sequence[Row], results: Results) -> Iterator[Sente
         for row in rows:
             yield Sentence(kind, f"{_name(row)}: {_too_few(row, results)}")
     else:
-        yield Sentence("unknown", f"No result yet: {_labels(rows)}.")
+        yield from _without_result(rows)
+
+
+def _without_result(rows: Sequence[Row]) -> Iterator[Sentence]:
+    for yet in (" yet", ""):
+        some = [row for row in rows if _yet(row.arm.runs) == yet]
+        if some:
+            yield Sentence("unknown", f"No result{yet}: {_labels(some)}.")
 
 
 def _even(rows: Sequence[Row], results: Results) -> str:
@@ -213,11 +228,11 @@ def _too_few(row: Row, results: Results) -> str:
 
 def _counts(results: Results) -> Iterator[Sentence]:
     """Tell of every run that has no result, and why."""
-    for state in STATES[1:]:
+    for state in list(State)[1:]:
         runs = [run for run in results.runs if run.state == state]
         if runs:
             verb = "is" if len(runs) == 1 else "are"
-            why = _WHY[state] if state in {"diverged", "failed"} else f"{verb} {_WHY[state]}"
+            why = _WHY[state] if state.went_wrong else f"{verb} {_WHY[state]}"
             yield Sentence("note", f"{counted(len(runs), 'run')} {why}{_progress(runs)}.")
     single = [row for row in results.rows if "one seed" in row.warnings]
     if single and len(single) == len(results.rows):

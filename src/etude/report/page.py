@@ -192,7 +192,7 @@ def _configuration(results: Results) -> str:
 
 def _method(results: Results) -> str:
     count = len([row for row in results.rows if row.p is not None])
-    done = [run for run in results.runs if run.state == "finished"]
+    done = [run for run in results.runs if run.state.has_result]
     images = {run.summary.get("data", {}).get("test") for run in done} - {None}
     selection = sorted({str(run.summary.get("selection")) for run in done})
     one = (

@@ -11,6 +11,7 @@ from etude.report.read import Run
 from etude.report.results import Results
 from etude.report.table import Cell
 from etude.report.words import lasted, listed, number
+from etude.runs.state import State
 
 
 def every_run(results: Results, folder: Path) -> str:
@@ -24,7 +25,7 @@ def every_run(results: Results, folder: Path) -> str:
 def _run(label: str, run: Run, folder: Path) -> list[Cell]:
     path = os.path.relpath(run.folder, folder)
     name = escape(run.folder.name)
-    there = run.state != "not started"
+    there = run.state is not State.NOT_STARTED
     link = f'<a href="{quote(Path(path).as_posix())}/">{name}</a>' if there else name
     key = "test_accuracy"
     final, best = (run.value(f"{place}.{key}") for place in ("final", "best"))

@@ -1,23 +1,22 @@
 """From folders to the runs in them: the only way into a report."""
 
-import fcntl
-import json
-import os
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from etude.errors import UserError
-from etude.record.folder import ENVIRONMENT, LOCK, SUMMARY, read_metrics, read_summary
-from etude.record.plan import PLAN, read_plan
+from etude.runs.environment import read_environment
+from etude.runs.find import find_runs
+from etude.runs.names import CONFUSION, OVERRIDES, SUMMARY
+from etude.runs.records import read_json, read_rows
+from etude.runs.state import State
+from etude.runs.status import current_summary, state_of
+from etude.runs.study import read_plan
 
-CONFUSION, OVERRIDES = "confusion.json", ".hydra/overrides.yaml"
-# In the order in which a reader should worry.
-STATES = ("finished", "running", "preempted", "interrupted", "diverged", "failed", "not started")
 Values = Mapping[str, Any]
 
 
@@ -27,14 +26,14 @@ class Run:
 
     Args:
         folder: Where it is.
-        state: One of `STATES`.
+        state: Where it stands.
         summary: `summary.json`, empty before the run has begun.
         plan: Of the study that it belongs to; empty without one.
         columns: `metrics.jsonl` by key, NaN where an epoch has no number.
     """
 
     folder: Path
-    state: str
+    state: State
     summary: Values = field(default_factory=dict[str, Any])
     plan: Values = field(default_factory=dict[str, Any])
     columns: Mapping[str, Sequence[float]] = field(default_factory=dict[str, Sequence[float]])
@@ -73,12 +72,12 @@ class Run:
     @cached_property
     def environment(self) -> dict[str, Any]:
         """What it was made with."""
-        return _read(self.folder / ENVIRONMENT)
+        return read_environment(self.folder)
 
     @cached_property
     def confusion(self) -> dict[str, Any]:
         """Classes and counts of the best weights' answers; empty where they were not kept."""
-        return _read(self.folder / CONFUSION)
+        return read_json(self.folder / CONFUSION) or {}
 
     @property
     def epochs(self) -> int:
@@ -111,41 +110,27 @@ def read(folders: Iterable[Path]) -> list[Run]:
                 f"did you mean {folder.parent / near[0]}?" if near else "give one that holds runs"
             )
             raise UserError(f"{folder} is no folder; {hint}")
-    found = {path.resolve(): path for folder in folders for path in _below(folder)}
-    plans: dict[Path, dict[str, Any]] = {}
+    found = {path.resolve(): path for folder in folders for path in find_runs(folder)}
+    plans: dict[Path, Values] = {}
     runs = [read_run(path, plans) for path in found.values()]
     for parent, plan in plans.items():
         whole = any(parent.resolve().is_relative_to(folder.resolve()) for folder in folders)
         missing = (parent / name for name in plan.get("runs", {}) if whole)
-        runs += [Run(path, "not started", plan=plan) for path in missing if not path.exists()]
+        runs += [Run(path, State.NOT_STARTED, plan=plan) for path in missing if not path.exists()]
     if not runs:
         given = ", ".join(map(str, folders))
         raise UserError(f"there is no run below {given}: no folder with a {SUMMARY}")
     return sorted(runs, key=lambda run: (run.name, _place(run), run.folder.name))
 
 
-def read_run(folder: Path, plans: dict[Path, dict[str, Any]] | None = None) -> Run:
+def read_run(folder: Path, plans: dict[Path, Values] | None = None) -> Run:
     """Read one run's folder; `plans` keeps the plans of the folders above, read once each."""
     plans = {} if plans is None else plans
     if folder.parent not in plans:
         plans[folder.parent] = read_plan(folder.parent) or {}
-    summary = read_summary(folder) or {}
-    return Run(folder, _state(folder, summary), summary, plans[folder.parent], _columns(folder))
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    """Find the folders of runs, and of studies none of whose runs has begun."""
-    for path, inner, files in os.walk(folder):
-        if SUMMARY in files or ".replaced-" in Path(path).name:
-            inner.clear()
-        inner.sort()
-        if SUMMARY in files and ".replaced-" not in Path(path).name:
-            yield Path(path)
-        elif PLAN in files:
-            plan = read_plan(Path(path)) or {}
-            yield from (
-                Path(path, name) for name in plan.get("runs", {}) if Path(path, name).is_dir()
-            )
+    summary = current_summary(folder)
+    state = state_of(summary)
+    return Run(folder, state, summary or {}, plans[folder.parent], _columns(folder))
 
 
 def _place(run: Run) -> int:
@@ -154,40 +139,12 @@ def _place(run: Run) -> int:
     return planned.index(run.label) if run.label in planned else len(planned)
 
 
-def _state(folder: Path, summary: Values) -> str:
-    state = summary.get("state", "not started")
-    if state == "failed" and str(summary.get("error", "")).startswith("Diverged"):
-        return "diverged"
-    if state == "running" and not _held(folder / LOCK):
-        return "interrupted"  # killed: nobody could write how it ended
-    return state
-
-
-def _held(lock: Path) -> bool:
-    """Say whether a process is at work in the folder: it holds the lock's file for that long."""
-    try:
-        with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
-
-
 def _columns(folder: Path) -> "dict[str, array[float]]":
     """Turn rows into columns, which take a tenth of the memory."""
-    rows = read_metrics(folder)
+    rows = read_rows(folder)
     keys = {key for row in rows for key in row}
     nan = float("nan")
     return {
         key: array("d", (v if isinstance(v := row.get(key), int | float) else nan for row in rows))
         for key in sorted(keys)
     }
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}

@@ -8,8 +8,9 @@ from difflib import get_close_matches
 
 from etude.errors import UserError
 from etude.report.arms import Arm
-from etude.report.read import STATES, Run
+from etude.report.read import Run
 from etude.report.statistics import Difference, Spread, difference, holm, spread
+from etude.runs.state import State
 
 METRIC = "final.test_accuracy"
 _OTHER = {"final": "best", "best": "final"}
@@ -121,7 +122,7 @@ def compare(arms: Sequence[Arm], *, metric: str = METRIC, baseline: str | None =
 
 def finished(arm: Arm) -> list[Run]:
     """Give the runs that count."""
-    return [run for run in arm.runs if run.state == "finished"]
+    return [run for run in arm.runs if run.state.has_result]
 
 
 def _row(arm: Arm, metric: str, seeds: Set[int]) -> Row:
@@ -129,7 +130,7 @@ def _row(arm: Arm, metric: str, seeds: Set[int]) -> Row:
     place, _, key = metric.rpartition(".")
     other = _values(arm, f"{_OTHER[place]}.{key}") if place in _OTHER else {}
     counted = Counter(run.state for run in arm.runs)
-    states = {state: counted[state] for state in STATES if state in counted}
+    states: dict[str, int] = {state: counted[state] for state in State if state in counted}
     warnings = tuple(_warnings(arm, len(values), seeds))
     result = spread(list(values.values()))
     return Row(arm, values, result, spread(list(other.values())), None, None, states, warnings)
@@ -148,7 +149,7 @@ def _warnings(arm: Arm, count: int, seeds: Set[int]) -> list[str]:
     warnings = ["one seed"] if count == 1 else []
     if len(done) > count:
         warnings.append(f"{len(done) - count} without a number")
-    lost = [run for run in arm.runs if run.state in {"diverged", "failed"}]
+    lost = [run for run in arm.runs if run.state.went_wrong]
     if lost and done:
         warnings.append("the mean leaves out the runs that did not finish")
     missing = sorted(seeds - {run.seed for run in done})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from etude.record.folder import write_text
+from etude.atomic import write_text
 from etude.report import files, svg
 from etude.report.answer import Sentence, answer
 from etude.report.arms import group as by_arm

@@ -20,7 +20,7 @@ from etude.config.known import unknown
 from etude.config.schema import Config
 from etude.console import complain, console, show_summary
 from etude.errors import UserError
-from etude.record.folder import read_summary
+from etude.runs.records import read_summary
 from etude.search.settings import TARGET, SearchConf, read
 from etude.search.space import Space, check_sampler, parse
 

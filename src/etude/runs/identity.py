@@ -7,7 +7,7 @@ from typing import Any
 
 from etude.config import Identity, short_target
 from etude.errors import UserError
-from etude.record.folder import read_summary
+from etude.runs.records import read_summary
 
 _SHOWN = 4  # differences in a message
 _NO_LONGER = ("dataset.name", "init.weights")  # earlier runs had them in the place of contents
