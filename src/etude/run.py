@@ -13,7 +13,7 @@ from etude import console, startup
 from etude.checkpoint import LAST, Checkpoints
 from etude.config import Config, fingerprint, results, settings
 from etude.data.prepare import Data
-from etude.finish import finish, look
+from etude.finish import finish, record_predictions
 from etude.hardware import (
     choose_device,
     choose_precision,
@@ -37,6 +37,7 @@ from etude.record.folder import (
     write_json,
     write_text,
 )
+from etude.record.view import View
 from etude.reference import compare
 from etude.seeds import mix
 from etude.state import State
@@ -45,7 +46,6 @@ from etude.weights import Report
 
 if TYPE_CHECKING:
     from etude.record.events import Events
-    from etude.record.views import Views
 
 log = logging.getLogger(__name__)
 
@@ -102,16 +102,24 @@ def run(
             Stop() as stop,
             _events(folder, config, state, arm) as events,
         ):
-            views = _views(events, config, plan, classes)
+            view = _view(events, config, plan, classes)
             startup.mark("folder")
             log.debug("first step %s", startup.told())
             steps = make_steps(config, step)
-            rows = _train(folder, state, steps, plan, checkpoints, stop, events, views, hopeless)
-            summary |= finish(folder, state, plan, rows, events)
+            rows = _train(folder, state, steps, plan, checkpoints, stop, view, hopeless)
+            summary |= finish(folder, state, plan, rows, view)
             summary["test_crops"] = config.train.test_crops
             if config.record.curves:
                 draw(rows, folder / "curves.png", title=f"{config.name}, seed {config.seed}")
-            look(config, folder, state, plan, classes, views, epoch=summary["best"]["epoch"])
+            record_predictions(
+                folder,
+                state,
+                plan,
+                classes,
+                view,
+                epoch=summary["best"]["epoch"],
+                confusion=config.record.confusion,
+            )
             summary["reference"] = compare(config.reference, rows, summary, judged=documented)
     if stop.exit_code is not None:  # it came too late for this run, but the next must not begin
         raise SystemExit(stop.exit_code)
@@ -195,8 +203,7 @@ def _train(
     plan: Plan,
     checkpoints: Checkpoints,
     stop: Stop,
-    events: "Events | None",
-    views: "Views | None",
+    view: View,
     hopeless: Callable[[Sequence[Mapping[str, Any]]], bool] | None,
 ) -> list[dict[str, Any]]:
     """Train to the end, recording every epoch; give all epochs' metrics."""
@@ -208,18 +215,15 @@ def _train(
         epochs=plan.epochs,
         batch_size=plan.batch_size,
     )
-    if views is not None:
-        views.begin(state)
-    display = bar if views is None else views.watched(bar, folder)
+    view.begin(state)
+    display = view.watched(bar, folder)
     with bar:
         for row in fit(state, steps, plan, checkpoints=checkpoints, stop=stop, display=display):
             append_line(folder / METRICS, row)
             rows.append(row)
             log.info("%s", console.epoch_line(row, plan.epochs))
-            if events is not None:
-                events.epoch(row)
-            if views is not None:
-                views.epoch(state)
+            view.scalars(row)
+            view.epoch(state)
             if hopeless is not None and hopeless(rows) and row["epoch"] < plan.epochs:
                 raise Pruned(row["epoch"], plan.epochs)
     return rows
@@ -302,12 +306,10 @@ def _events(folder: Path, config: Config, state: State, arm: str) -> Generator["
         events.close(succeeded=succeeded)
 
 
-def _views(
-    events: "Events | None", config: Config, plan: Plan, classes: Sequence[str]
-) -> "Views | None":
+def _view(events: "Events | None", config: Config, plan: Plan, classes: Sequence[str]) -> View:
     """Show more than numbers, where TensorBoard is on."""
     if events is None:
-        return None
+        return View()
     from etude.record.views import Views  # noqa: PLC0415 (with TensorBoard)
 
     return Views(events, config.record, plan, classes)
