@@ -80,6 +80,7 @@ class Plan:
         eval_batch_size: Images in a batch of evaluation.
         precision: float32, bfloat16 or float16.
         l2: Keras's λ; its penalty is reported apart from the losses.
+        label_smoothing: Share of the target that is spread over all classes, while it is learned.
         look: Puts something around the network through which it looks at them; None looks at them
             as at `evaluations`.
     """
@@ -94,6 +95,7 @@ class Plan:
     eval_batch_size: int
     precision: str
     l2: float
+    label_smoothing: float = 0.0
     look: Callable[[nn.Module], nn.Module] | None = None
 
     def tested(self, model: nn.Module) -> nn.Module:

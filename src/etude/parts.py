@@ -151,6 +151,7 @@ def make_plan(config: Config, data: Data, device: torch.device, precision: str) 
         eval_batch_size=config.train.eval_batch_size,
         precision=precision,
         l2=config.l2,
+        label_smoothing=config.train.label_smoothing,
         look=look,
     )
 

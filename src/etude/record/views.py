@@ -74,7 +74,12 @@ class Views(View):
         if not (record.norms or record.histograms):
             return
         weights = {n: p.detach() for n, p in state.model.named_parameters()}
-        found = gradients(state.model, self._batch(state.device), precision=self._plan.precision)
+        found = gradients(
+            state.model,
+            self._batch(state.device),
+            precision=self._plan.precision,
+            label_smoothing=self._plan.label_smoothing,
+        )
         for kind, tensors in (("weights", weights), ("gradients", found)):
             if record.norms:
                 self._events.add("scalar", f"norm/{kind}", norm(list(tensors.values())), epoch)
