@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from etude.config.schema.rules import (
     Plain,
-    at_least,
     counting,
     fraction,
     one_of,
@@ -77,7 +76,7 @@ class Augment(Plain):
     fill: str = one_of("constant", "nearest")
     fill_value: float = setting()
     flip_probability: float = fraction(one=True)
-    crop_padding: int = at_least(0)
+    crop_padding: int = setting("0 to 1024", lambda v: 0 <= v <= 1024)
     photometric: float | None = fraction(one=True, since=0.0)
     colour_std: float | None = setting("0 to 10", lambda v: 0 <= v <= 10, since=0.0)
     erase_probability: float = fraction(one=True)
