@@ -1,4 +1,9 @@
-"""Times as people read them; imports nothing, so that every command can."""
+"""Epochs as `scale` makes them, and times in words; imports nothing, so that every command can."""
+
+
+def scaled_epochs(epochs: float, scale: float) -> int:
+    """Give the epochs that a run trains, `scale` applied to what was asked for; at least one."""
+    return max(1, round(epochs * scale))
 
 
 def duration(seconds: float) -> str:

@@ -15,6 +15,7 @@ from etude.config.schema.rules import (
     seeding,
     setting,
 )
+from etude.duration import scaled_epochs
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
@@ -105,4 +106,4 @@ class Config:
     @property
     def epochs(self) -> int:
         """Epochs to train, `scale` applied; at least one."""
-        return max(1, round(self.train.epochs * self.scale))
+        return scaled_epochs(self.train.epochs, self.scale)
