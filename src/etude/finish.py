@@ -1,6 +1,5 @@
 """How a run ends: its weights are scored on the test split, kept, and looked at."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,31 +8,26 @@ from safetensors.torch import save_file
 from etude.evaluate import Reader, Scorer, ask
 from etude.hardware import peak_memory
 from etude.loop import Plan
+from etude.parts import Parts
 from etude.record.confusion import Confusion, write_confusion
 from etude.record.view import View
 from etude.state import State
 from etude.weights import BEST
 
 
-def finish(
-    folder: Path,
-    state: State,
-    plan: Plan,
-    rows: list[dict[str, Any]],
-    view: View,
-) -> dict[str, Any]:
+def finish(folder: Path, parts: Parts, rows: list[dict[str, Any]], view: View) -> dict[str, Any]:
     """Score the final and the best weights on the test split, and keep the best.
 
     Args:
         folder: The run's; gets the best weights.
-        state: After the last step; its model holds the best weights afterwards.
-        plan: What the epochs were judged by.
+        parts: After the last step; their model holds the best weights afterwards.
         rows: Every epoch's metrics.
         view: Shows the final score, where no epoch has shown it.
 
     Returns:
         What the summary says of a finished run.
     """
+    state, plan = parts.state, parts.plan
     final = _result(rows[-1]) | _tested(state, plan, rows[-1])
     best = final
     if state.best is not None and state.best.epoch != rows[-1]["epoch"]:
@@ -42,10 +36,7 @@ def finish(
         best = _result(row) | _tested(state, plan, row)
     if "test" not in plan.evaluations:
         view.scalars({key: final[key] for key in ("epoch", "test_loss", "test_accuracy")})
-    weights = {key: value.contiguous() for key, value in state.evaluated.state_dict().items()}
-    temporary = folder / f".{BEST}.tmp"
-    save_file(weights, temporary, metadata={"epoch": str(best["epoch"])})
-    temporary.replace(folder / BEST)
+    _keep(folder, state, epoch=int(best["epoch"]))
     images = len(plan.train) * len(rows)
     training = sum(len(plan.train) / row["images_per_second"] for row in rows)
     return {
@@ -60,35 +51,34 @@ def finish(
     }
 
 
+def _keep(folder: Path, state: State, *, epoch: int) -> None:
+    """Write the weights that the model holds, in one go."""
+    weights = {key: value.contiguous() for key, value in state.evaluated.state_dict().items()}
+    temporary = folder / f".{BEST}.tmp"
+    save_file(weights, temporary, metadata={"epoch": str(epoch)})
+    temporary.replace(folder / BEST)
+
+
 def record_predictions(
-    folder: Path,
-    state: State,
-    plan: Plan,
-    classes: Sequence[str],
-    view: View,
-    *,
-    epoch: int,
-    confusion: bool,
+    folder: Path, parts: Parts, view: View, *, epoch: int, confusion: bool
 ) -> None:
     """Look closer at what the best weights, now in the model, make of the test split.
 
     Args:
         folder: The run's; gets the confusion matrix.
-        state: Holds the model.
-        plan: The test split, and how the network is run.
-        classes: Names, in the order of the labels.
+        parts: After `finish`.
         view: Shows what there is to see.
         epoch: The one whose weights these are.
         confusion: Whether the confusion matrix is asked for.
     """
-    counter = Confusion(len(classes), state.device) if confusion else None
+    counter = Confusion(len(parts.classes), parts.state.device) if confusion else None
     readers = [reader for reader in (counter, view.collector) if reader is not None]
     if readers:
-        _ask(state, plan, *readers)
+        _ask(parts.state, parts.plan, *readers)
     counts = None if counter is None else counter.counts()
     if counts is not None:
-        write_confusion(folder, counts, classes, epoch=epoch)
-    view.finish(state, epoch, counts)
+        write_confusion(folder, counts, parts.classes, epoch=epoch)
+    view.finish(parts.state, epoch, counts)
 
 
 def _result(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """From a configuration to the parts of a run: data, network, optimizer, schedule, plan."""
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
+from etude import startup
 from etude.average import Average
 from etude.config import Config, build, settings, source_of
 from etude.config.schema import DATASET
@@ -19,6 +21,7 @@ from etude.data.source import Labelled
 from etude.data.stream import Stream
 from etude.errors import UserError
 from etude.graph import Captured
+from etude.hardware import choose_device, choose_precision, make_deterministic, set_tf32
 from etude.loop import Plan, Steps
 from etude.optim import parameter_groups
 from etude.schedule import Schedule
@@ -26,6 +29,74 @@ from etude.seeds import mix
 from etude.state import State
 from etude.step import Eager, Step
 from etude.weights import Report, Wanted, load
+
+
+class Images(NamedTuple):
+    """Which images a run has, and how many of them in each split.
+
+    Attributes:
+        digest: Of the data set as it was loaded.
+        root: Its folder, as configured; None if it needs none.
+        train: Images to learn from.
+        validation: Images that select, 0 without such a split.
+        test: Images that the result is measured on.
+    """
+
+    digest: str
+    root: str | None
+    train: int
+    validation: int
+    test: int
+
+
+class Parts(NamedTuple):
+    """All that a run needs before its first step.
+
+    Attributes:
+        state: What the run becomes.
+        steps: How an epoch's steps are carried out.
+        plan: How long, on what, and what judges.
+        images: What the data set is.
+        classes: Names, in the order of the labels.
+        loaded: The weights that it begins with; None for random ones.
+    """
+
+    state: State
+    steps: Steps
+    plan: Plan
+    images: Images
+    classes: Sequence[str]
+    loaded: Report | None
+
+
+def make_parts(config: Config) -> Parts:
+    """Make a run's parts, and put them on their device.
+
+    Raises:
+        UserError: Something asked for is not possible.
+    """
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    make_deterministic(deterministic=config.train.deterministic)
+    set_tf32(precision)
+    data = load_data(config)
+    startup.mark("data")
+    model = make_model(config, data, device)
+    loaded = load_weights(config, model)
+    state, step = make_state(config, model, data, device, precision)
+    plan = make_plan(config, data, device, precision)
+    startup.mark("network and optimizer")
+    return Parts(state, make_steps(config, step), plan, _images(config, data), data.classes, loaded)
+
+
+def _images(config: Config, data: Data) -> Images:
+    return Images(
+        digest=data.digest,
+        root=settings(config.dataset).get("root"),
+        train=len(data.train.labels),
+        validation=0 if data.validation is None else len(data.validation.labels),
+        test=len(data.test.labels),
+    )
 
 
 def load_data(config: Config) -> Data:
@@ -68,17 +139,7 @@ def make_state(
             f"train.batch_size={batch_size} is larger than the training split of {images} images"
         )
     steps = -(-images // batch_size)
-    chosen = settings(config.optimizer)
-    decay = 2 * config.l2 or chosen.get("weight_decay", 0.0)
-    groups = parameter_groups(model, weight_decay=decay, decay=config.train.decay)
-    captured = config.train.step == "graph"
-    optimizer = build(
-        chosen,
-        config.packages,
-        params=groups,
-        fused=True,
-        **({"capturable": True} if captured else {}),
-    )
+    optimizer = _optimizer(config, model)
     schedule: Schedule = build(config.scheduler, config.packages)
     schedule.bind(
         base_lr=optimizer.param_groups[0]["lr"],
@@ -103,6 +164,19 @@ def make_state(
     return State(model, optimizer, scaler, schedule, device, steps, average), step
 
 
+def _optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
+    chosen = settings(config.optimizer)
+    decay = 2 * config.l2 or chosen.get("weight_decay", 0.0)
+    captured = {"capturable": True} if config.train.step == "graph" else {}
+    return build(
+        chosen,
+        config.packages,
+        params=parameter_groups(model, weight_decay=decay, decay=config.train.decay),
+        fused=True,
+        **captured,
+    )
+
+
 def make_steps(config: Config, step: Step) -> Steps:
     """Choose how an epoch's steps are carried out."""
     return Captured(step) if config.train.step == "graph" else Eager(step)
@@ -110,42 +184,23 @@ def make_steps(config: Config, step: Step) -> Steps:
 
 def make_plan(config: Config, data: Data, device: torch.device, precision: str) -> Plan:
     """Put the splits on the device, and say what is done with them."""
-    augment: Augment = build(config.augment, config.packages)
-    images = data.train.images
-    augment.check(channels=data.channels, kept=images.shape[-1], seen=data.size)
-    augment = augment.fitted(images, device)
-
-    def ready(
-        split: Labelled, augment: Augment | None = None, size: int | None = data.size
-    ) -> Split:
-        how: Any = {
-            "normalize": data.normalize,
-            "augment": augment,
-            "device": device,
-            "channels_last": config.train.channels_last,
-            "size": size,
-        }
-        if isinstance(split.images, Files):
-            return Stream(split.images, split.labels, workers=torch.get_num_threads(), **how)
-        return Resident(split.images, split.labels, **how)
-
-    look, crops = None, config.train.test_crops
+    ready, seen = partial(_split, config, data, device), data.size
+    crops = config.train.test_crops
     tested = _on_device(data.test, config, device) if crops > 1 else data.test
-    test = ready(tested)
+    test = ready(tested, seen)
     evaluations: dict[str, Split] = {}
     if data.validation is not None:
-        evaluations["validation"] = ready(data.validation)
+        evaluations["validation"] = ready(data.validation, seen)
     if config.train.test_every_epoch:
         evaluations["test"] = test
-    if crops > 1:  # which are cut out of whole images
-        look, test = partial(Crops, count=crops, size=data.size), ready(tested, size=None)
+    look = partial(Crops, count=crops, size=seen) if crops > 1 else None
     return Plan(
         epochs=config.epochs,
         batch_size=config.train.batch_size,
         seed=config.seed,
-        train=ready(data.train, augment),
+        train=ready(data.train, seen, _augment(config, data, device)),
         evaluations=evaluations,
-        test=test,
+        test=ready(tested, None) if crops > 1 else test,  # cut out of whole images
         # The test split chooses only where the document's protocol has nothing else.
         select=next(iter(evaluations), None),
         eval_batch_size=config.train.eval_batch_size,
@@ -154,6 +209,34 @@ def make_plan(config: Config, data: Data, device: torch.device, precision: str) 
         label_smoothing=config.train.label_smoothing,
         look=look,
     )
+
+
+def _augment(config: Config, data: Data, device: torch.device) -> Augment:
+    augment: Augment = build(config.augment, config.packages)
+    images = data.train.images
+    augment.check(channels=data.channels, kept=images.shape[-1], seen=data.size)
+    return augment.fitted(images, device)
+
+
+def _split(
+    config: Config,
+    data: Data,
+    device: torch.device,
+    split: Labelled,
+    size: int | None,
+    augment: Augment | None = None,
+) -> Split:
+    """Make what gives a split's images in batches, cut to a size; None leaves them whole."""
+    how: Any = {
+        "normalize": data.normalize,
+        "augment": augment,
+        "device": device,
+        "channels_last": config.train.channels_last,
+        "size": size,
+    }
+    if isinstance(split.images, Files):
+        return Stream(split.images, split.labels, workers=torch.get_num_threads(), **how)
+    return Resident(split.images, split.labels, **how)
 
 
 def _on_device(split: Labelled, config: Config, device: torch.device) -> Labelled:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from etude import jobs, startup
+from etude.bar import Bar
 from etude.config import settings
 from etude.config.schema import GROUPS
 from etude.console import complain, errors, near, show_outcome, show_summary
@@ -244,6 +245,7 @@ class Worker:
                 texts=texts,
                 arm=job.arm,
                 documented=job.documented,
+                display=Bar,
                 hopeless=pruner and pruner.hopeless,
             )
         if self.several:
