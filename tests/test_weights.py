@@ -13,9 +13,10 @@ from torchvision import models
 import etude as package
 from etude.errors import UserError
 from etude.init import GlorotUniform
+from etude.layers import Mismatch
 from etude.models.lenet import LeNet5
 from etude.models.vgg import VGG
-from etude.weights import BEST, Mismatch, Wanted, check, load, read
+from etude.weights import BEST, Wanted, check, load, read
 
 Etude = Callable[..., int]
 

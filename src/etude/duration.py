@@ -1,9 +1,4 @@
-"""Epochs as `scale` makes them, and times in words; imports nothing, so that every command can."""
-
-
-def scaled_epochs(epochs: float, scale: float) -> int:
-    """Give the epochs that a run trains, `scale` applied to what was asked for; at least one."""
-    return max(1, round(epochs * scale))
+"""Times as people read them; imports nothing, so that every command can."""
 
 
 def duration(seconds: float) -> str:
@@ -12,6 +7,11 @@ def duration(seconds: float) -> str:
         if seconds >= 100 * length / 60:  # 99 seconds say more than 1.7 minutes
             return _digits(seconds / length, unit)
     return _digits(seconds, "s")
+
+
+def scaled_epochs(epochs: float, scale: float) -> int:
+    """Give the epochs of a run whose every duration is multiplied by `scale`; at least one."""
+    return max(1, round(epochs * scale))
 
 
 def _digits(value: float, unit: str) -> str:

@@ -22,13 +22,14 @@ from etude.data.stream import Stream
 from etude.errors import UserError
 from etude.graph import Captured
 from etude.hardware import choose_device, choose_precision, make_deterministic, set_tf32
+from etude.layers import Report
 from etude.loop import Plan, Steps
 from etude.optim import parameter_groups
 from etude.schedule import Schedule
 from etude.seeds import mix
 from etude.state import State
 from etude.step import Eager, Step
-from etude.weights import Report, Wanted, load
+from etude.weights import Wanted, load
 
 
 class Images(NamedTuple):
