@@ -187,12 +187,12 @@ def test_a_run_is_never_continued_in_another_precision(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
-    from etude import run  # noqa: PLC0415
+    from etude import builders  # noqa: PLC0415
 
     words = [*WORDS, "optimizer.lr=1e30", "train.checkpoint_steps=1", "train.clip_norm=null"]
-    monkeypatch.setattr(run, "choose_precision", lambda *_: "bfloat16")
+    monkeypatch.setattr(builders, "choose_precision", lambda *_: "bfloat16")
     assert etude(*words) == 1  # it diverges, and leaves a checkpoint
-    monkeypatch.setattr(run, "choose_precision", lambda *_: "float32")
+    monkeypatch.setattr(builders, "choose_precision", lambda *_: "float32")
     capsys.readouterr()
     assert etude(*words) == 2
     assert "precision=bfloat16" in capsys.readouterr().err

@@ -13,9 +13,10 @@ from torchvision import models
 import etude as package
 from etude.errors import UserError
 from etude.init import GlorotUniform
+from etude.layers import Mismatch
 from etude.models.lenet import LeNet5
 from etude.models.vgg import VGG
-from etude.weights import BEST, Mismatch, Wanted, check, content, load, read
+from etude.weights import BEST, WeightsSource, check, content, load, read
 
 Etude = Callable[..., int]
 
@@ -24,9 +25,9 @@ TINY_VGG = ["model=vgg_mnist", "model.width=0.05", "model.hidden=16", "dataset.i
 NORMS = 16 + 2  # of VGG-19 with batch norm, the classifier's included
 
 
-def wanted(weights: str | Path | None, **others) -> Wanted:
+def wanted(weights: str | Path | None, **others) -> WeightsSource:
     weights = None if weights is None else str(weights)
-    return Wanted.of({"weights": weights, "download": False, **others})
+    return WeightsSource.of({"weights": weights, "download": False, **others})
 
 
 def tiny(variant: str, *, seed: int = 0, num_classes: int = 10, **settings) -> VGG:

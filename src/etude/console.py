@@ -1,26 +1,23 @@
-"""What a person sees in the terminal: progress, messages, tables."""
+"""What a person sees in the terminal: messages and tables."""
 
 import logging
-import os
 import shlex
 import statistics
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from etude.cli.study import Study
 from etude.duration import duration
 from etude.runs.status import RunStatus
+from etude.text import near
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -50,75 +47,6 @@ def remark(line: str) -> None:
     """Print what is worth knowing before a start, beside what a script may read."""
     errors.print("[yellow]note:[/] ", end="")
     errors.print(line, markup=False)
-
-
-class Bar:
-    """A live bar over all steps of a run: loss, accuracy, images/s and time left.
-
-    Nothing is drawn where there is no terminal; the log has a line an epoch then.
-
-    Args:
-        peek: Gives the epoch's (loss, accuracy) so far, or None if the device is not done yet.
-        done: Steps done before.
-        steps: Steps in an epoch.
-        epochs: Epochs in all.
-        batch_size: Images in a step.
-    """
-
-    _EVERY = 0.2  # seconds
-
-    def __init__(self, peek: Any, *, done: int, steps: int, epochs: int, batch_size: int) -> None:
-        self._peek = peek
-        self._steps, self._epochs, self._batch_size = steps, epochs, batch_size
-        self._shown = (time.monotonic(), done)
-        self._progress = Progress(
-            TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[score]}"),
-            TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(compact=True),
-            console=console,
-            auto_refresh=False,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._progress.add_task(
-            "", total=steps * epochs, completed=done, epoch=1, score="", speed=""
-        )
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
-    def step(self, state: Any) -> None:
-        """Take note of a step."""
-        now = time.monotonic()
-        then, done = self._shown
-        if self._progress.disable or now - then < self._EVERY:
-            return
-        self._shown = (now, state.global_step)
-        speed = (state.global_step - done) * self._batch_size / (now - then)
-        fields: dict[str, Any] = {"epoch": state.epoch + 1, "speed": f"{speed:,.0f} images/s"}
-        if (score := self._peek(state)) is not None:
-            fields["score"] = f"loss {score[0]:.4f}  accuracy {score[1]:.4f}"
-        self._progress.update(self._task, completed=state.global_step, **fields)
-        self._progress.refresh()
-
-
-def epoch_line(row: Mapping[str, Any], epochs: int) -> str:
-    """Put an epoch's metrics into one line."""
-    parts = [f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}"]
-    for split in ("train", "validation", "test"):
-        if f"{split}_loss" in row:
-            loss, accuracy = row[f"{split}_loss"], row[f"{split}_accuracy"]
-            parts.append(f"{split} loss {loss:.4f} accuracy {accuracy:.4f}")
-    return "  ".join([*parts, f"{row['images_per_second']:,.0f} images/s"])
 
 
 def show_summary(summary: Mapping[str, Any], folder: Path) -> None:
@@ -310,9 +238,3 @@ def _references(references: list[dict[str, Any]]) -> Table:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
-
-
-def near(path: Path) -> str:
-    """Shorten a path that is below the working folder."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative

@@ -17,7 +17,7 @@ from etude.launch.apart import call_apart
 from etude.models.auxiliary import Outputs, main_logits
 
 if TYPE_CHECKING:
-    from etude.data.source import Facts
+    from etude.data.source import DatasetInfo
 
 _USUAL = (224, 299)  # the sides that torchvision's networks were made for
 _REFUSALS = (RuntimeError, ValueError, TypeError, AssertionError)
@@ -56,7 +56,7 @@ class Network(NamedTuple):
         )
 
 
-def check(jobs: Sequence[tuple[Config, "Facts"]]) -> None:
+def check(jobs: Sequence[tuple[Config, "DatasetInfo"]]) -> None:
     """Try every network that the jobs name and Étude does not bring, each once.
 
     Those of the user's own are tried in another process, for they may do anything; where they

@@ -8,7 +8,7 @@ import torch
 from torchvision import datasets
 
 from etude.data.cifar import CIFAR10, CIFAR100
-from etude.data.source import Facts
+from etude.data.source import DatasetInfo
 from etude.errors import UserError
 
 PER_FILE = 3
@@ -90,8 +90,8 @@ def test_cifar100_gives_its_fine_labels(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_cifar_tells_its_published_facts(tmp_path: Path):
-    assert CIFAR10(tmp_path, download=True).facts() == Facts(50_000, 10_000, 10, 3, 32)
-    assert CIFAR100(tmp_path, download=True).facts() == Facts(50_000, 10_000, 100, 3, 32)
+    assert CIFAR10(tmp_path, download=True).facts() == DatasetInfo(50_000, 10_000, 10, 3, 32)
+    assert CIFAR100(tmp_path, download=True).facts() == DatasetInfo(50_000, 10_000, 100, 3, 32)
 
 
 @pytest.mark.parametrize("content", [None, b""])

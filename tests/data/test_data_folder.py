@@ -11,7 +11,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
 from etude.data import folder as module
 from etude.data.folder import EXTENSIONS, Folder, list_images
-from etude.data.source import Facts, Labelled
+from etude.data.source import DatasetInfo, Labelled
 from etude.errors import UserError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
@@ -43,7 +43,7 @@ def source(root: Path, **changes: object) -> Folder:
 
 def test_a_folders_facts_are_told_without_opening_an_image(root: Path):
     (root / "test" / "cat" / "broken.jpg").write_bytes(b"")
-    assert source(root).facts() == Facts(4, 3, num_classes=2, channels=3, size=8)
+    assert source(root).facts() == DatasetInfo(4, 3, num_classes=2, channels=3, size=8)
 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "lanczos"])
@@ -313,6 +313,6 @@ def test_a_folder_that_is_not_there_or_not_whole_has_no_content(root: Path):
 def test_document_003s_cats_and_dogs_are_337_and_59(cache: Path):
     photographs = source(Path("data/catdog"), test="validation", input_size=32)
     loaded = photographs.load()
-    assert photographs.facts() == Facts(337, 59, num_classes=2, channels=3, size=32)
+    assert photographs.facts() == DatasetInfo(337, 59, num_classes=2, channels=3, size=32)
     assert loaded.classes == ("cat", "dog")
     assert (len(loaded.train.labels), len(loaded.test.labels)) == (337, 59)

@@ -12,7 +12,7 @@ from torchvision import datasets
 
 from etude.data import idx
 from etude.data.idx import MNIST, PUBLISHED, FashionMNIST
-from etude.data.source import Facts
+from etude.data.source import DatasetInfo
 from etude.errors import UserError
 
 TRAIN, TEST = 12, 5
@@ -55,7 +55,7 @@ def no_system_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_idx_files_give_the_images_that_were_written(tmp_path: Path, packed: bool):
     put(tmp_path / "MNIST" / "raw", packed=packed)
     source = MNIST(tmp_path, download=False)
-    assert source.facts() == Facts(TRAIN, TEST, num_classes=10, channels=1, size=4)
+    assert source.facts() == DatasetInfo(TRAIN, TEST, num_classes=10, channels=1, size=4)
     train, test, classes = source.load()
     assert train.images.shape == (TRAIN, 1, 4, 4)
     assert train.images.dtype == torch.uint8

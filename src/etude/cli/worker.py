@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from etude import startup
+from etude.bar import Bar
 from etude.cli.compose import Composer, Job, texts
 from etude.cli.outcomes import finished, name
 from etude.config import settings
@@ -156,7 +157,8 @@ class Worker:
                 texts=texts(task, hydra),
                 arm=job.arm,
                 documented=job.documented,
-                hopeless=pruner and pruner.hopeless,
+                display=Bar,
+                prune=pruner and pruner.prune,
             )
         if self.several:
             show_outcome(summary)

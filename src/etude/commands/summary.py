@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from etude.cli.compose import Job
     from etude.data.prepare import Data
-    from etude.data.source import Facts
+    from etude.data.source import DatasetInfo
 
 STEPS = 3  # the optimizer's state is there after the first
 FILE_WIDTH = 120  # characters; names are folded in a narrow terminal only
@@ -91,7 +91,7 @@ def _summarize(job: Job, args: argparse.Namespace) -> int:
         logging.getLogger("etude").setLevel(logging.ERROR)  # nothing but JSON on standard output
     config = _without_files(job.config)
     _inspect(config, measure=args.measure)
-    facts: Facts = source_of(config).facts()
+    facts: DatasetInfo = source_of(config).facts()
     summary = _describe(config, facts)
     if args.measure:
         summary["memory"] |= _measure(config, facts)
@@ -118,7 +118,7 @@ def _inspect(config: Config, *, measure: bool) -> None:
     inspect([replace(config, device=device)], ())
 
 
-def _describe(config: Config, facts: Facts) -> dict[str, Any]:
+def _describe(config: Config, facts: DatasetInfo) -> dict[str, Any]:
     """Give all that is shown, as JSON has it."""
     size = config.dataset.input_size or facts.size
     image = (facts.channels, size, size)
@@ -136,7 +136,7 @@ def _describe(config: Config, facts: Facts) -> dict[str, Any]:
     }
 
 
-def _build(config: Config, facts: Facts, size: int, device: torch.device | str) -> nn.Module:
+def _build(config: Config, facts: DatasetInfo, size: int, device: torch.device | str) -> nn.Module:
     import torch
 
     with torch.device(device):
@@ -174,7 +174,7 @@ def _memory(config: Config, parameters: int, outputs: int) -> dict[str, Any]:
 
 
 # --- measuring -------------------------------------------------------------------------------
-def _measure(config: Config, facts: Facts) -> dict[str, Any]:
+def _measure(config: Config, facts: DatasetInfo) -> dict[str, Any]:
     """Train as a run would, on random images; say what the device held at the most."""
     import torch
 
@@ -198,11 +198,11 @@ def _measure(config: Config, facts: Facts) -> dict[str, Any]:
     return {"measured_bytes": peak, "precision": precision, "device": describe(device)}
 
 
-def _peak(config: Config, facts: Facts, device: torch.device, precision: str) -> int:
+def _peak(config: Config, facts: DatasetInfo, device: torch.device, precision: str) -> int:
     import torch
 
+    from etude.builders import make_state
     from etude.hardware import peak_memory
-    from etude.parts import make_state
 
     data = _random_data(config, facts)
     layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
@@ -219,7 +219,7 @@ def _peak(config: Config, facts: Facts, device: torch.device, precision: str) ->
     return peak_memory(device)
 
 
-def _random_data(config: Config, facts: Facts) -> Data:
+def _random_data(config: Config, facts: DatasetInfo) -> Data:
     """Stand in for the data set: as many labels as it has, and one image."""
     import torch
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from etude.data import cache
 from etude.data.files import Files, Form, read_image
 from etude.data.sides import Sides
-from etude.data.source import Facts, Labelled, Loaded
+from etude.data.source import DatasetInfo, Labelled, Loaded
 from etude.digests import combined, digest_of_tree
 from etude.errors import UserError
 
@@ -85,7 +85,7 @@ class Folder:
         self.fit = fit
         self.stream = stream
 
-    def facts(self) -> Facts:
+    def facts(self) -> DatasetInfo:
         """List the files and tell their counts; no image is opened.
 
         Raises:
@@ -94,7 +94,9 @@ class Folder:
         """
         seen = self._check_settings().seen
         train, test = self.listings()
-        return Facts(len(train.images), len(test.images), len(train.classes), channels=3, size=seen)
+        return DatasetInfo(
+            len(train.images), len(test.images), len(train.classes), channels=3, size=seen
+        )
 
     def content(self) -> str | None:
         """Give a digest of both parts' images, by their names below them; see `Source`.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from etude.data.download import fetch
-from etude.data.source import Facts, Labelled, Loaded
+from etude.data.source import DatasetInfo, Labelled, Loaded
 from etude.digests import combined, digests_of_files
 from etude.errors import UserError
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-PUBLISHED = Facts(train_images=60_000, test_images=10_000, num_classes=10, channels=1, size=28)
+PUBLISHED = DatasetInfo(
+    train_images=60_000, test_images=10_000, num_classes=10, channels=1, size=28
+)
 # Where Debian's package dataset-fashion-mnist puts its files.
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
@@ -69,7 +71,7 @@ class MNIST:
         """List the folders that are searched, in order."""
         return (self.raw,)
 
-    def facts(self) -> Facts:
+    def facts(self) -> DatasetInfo:
         """Check all four files by their headers and sizes, and tell what they hold.
 
         Raises:
@@ -133,14 +135,14 @@ class MNIST:
         train, test = (Pair(*(self.raw / name for name in names)) for names in NAMES)
         return train, test
 
-    def _check(self, parts: tuple[Pair, Pair]) -> Facts:
+    def _check(self, parts: tuple[Pair, Pair]) -> DatasetInfo:
         (train, size), (test, test_size) = (_count_and_size(part) for part in parts)
         if size != test_size:
             raise UserError(
                 f"{parts[1].images} holds images of {test_size} pixels a side, {parts[0].images} "
                 f"of {size}; they are not parts of one data set, so replace one of them"
             )
-        return Facts(train, test, len(self.classes), channels=1, size=size)
+        return DatasetInfo(train, test, len(self.classes), channels=1, size=size)
 
 
 class FashionMNIST(MNIST):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from etude.data.files import Files
 
 
-class Facts(NamedTuple):
+class DatasetInfo(NamedTuple):
     """What can be known of a data set without loading it; `size` is its images' side in pixels."""
 
     train_images: int
@@ -38,7 +38,7 @@ class Loaded(NamedTuple):
 class Source(Protocol):
     """A data set on disk, or in a package."""
 
-    def facts(self) -> Facts:
+    def facts(self) -> DatasetInfo:
         """Tell the data set's counts and shape, and check that its files are there.
 
         It is quick, reads no more than headers and names, imports no torch and never uses the

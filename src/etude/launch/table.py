@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +18,7 @@ from rich.text import Text
 from etude.duration import duration
 from etude.launch.expected import left, seconds_left
 from etude.launch.job import Entry, State
+from etude.text import near
 
 _OTHERS = 62  # characters that the columns besides the job's name take
 _EVERY = 0.5  # seconds between two drawings
@@ -133,7 +132,7 @@ def show_all(console: Console, entries: Sequence[Entry]) -> None:
             label, error = escape(entry.job.label), escape(entry.error)
             console.print(f"[{style}]{entry.state.value}[/] {label}: {error}")
             if entry.job.log.exists():
-                console.print(f"  log: {_near(entry.job.log)}", markup=False)
+                console.print(f"  log: {near(entry.job.log)}", markup=False)
     console.print(_total(entries, places=1, stopping=False), markup=False)
 
 
@@ -180,8 +179,3 @@ def _total(entries: Sequence[Entry], *, places: int, stopping: bool) -> str:
     if counts[State.RUNNING] and (remaining := seconds_left(entries, places=places)) is not None:
         text += f"; about {duration(remaining)} left"
     return text
-
-
-def _near(path: Path) -> str:
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative

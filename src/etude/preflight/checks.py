@@ -9,11 +9,11 @@ from etude import startup, weights
 from etude.config import Config, build, schedule_of, settings, source_of
 from etude.data.sides import Sides
 from etude.errors import UserError
-from etude.weights import Wanted
+from etude.weights import WeightsSource
 
 if TYPE_CHECKING:
     from etude.data.augment import Augment
-    from etude.data.source import Facts
+    from etude.data.source import DatasetInfo
 log = logging.getLogger(__name__)
 
 
@@ -35,15 +35,15 @@ def inspect(configs: Sequence[Config], to_come: Collection[str]) -> None:
     startup.mark("checks")
 
 
-def _wanted(config: Config, to_come: Collection[str]) -> Wanted:
+def _wanted(config: Config, to_come: Collection[str]) -> WeightsSource:
     """Give the weights that a run begins with, unless they are still to be made."""
-    wanted = Wanted.of(settings(config.init))
+    wanted = WeightsSource.of(settings(config.init))
     made = wanted.weights in to_come
     return wanted._replace(weights=None, weights_names=None) if made else wanted
 
 
-def _facts(config: Config, to_come: Collection[str]) -> "Facts":
-    facts: Facts = source_of(config).facts()
+def _facts(config: Config, to_come: Collection[str]) -> "DatasetInfo":
+    facts: DatasetInfo = source_of(config).facts()
     sides = _sides(config, facts)
     images = _images(config, facts)
     if config.train.batch_size > images:
@@ -58,12 +58,12 @@ def _facts(config: Config, to_come: Collection[str]) -> "Facts":
     return facts
 
 
-def _sides(config: Config, facts: "Facts") -> Sides:
+def _sides(config: Config, facts: "DatasetInfo") -> Sides:
     dataset = config.dataset
     return Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
 
 
-def _images(config: Config, facts: "Facts") -> int:
+def _images(config: Config, facts: "DatasetInfo") -> int:
     from etude.data.splits import held_out  # noqa: PLC0415 (not needed to show a finished run)
 
     dataset = config.dataset
@@ -88,7 +88,7 @@ def _build(jobs: Sequence[tuple[Config, Any]], to_come: Collection[str]) -> None
     import torch  # noqa: PLC0415 (seconds, and no job could start without it)
 
     from etude import forward  # noqa: PLC0415 (with it)
-    from etude.crops import check_crops  # noqa: PLC0415 (with it)
+    from etude.test_time_views import check_test_views  # noqa: PLC0415 (with it)
 
     startup.mark("PyTorch")
     for choices in {(config.device, config.precision, config.train.step) for config, _ in jobs}:
@@ -103,7 +103,7 @@ def _build(jobs: Sequence[tuple[Config, Any]], to_come: Collection[str]) -> None
                 input_size=config.dataset.input_size or facts.size,
             )
         sides = _sides(config, facts)
-        check_crops(model, config.train.test_crops, kept=sides.kept, seen=sides.seen)
+        check_test_views(model, config.train.test_crops, kept=sides.kept, seen=sides.seen)
         weights.check(model, _wanted(config, to_come))
         _check_last_batch(config, facts, model)
     forward.check(jobs)
@@ -118,7 +118,7 @@ def _check_device(device: str, precision: str, step: str) -> None:
         raise UserError(f"train.step=graph needs CUDA, and device={device} is {chosen.type} here")
 
 
-def _check_last_batch(config: Config, facts: "Facts", model: Any) -> None:
+def _check_last_batch(config: Config, facts: "DatasetInfo", model: Any) -> None:
     """Refuse a last batch of one image where batch norm would have nothing to average over.
 
     Args:

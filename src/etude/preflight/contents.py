@@ -7,7 +7,7 @@ from etude import weights
 from etude.config import Config, settings, source_of
 from etude.config.code import source_digest
 from etude.config.schema import GROUPS
-from etude.weights import Wanted
+from etude.weights import WeightsSource
 
 
 class Contents:
@@ -34,7 +34,7 @@ class Contents:
         for group in GROUPS:
             target = str(settings(getattr(config, group))["_target_"])
             found[f"{group}.code"] = self._code(target, config)
-        found["init.weights"] = weights.content(Wanted.of(settings(config.init)), runs)
+        found["init.weights"] = weights.content(WeightsSource.of(settings(config.init)), runs)
         return {name: digest for name, digest in found.items() if digest is not None}
 
     def _data(self, config: Config) -> str | None:

@@ -7,7 +7,6 @@ from etude.config.schema.rules import (
     NO_RESULT,
     Counting,
     Fraction,
-    Natural,
     Plain,
     Portion,
     Positive,
@@ -88,7 +87,7 @@ class AugmentConf(Plain):
     fill: Literal["constant", "nearest"]
     fill_value: float
     flip_probability: Probability
-    crop_padding: Natural
+    crop_padding: Annotated[int, Rule("0 to 1024", lambda v: 0 <= v <= 1024)]
     photometric: Probability | None = field(metadata=since(0.0))
     colour_std: Annotated[float, Rule("0 to 10", lambda v: 0 <= v <= 10)] | None = field(
         metadata=since(0.0)

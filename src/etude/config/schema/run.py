@@ -14,6 +14,7 @@ from etude.config.schema.rules import (
     matching,
     since,
 )
+from etude.duration import scaled_epochs
 
 _METRIC = matching(
     "best.<metric>, final.<metric> or epoch_<n>.<metric>", r"(best|final|epoch_\d+)\.\w+"
@@ -96,4 +97,4 @@ class Config:
     @property
     def epochs(self) -> int:
         """Epochs to train, `scale` applied; at least one."""
-        return max(1, round(self.train.epochs * self.scale))
+        return scaled_epochs(self.train.epochs, self.scale)
