@@ -70,7 +70,7 @@ def test_every_setting_has_one_rule_which_is_told_before_the_run(
 ):
     assert etude(*(f"augment.{words}" for words in REFUSED)) == 2
     told = capsys.readouterr().err.splitlines()
-    assert sorted(told) == sorted(
+    assert sorted(line.removesuffix(", or null") for line in told) == sorted(
         f"etude: augment.{words} must be {rule}" for words, rule in REFUSED.items()
     )
     assert not list(workplace.iterdir())
