@@ -36,11 +36,6 @@ BAD = [
     ("momentum=0.8", ["optimizer=", "sgd, sgd_keras have one of that name"]),
     ("milestones_epochs=[1,2]", ["scheduler=steps, warmed_steps have"]),
     ("dropout=0.5", ["model=alexnet_batch_norm", "and 11 more"]),
-    (
-        "experiment=vgg19_cifar10 optimizer=adam optimizer.momentum=0.9",
-        ["optimizer.nesterov", "experiment=vgg19_cifar10 writes it; ~optimizer.nesterov takes"],
-    ),
-    ("experiment=vgg19_cifar10 optimizer=adam", ["optimizer.momentum", "=vgg19_cifar10 writes it"]),
     ("optimizer.sgd=0.1", ["sgd is a choice, not a key; write optimizer=sgd"]),
     ("optimizer.sgd.lr=0.1", ["sgd is a choice, not a key; write optimizer=sgd"]),
     ("model=sgd", ["model=sgd", "did you mean optimizer=sgd"]),
@@ -122,6 +117,21 @@ def test_bad_input_gets_one_line_and_leaves_nothing_behind(
     assert len([line for line in errors.splitlines() if all(s in line for s in said)]) == 1
     assert "Traceback" not in errors
     assert list(workplace.iterdir()) == []
+
+
+def test_a_key_that_an_experiments_file_writes_is_told_with_its_file(
+    etude: Etude, workplace: Path, capsys: pytest.CaptureFixture[str]
+):
+    (workplace / "conf" / "experiment").mkdir(parents=True)
+    (workplace / "conf" / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /optimizer: adam\n"
+        "optimizer:\n  momentum: 0.9\ntrain:\n  epocs: 3\n"
+    )
+    assert etude("--config-dir=conf", "experiment=mine") == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all("experiment=mine writes it" in line for line in lines)
+    assert "'train.epochs'" in "".join(lines)
 
 
 def test_all_problems_of_a_configuration_are_told_at_once(

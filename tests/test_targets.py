@@ -12,6 +12,7 @@ from conftest import SMALL, only_run, summary_of
 from PIL import Image
 
 from etude import app
+from etude.cli.compose import Composer
 from etude.config.build import import_folders, import_from
 
 Etude = Callable[..., int]
@@ -92,13 +93,14 @@ def test_a_network_in_the_working_folder_or_beside_its_configuration_is_found(
     assert {summary_of(path.parent)["state"] for path in made} == {"finished"}
 
 
-def test_a_job_of_another_kind_of_process_is_told_the_folders(workplace: Path):
+def test_a_job_of_another_kind_of_process_is_told_the_folders(composer: Composer, workplace: Path):
     """As submitit and Ray do, whose processes have a path of their own."""
     import cloudpickle  # noqa: PLC0415
-    from etude.work import Worker  # noqa: PLC0415
+
+    from etude.cli.worker import Worker  # noqa: PLC0415
 
     import_from(workplace)
-    pickled = cloudpickle.dumps(Worker(several=True))
+    pickled = cloudpickle.dumps(Worker(composer, several=True))
     import_from()
     cloudpickle.loads(pickled)
     assert import_folders() == (str(workplace),)

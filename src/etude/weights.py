@@ -94,7 +94,9 @@ def content(wanted: WeightsSource, runs: Mapping[str, str]) -> str | None:
         UserError: They are missing, or the keys contradict each other.
     """
     weights = wanted.weights
-    if weights is not None and weights != IMAGENET and (run := _run(weights, runs)) is not None:
+    if weights is None:
+        return None
+    if weights != IMAGENET and (run := _run(weights, runs)) is not None:
         return f"run:{run}"
     path = find(wanted)
     return weights if path is None else digest_of_file(path)

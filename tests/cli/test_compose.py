@@ -178,7 +178,7 @@ def test_a_studys_seeds_are_those_that_are_typed(composer: Composer, word: str, 
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["study=optimizers,depth"], "study=optimizers,depth: a command has one study"),
+    [(["study=optimizers,depth"], "study=optimizers,depth: a command runs one study"),
      (["study=optimizers", "size=small,full"], "size=small,full: a command has one size"),
      (["study=optimizers", "study.seeds=[]"], "study.seeds=[] must be whole numbers"),
      (["study=optimizers", "study.seeds=x"], "study.seeds=x must be whole numbers"),

@@ -150,7 +150,7 @@ def test_a_module_that_is_nowhere_is_refused_as_when_it_is_imported(target: str)
 
 
 def test_a_submodule_that_is_not_there_is_named(place: Path):
-    with pytest.raises(UserError, match=r"\(No module named 'mine\.absent'\); is its folder on"):
+    with pytest.raises(UserError, match=r"No module named 'mine\.absent'\); sought on"):
         digest(place, "mine.absent.Net")
 
 

@@ -156,7 +156,7 @@ class Composer:
         """
         jobs: dict[Path, Job] = {}
         remarks: dict[str, None] = {}
-        hydras = cast("list[str]", list(master.hydra.overrides.hydra))
+        hydras = _raw(master.hydra.overrides.hydra)
         for label, words in wanted:
             own = [_with_run_of_arm(word, words, jobs.values()) for word in words]
             job, composed, base = self._job([*hydras, *own], _SWEEP, number=len(jobs))
@@ -191,7 +191,7 @@ class Composer:
         """Give the configuration of a job; one that a sweeper has just thought of is composed."""
         key = tuple(words)
         if key not in self.jobs:
-            hydras = cast("list[str]", list(master.hydra.overrides.hydra))
+            hydras = _raw(master.hydra.overrides.hydra)
             job, composed, _ = self._job([*hydras, *words], _SWEEP)
             self._remember(replace(job, words=key), composed)
         return pickle.loads(self.jobs[key][1])  # noqa: S301 (our own)
@@ -202,10 +202,10 @@ class Composer:
 
     def known(self, hydra: DictConfig) -> Job:
         """Give the job that a composed configuration belongs to, by its node `hydra`."""
-        return self.jobs[tuple(hydra.overrides.task)][0]
+        return self.jobs[tuple(_raw(hydra.overrides.task))][0]
 
     def _remember(self, job: Job, composed: DictConfig) -> None:
-        key = tuple(cast("list[str]", list(composed.hydra.overrides.task)))
+        key = tuple(_raw(composed.hydra.overrides.task))
         self.jobs[key] = (job, pickle.dumps(composed))
         self._to_come[str(job.folder.absolute())] = job.identity.fingerprint
 
@@ -325,6 +325,11 @@ def _with_run_of_arm(word: str, words: Sequence[str], earlier: Any) -> str:
         if job.label == label and f"seed={job.config.seed}" in words:
             return f"{key}='{job.folder}'"
     raise UserError(f"{word}: no arm called {label} comes before")
+
+
+def _raw(words: Any) -> list[str]:
+    """Give a list of words as they were typed, interpolations included."""
+    return cast("list[str]", OmegaConf.to_container(words, resolve=False))
 
 
 def _lines(words: Sequence[Override]) -> list[str]:

@@ -141,9 +141,14 @@ def _module_of(target: str, packages: Sequence[str]) -> ModuleType:
     try:
         return importlib.import_module(target.rpartition(".")[0])
     except Exception as error:
-        where = f"; sought on PYTHONPATH and in {', '.join(_FOLDERS)}" if own else ""
         reason = f"{type(error).__name__}: {_first_line(error)}"
-        raise UserError(f"_target_={target} cannot be imported ({reason}){where}") from error
+        raise UserError(not_imported(target, reason, sought=own)) from error
+
+
+def not_imported(target: str, reason: str, *, sought: bool = True) -> str:
+    """Say why a target cannot be had, and where it was sought."""
+    where = f"; sought on PYTHONPATH and in {', '.join(_FOLDERS)}" if sought else ""
+    return f"_target_={target} cannot be imported ({reason}){where}"
 
 
 def _place(module: ModuleType) -> str:

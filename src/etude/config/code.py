@@ -22,6 +22,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
+from etude.config.build import not_imported
 from etude.digests import combined, digest_of_text, digests_of_files
 from etude.errors import UserError
 
@@ -78,10 +79,8 @@ def sources(
     finder = _Finder(_top(module), packages, path)
     for name in accumulate(module.split("."), "{}.{}".format):
         if finder.find(name) is None:
-            raise UserError(
-                f"_target_={target} cannot be imported (No module named '{name}'); "
-                "is its folder on PYTHONPATH?"
-            )
+            reason = f"ModuleNotFoundError: No module named '{name}'"
+            raise UserError(not_imported(target, reason))
     try:
         return _collected(module, finder)
     except OSError as error:
