@@ -149,9 +149,8 @@ def _named(groups: Sequence[tuple[Run, ...]]) -> list[Arm]:
 
 
 def _levels(run: Run, words: Sequence[str]) -> dict[str, str]:
-    plan = run.plan
-    if run.label in plan.get("arms", {}):
-        return dict(zip(plan["axes"], plan["arms"][run.label], strict=True))
+    if run.label in run.plan.arms:
+        return dict(zip(run.plan.axes, run.plan.arms[run.label], strict=True))
     return {key: _level(run, key) for key in words}
 
 

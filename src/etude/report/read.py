@@ -1,24 +1,65 @@
 """From folders to the runs in them: the only way into a report."""
 
-import fcntl
 import json
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from etude.errors import UserError
-from etude.record.folder import ENVIRONMENT, LOCK, SUMMARY, read_metrics, read_summary
+from etude.record.folder import ENVIRONMENT, SUMMARY, read_metrics
 from etude.record.plan import PLAN, read_plan
+from etude.standing import summary_now
 
 CONFUSION, OVERRIDES = "confusion.json", ".hydra/overrides.yaml"
-# In the order in which a reader should worry.
-STATES = ("finished", "running", "preempted", "interrupted", "diverged", "failed", "not started")
 Values = Mapping[str, Any]
+
+
+class Planned(NamedTuple):
+    """What a study says of one of its runs."""
+
+    arm: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study set out to do; empty for runs of none.
+
+    Args:
+        study: Its name.
+        question: What it asks.
+        claim: What the documents say to that.
+        source: Where.
+        baseline: The arm that others are held against.
+        metric: What decides, as `test_accuracy`.
+        axes: What its arms differ in.
+        arms: Each arm's place on the axes.
+        command: The words that were typed.
+        runs: By their folders' names.
+    """
+
+    study: str | None = None
+    question: str | None = None
+    claim: str | None = None
+    source: str = ""
+    baseline: str | None = None
+    metric: str | None = None
+    axes: Sequence[str] = ()
+    arms: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    command: Sequence[str] = ()
+    runs: Mapping[str, Planned] = field(default_factory=dict[str, Planned])
+
+
+class Confusion(NamedTuple):
+    """The best weights' answers: a row of counts for each true class."""
+
+    classes: list[str]
+    counts: list[list[int]]
 
 
 @dataclass(frozen=True)
@@ -27,33 +68,33 @@ class Run:
 
     Args:
         folder: Where it is.
-        state: One of `STATES`.
+        state: One of `words.STATES`, or a state that an Étude to come will write.
         summary: `summary.json`, empty before the run has begun.
-        plan: Of the study that it belongs to; empty without one.
+        plan: Of the study that holds its folder.
         columns: `metrics.jsonl` by key, NaN where an epoch has no number.
     """
 
     folder: Path
     state: str
     summary: Values = field(default_factory=dict[str, Any])
-    plan: Values = field(default_factory=dict[str, Any])
+    plan: Plan = field(default_factory=Plan)
     columns: Mapping[str, Sequence[float]] = field(default_factory=dict[str, Sequence[float]])
 
     @property
     def name(self) -> str:
         """The experiment's or the study's name."""
-        study = self.plan.get("study") if self._planned else None
+        study = self.plan.study if self.folder.name in self.plan.runs else None
         return str(study or self.summary.get("name") or self.folder.parent.name)
 
     @property
     def seed(self) -> int:
         """Its seed."""
-        return int(self.summary.get("seed", self._planned.get("seed", 0)))
+        return int(self.summary.get("seed", self._planned.seed))
 
     @property
     def label(self) -> str | None:
         """Its arm, as its study calls it."""
-        return self._planned.get("arm")
+        return self._planned.arm
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
@@ -76,9 +117,10 @@ class Run:
         return _read(self.folder / ENVIRONMENT)
 
     @cached_property
-    def confusion(self) -> dict[str, Any]:
-        """Classes and counts of the best weights' answers; empty where they were not kept."""
-        return _read(self.folder / CONFUSION)
+    def confusion(self) -> Confusion | None:
+        """The best weights' answers; None where they were not kept."""
+        found = _read(self.folder / CONFUSION)
+        return Confusion(list(map(str, found["classes"])), found["counts"]) if found else None
 
     @property
     def epochs(self) -> int:
@@ -92,8 +134,8 @@ class Run:
         return float(found) if isinstance(found, int | float) else None
 
     @property
-    def _planned(self) -> dict[str, Any]:
-        return self.plan.get("runs", {}).get(self.folder.name, {})
+    def _planned(self) -> Planned:
+        return self.plan.runs.get(self.folder.name, Planned())
 
 
 def read(folders: Iterable[Path]) -> list[Run]:
@@ -104,19 +146,13 @@ def read(folders: Iterable[Path]) -> list[Run]:
     """
     folders = list(folders)
     for folder in folders:
-        if not folder.is_dir():
-            beside = [path.name for path in folder.absolute().parent.glob("*/")]
-            near = get_close_matches(folder.name, beside, n=1)
-            hint = (
-                f"did you mean {folder.parent / near[0]}?" if near else "give one that holds runs"
-            )
-            raise UserError(f"{folder} is no folder; {hint}")
+        _check_folder(folder)
     found = {path.resolve(): path for folder in folders for path in _below(folder)}
-    plans: dict[Path, dict[str, Any]] = {}
+    plans: dict[Path, Plan] = {}
     runs = [read_run(path, plans) for path in found.values()]
     for parent, plan in plans.items():
         whole = any(parent.resolve().is_relative_to(folder.resolve()) for folder in folders)
-        missing = (parent / name for name in plan.get("runs", {}) if whole)
+        missing = (parent / name for name in plan.runs if whole)
         runs += [Run(path, "not started", plan=plan) for path in missing if not path.exists()]
     if not runs:
         given = ", ".join(map(str, folders))
@@ -124,13 +160,29 @@ def read(folders: Iterable[Path]) -> list[Run]:
     return sorted(runs, key=lambda run: (run.name, _place(run), run.folder.name))
 
 
-def read_run(folder: Path, plans: dict[Path, dict[str, Any]] | None = None) -> Run:
+def read_run(folder: Path, plans: dict[Path, Plan] | None = None) -> Run:
     """Read one run's folder; `plans` keeps the plans of the folders above, read once each."""
     plans = {} if plans is None else plans
     if folder.parent not in plans:
-        plans[folder.parent] = read_plan(folder.parent) or {}
-    summary = read_summary(folder) or {}
-    return Run(folder, _state(folder, summary), summary, plans[folder.parent], _columns(folder))
+        plans[folder.parent] = _plan(folder.parent)
+    summary = summary_now(folder) or {}
+    return Run(folder, _state(summary), summary, plans[folder.parent], _columns(folder))
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        beside = [path.name for path in folder.absolute().parent.glob("*/")]
+        near = get_close_matches(folder.name, beside, n=1)
+        hint = f"did you mean {folder.parent / near[0]}?" if near else "give one that holds runs"
+        raise UserError(f"{folder} is no folder; {hint}")
+
+
+def _plan(folder: Path) -> Plan:
+    found = read_plan(folder) or {}
+    known = {f.name: found[f.name] for f in fields(Plan) if f.name in found}
+    runs = {name: Planned(run.get("arm"), run.get("seed", 0)) for name, run in
+            found.get("runs", {}).items()}  # fmt: skip
+    return Plan(**known | {"runs": runs})
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -142,37 +194,20 @@ def _below(folder: Path) -> Iterator[Path]:
         if SUMMARY in files and ".replaced-" not in Path(path).name:
             yield Path(path)
         elif PLAN in files:
-            plan = read_plan(Path(path)) or {}
-            yield from (
-                Path(path, name) for name in plan.get("runs", {}) if Path(path, name).is_dir()
-            )
+            yield from (Path(path, n) for n in _plan(Path(path)).runs if Path(path, n).is_dir())
 
 
 def _place(run: Run) -> int:
     """Order runs as their study planned them."""
-    planned = list(run.plan.get("arms", {}))
+    planned = list(run.plan.arms)
     return planned.index(run.label) if run.label in planned else len(planned)
 
 
-def _state(folder: Path, summary: Values) -> str:
-    state = summary.get("state", "not started")
+def _state(summary: Values) -> str:
+    state = str(summary.get("state", "not started"))
     if state == "failed" and str(summary.get("error", "")).startswith("Diverged"):
         return "diverged"
-    if state == "running" and not _held(folder / LOCK):
-        return "interrupted"  # killed: nobody could write how it ended
-    return state
-
-
-def _held(lock: Path) -> bool:
-    """Say whether a process is at work in the folder: it holds the lock's file for that long."""
-    try:
-        with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
+    return "interrupted" if state == "cut off" else state
 
 
 def _columns(folder: Path) -> "dict[str, array[float]]":

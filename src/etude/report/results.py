@@ -8,8 +8,9 @@ from difflib import get_close_matches
 
 from etude.errors import UserError
 from etude.report.arms import Arm
-from etude.report.read import STATES, Run
-from etude.report.statistics import Difference, Spread, difference, holm, spread
+from etude.report.read import Run
+from etude.report.statistics import Difference, Interval, Spread, difference, holm, spread
+from etude.report.words import LOST, in_order
 
 METRIC = "final.test_accuracy"
 _OTHER = {"final": "best", "best": "final"}
@@ -24,20 +25,22 @@ class Row:
         values: The metric by run, of finished runs that have one.
         result: Their spread; None without any.
         other: The same for the metric's twin: `best.` of a `final.` one, and the other way round.
-        difference: From the baseline; None for itself, and where one of them has no result.
-        p: Its p value after Holm's correction over all arms.
         states: How many runs are in which state.
         warnings: What a reader of the row must know, each in a few words.
+        difference: From the baseline; None for itself, and where one of them has no result.
+        p: Its p value after Holm's correction over all arms.
+        interval: Of the difference, by the same correction: without 0 just where p is below 0.05.
     """
 
     arm: Arm
     values: Mapping[Hashable, float]
     result: Spread | None
     other: Spread | None
-    difference: Difference | None
-    p: float | None
     states: Mapping[str, int]
     warnings: tuple[str, ...]
+    difference: Difference | None = None
+    p: float | None = None
+    interval: Interval | None = None
 
     @property
     def label(self) -> str:
@@ -113,8 +116,8 @@ def compare(arms: Sequence[Arm], *, metric: str = METRIC, baseline: str | None =
     found = [None if row is base else difference(row.values, base.values) for row in alone.rows]
     corrected = holm([d.p if d is not None else None for d in found])
     rows = (
-        replace(row, difference=d, p=p)
-        for row, d, p in zip(alone.rows, found, corrected, strict=True)
+        replace(row, difference=d, p=c.p, interval=d and d.interval(c.confidence))
+        for row, d, c in zip(alone.rows, found, corrected, strict=True)
     )
     return replace(alone, baseline=label, chosen=chosen, rows=tuple(rows))
 
@@ -129,10 +132,10 @@ def _row(arm: Arm, metric: str, seeds: Set[int]) -> Row:
     place, _, key = metric.rpartition(".")
     other = _values(arm, f"{_OTHER[place]}.{key}") if place in _OTHER else {}
     counted = Counter(run.state for run in arm.runs)
-    states = {state: counted[state] for state in STATES if state in counted}
+    states = {state: counted[state] for state in in_order(counted)}
     warnings = tuple(_warnings(arm, len(values), seeds))
     result = spread(list(values.values()))
-    return Row(arm, values, result, spread(list(other.values())), None, None, states, warnings)
+    return Row(arm, values, result, spread(list(other.values())), states, warnings)
 
 
 def _values(arm: Arm, metric: str) -> dict[Hashable, float]:
@@ -148,7 +151,7 @@ def _warnings(arm: Arm, count: int, seeds: Set[int]) -> list[str]:
     warnings = ["one seed"] if count == 1 else []
     if len(done) > count:
         warnings.append(f"{len(done) - count} without a number")
-    lost = [run for run in arm.runs if run.state in {"diverged", "failed"}]
+    lost = [run for run in arm.runs if run.state in LOST]
     if lost and done:
         warnings.append("the mean leaves out the runs that did not finish")
     missing = sorted(seeds - {run.seed for run in done})
@@ -169,7 +172,7 @@ def _baseline(results: Results, wanted: str | None) -> tuple[str | None, bool]:
             meant = f"did you mean '{near[0]}'? " if near else ""
             raise UserError(f"--baseline {wanted} is no arm; {meant}there are: {'; '.join(labels)}")
         return wanted, True
-    planned = {run.plan.get("baseline") for run in results.runs}
+    planned = {run.plan.baseline for run in results.runs}
     (study,) = planned if len(planned) == 1 else (None,)
     if study in labels:
         return study, True

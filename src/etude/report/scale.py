@@ -16,13 +16,17 @@ class Scale:
     end: float
     logarithmic: bool = False
 
-    def __call__(self, value: float) -> float:
-        """Give a value's place; outside values stay at the edge."""
+    def __call__(self, value: float) -> str:
+        """Give a value's place as SVG has it; outside values stay at the edge."""
         low, width = self._flat_ends
         part = ((self._flat(value) if self.logarithmic else value) - low) / width
-        if part < 0.0:
-            return self.start
-        return self.end if part > 1.0 else self.start + part * (self.end - self.start)
+        part = 0.0 if part < 0.0 else 1.0 if part > 1.0 else part  # curves ask very often
+        return f"{self.start + part * (self.end - self.start):.1f}"
+
+    @property
+    def middle(self) -> float:
+        """Its middle's place."""
+        return (self.start + self.end) / 2
 
     def ticks(self, about: int = 5) -> list[float]:
         """Give round values between the ends."""
@@ -38,7 +42,6 @@ class Scale:
 
     @cached_property
     def _flat_ends(self) -> tuple[float, float]:
-        """Give the lower end and the width of the axis; curves ask for them at every point."""
         low, high = self._flat(self.low), self._flat(self.high)
         return low, (high - low) or 1.0
 

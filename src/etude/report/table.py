@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from etude.report.answer import Sentence, verdict
-from etude.report.references import Figure
+from etude.report.references import TITLES, DocumentFigure
 from etude.report.results import Results, Row
 from etude.report.statistics import Spread
 from etude.report.words import NONE, difference, lasted, number, probability, size
@@ -50,7 +50,7 @@ def columns(results: Results) -> list[Column]:
         found.append(Column(other, "mean ± standard deviation", lambda r, _: _mean(r.other)))
     found += [
         Column("− baseline", "difference to the baseline, seed by seed if shared", _difference),
-        Column("its 95 % interval", "of the difference", _difference_interval),
+        Column("its 95 % interval", "of the difference, corrected as p is", _difference_interval),
         Column("p", "probability of such a difference between equal arms; Holm's correction", _p),
         Column("remarks", "what to know before relying on the row", _remarks, left=True),
         Column("time", "of a run, median", lambda r, _: _time(r)),
@@ -61,7 +61,7 @@ def columns(results: Results) -> list[Column]:
 
 
 def show(
-    console: Console, results: Results, sentences: Sequence[Sentence], figures: Sequence[Figure]
+    console: Console, results: Results, sentences: Sequence[Sentence], figures: Sequence[DocumentFigure]
 ) -> None:
     """Print the answer, the table of arms, and the documents' figures."""
     if not console.is_terminal:
@@ -100,9 +100,9 @@ def _table(shown: Sequence[Column], results: Results) -> Table:
     return table
 
 
-def _documents(figures: Sequence[Figure]) -> Table:
+def _documents(figures: Sequence[DocumentFigure]) -> Table:
     table = Table(title="against the documents", title_justify="left", box=SIMPLE_HEAD)
-    for title in ("arm", "figure", "document", "asked for", "here", "agrees", "source"):
+    for title in TITLES:
         table.add_column(title)
     for figure in figures:
         table.add_row(*figure.texts())
@@ -141,10 +141,10 @@ def _difference(row: Row, _: Results) -> Cell:
 
 
 def _difference_interval(row: Row, _: Results) -> Cell:
-    d = row.difference
-    if d is None or d.low is None:
+    if row.interval is None:
         return Cell(NONE, None)
-    return Cell(f"{difference(d.low)} to {difference(d.high)}", d.low)
+    low, high = row.interval
+    return Cell(f"{difference(low)} to {difference(high)}", low)
 
 
 def _p(row: Row, _: Results) -> Cell:

@@ -1,10 +1,31 @@
 """Numbers as people read them."""
 
 import math
+from collections.abc import Iterable
 
 from etude.duration import duration
 
 NONE = "–"
+# What became of runs, in the order in which a reader should worry, and how a sentence says it.
+STATES = {
+    "finished": "finished",
+    "running": "{are} still being trained",
+    "preempted": "{are} stopped, to go on with the same command",
+    "interrupted": "{are} cut off without a word (killed, or the machine went down)",
+    "pruned": "{are} given up early by the search, as others did better",
+    "diverged": "diverged: the loss became NaN or infinite",
+    "failed": "failed",
+    "not started": "{are} not started",
+}
+ONGOING = frozenset({"running", "not started"})  # may still change by itself
+LOST = frozenset({"diverged", "failed"})
+ENDED = LOST | {"pruned"}  # no result, and none to come
+
+
+def in_order(states: Iterable[str]) -> list[str]:
+    """Sort states as `STATES` does; those that it does not know come last."""
+    found = set(states)
+    return [*(state for state in STATES if state in found), *sorted(found - STATES.keys())]
 
 
 def is_fraction(metric: str) -> bool:
