@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from etude.report.arms import group, where
 from etude.report.read import read
 from etude.report.references import figures
 from etude.report.results import Results, Row, compare
+from etude.report.table import remarks
+from etude.report.words import STATES
 from etude.report.write import make as make_report
 
 
@@ -121,6 +124,7 @@ def test_a_running_run_is_told_from_one_that_was_cut_off(make: Make, tmp_path: P
     going = make("0.1", 0, None, **unfinished("running"))
     make("0.1", 1, None, **unfinished("running"))
     make("0.1", 2, None, **unfinished("preempted"))
+    (going / "environment.json").write_text(json.dumps({"host": socket.gethostname()}))
     with (going / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         states = [run.state for run in read([tmp_path])]
@@ -128,6 +132,46 @@ def test_a_running_run_is_told_from_one_that_was_cut_off(make: Make, tmp_path: P
     told = text(results(tmp_path))
     assert "No run has a result yet" in told
     assert "2 runs are cut off without a word" in told
+
+
+def test_reading_a_run_takes_no_lock_that_would_keep_it_from_beginning(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    make("0.1", 0, None, **unfinished("running"))
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the report tries a lock")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert [run.state for run in read([tmp_path])] == ["interrupted"]
+
+
+def test_a_run_that_its_search_gave_up_is_not_waited_for(make: Make, tmp_path: Path):
+    fill(make, lr0_1=[0.9])
+    make("1", 0, None, **unfinished("pruned"))
+    found = results(tmp_path)
+    kinds = {row.label: verdict(row, found) for row in found.rows}
+    assert kinds == {"lr=0.1": "baseline", "lr=1": "pruned"}
+    told = text(found)
+    assert "No result, and none to come: “lr=1”: 1 pruned." in told
+    assert "1 run is given up early by the search" in told
+    assert "No result yet" not in told
+
+
+@pytest.mark.parametrize("state", [*STATES, "a state of tomorrow"])
+def test_every_state_of_a_run_is_counted_and_told(make: Make, tmp_path: Path, state: str):
+    fill(make, lr0_1=[0.9])
+    others = {} if state == "finished" else unfinished(state)
+    error = {"error": "Diverged: nan"} if state == "diverged" else {}
+    others = {"state": "failed", **error} if state == "diverged" else others
+    (make("1", 0, 0.5, **others) / ".lock").touch()  # as a run that is at work has
+    found = results(tmp_path)
+    assert [row.states for row in found.rows] == [{"finished": 1}, {state: 1}]
+    if state != "finished":
+        said = STATES.get(state, f"{{are}} {state}").format(are="is")
+        assert f"1 run {said}" in text(found)
+    if state != "finished":
+        assert state in remarks(found.rows[1], found)
 
 
 def test_a_study_names_its_arms_its_baseline_and_the_runs_that_have_not_begun(

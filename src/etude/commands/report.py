@@ -84,9 +84,7 @@ def _formats(words: str) -> list[str]:
     return wanted
 
 
-def _report(
-    args: argparse.Namespace, formats: Sequence[str], refresh: int | None = None
-) -> Report:
+def _report(args: argparse.Namespace, formats: Sequence[str], refresh: int | None = None) -> Report:
     report = make(
         args.folders,
         metric=args.metric,

@@ -112,7 +112,9 @@ def _of_kind(kind: str, rows: Sequence[Row], results: Results) -> Iterator[Sente
     if kind == "failed":
         yield from _failed(rows, results)
     elif kind == "even":
-        yield Sentence(kind, f"No difference from the baseline was found for {_even(rows, results)}")
+        yield Sentence(
+            kind, f"No difference from the baseline was found for {_even(rows, results)}"
+        )
     elif kind == "pruned":
         text = "; ".join(f"{_name(row)}: {_states(row)}" for row in rows)
         yield Sentence(kind, f"No result, and none to come: {text}.")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+
 @dataclass(frozen=True)
 class Style:
     """How an arm looks everywhere: one of the colours, one of the dashes."""

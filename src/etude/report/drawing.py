@@ -125,7 +125,9 @@ def beyond(chart: Dots) -> str:
     x = _scale_of_dots(chart)
     if chart.chance is None or x.low <= chart.chance <= x.high:
         return ""
-    return f"guessing, {number(chart.chance)}, is {'left' if chart.chance < x.low else 'right'} of it"
+    return (
+        f"guessing, {number(chart.chance)}, is {'left' if chart.chance < x.low else 'right'} of it"
+    )
 
 
 def _scales(chart: Lines) -> tuple[Scale, Scale]:

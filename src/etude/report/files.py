@@ -30,7 +30,9 @@ def runs_csv(results: Results) -> str:
     return _csv([_run(row.label, run) for row in results.rows for run in row.arm.runs])
 
 
-def markdown(results: Results, sentences: Sequence[Sentence], figures: Sequence[DocumentFigure]) -> str:
+def markdown(
+    results: Results, sentences: Sequence[Sentence], figures: Sequence[DocumentFigure]
+) -> str:
     """Write the answer and the tables for a README."""
     shown = columns(results)
     lines = [f"- {sentence.text}" for sentence in sentences]

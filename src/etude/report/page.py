@@ -124,15 +124,15 @@ def _caption(figures: Figures) -> str:
     text = "Diamond: mean; line: its 95 % interval; dots: seeds; upright line: the baseline"
     for drawing in figures.comparison:
         if isinstance(drawing.chart, Dots) and drawing.chart.chance is not None:
-            told = beyond(drawing.chart)
-            text += f"; not on the axis: {told}" if told else "; dotted"
-            text += " (always naming the most frequent class)"
+            dotted = "" if beyond(drawing.chart) else "dotted, "
+            text += f"; {dotted}guessing: always naming the most frequent class"
     return f"{text}."
 
 
 def _arms(results: Results) -> Table:
     shown = columns(results)
-    heads = [Head(c.title, c.hint, c.left, wrap=c.title in {"arm", "remarks"}) for c in shown]
+    wraps = {"arm", "remarks", "95 % interval", "its 95 % interval"}
+    heads = [Head(c.title, c.hint, c.left, c.title in wraps) for c in shown]
     lines = [
         Line(
             "base" if row.label == results.baseline else verdict(row, results),

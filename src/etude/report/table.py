@@ -61,7 +61,10 @@ def columns(results: Results) -> list[Column]:
 
 
 def show(
-    console: Console, results: Results, sentences: Sequence[Sentence], figures: Sequence[DocumentFigure]
+    console: Console,
+    results: Results,
+    sentences: Sequence[Sentence],
+    figures: Sequence[DocumentFigure],
 ) -> None:
     """Print the answer, the table of arms, and the documents' figures."""
     if not console.is_terminal:
