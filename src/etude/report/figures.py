@@ -13,7 +13,7 @@ from etude.report.charts import Dot, Dots, Heat, Line, Lines, Style
 from etude.report.drawing import Drawing, draw
 from etude.report.results import Results, Row, finished
 from etude.report.statistics import Spread
-from etude.report.words import number
+from etude.report.words import number, spaced
 
 MOST_ARMS = 16  # lines that an eye can follow
 _COLOURS = 7
@@ -90,7 +90,7 @@ def comparison(results: Results) -> list[Dots]:
     base = next((row for row in results.rows if row.label == results.baseline), None)
     reference = base.result.mean if base is not None and base.result is not None else None
     luck = chance(results) if results.metric.endswith("accuracy") else None
-    return [Dots("arms", "Arms", _title(results.metric), dots, reference, luck)] if dots else []
+    return [Dots("arms", "Arms", spaced(results.metric), dots, reference, luck)] if dots else []
 
 
 def curves(results: Results) -> list[Lines]:
@@ -130,7 +130,7 @@ def grid(results: Results) -> list[Heat]:
     cells = [[means.get((r, c)) for c in columns] for r in rows]
     shares = [[None if v is None else (v - low) / ((high - low) or 1) for v in r] for r in cells]
     texts = [[number(v) for v in line] for line in cells]
-    title = f"Mean {_title(results.metric)}"
+    title = f"Mean {spaced(results.metric)}"
     return [Heat("grid", title, names[1], names[0], columns, rows, texts, shares)]
 
 
@@ -198,7 +198,7 @@ def _sweep(results: Results, axis: str, others: Sequence[str]) -> Lines | None:
         _line(" ".join(map(_named, others, place)) or "result", index, points)
         for index, (place, points) in enumerate(groups.items())
     ]
-    label = _title(results.metric)
+    label = spaced(results.metric)
     return Lines(name, title, axis, label, lines, logarithmic=wide, marked=True)
 
 
@@ -235,7 +235,3 @@ def _number(word: str) -> float | None:
 
 def _epochs(arm: Arm) -> int:
     return max(run.epochs for run in arm.runs)
-
-
-def _title(metric: str) -> str:
-    return metric.replace(".", " ").replace("_", " ")

@@ -80,36 +80,50 @@ def page(
         folder: Where the page will stand; its links start there.
         refresh: Seconds until a browser loads it again; None: never.
     """
-    names = list(dict.fromkeys(run.name for run in results.runs))
-    plan = next((run.plan for run in results.runs if run.plan.study), Plan())
-    shown, look = drawn(results), styles(results)
     return render(
         "page.html",
         refresh=refresh,
-        names=names,
-        plan=plan,
         sentences=[(_TAGS.get(s.kind), s.kind, _bold(s.text)) for s in sentences],
         figures=figures,
         caption=_caption(figures),
-        legend=[(row.label, look[row.label]) for row in shown],
-        left_out=len(results.rows) - len(shown),
-        dashes=DASHES,
         largest=_LARGEST,
         arms=_arms(results),
         documents=_documents(documents),
         configuration=_configuration(results),
-        shared=_shared(results),
         runs=_runs(results, folder),
-        typed=list(dict.fromkeys(map(shlex.join, _typed(results))))[:_COMMANDS],
-        alone=list(_alone(results)),
-        made_with=list(_made_with(results)),
-        confidence=f"{CONFIDENCE:.0%}",
-        compared=len([row for row in results.rows if row.p is not None]),
-        images=_images(results),
-        selection=sorted({str(run.summary.get("selection")) for run in _done(results)}),
         style=asset("page.css") + asset("chart.css"),
         script=asset("page.js"),
+        **_names(results),
+        **_method(results),
     )
+
+
+def _names(results: Results) -> dict[str, object]:
+    """Name what the page is about: its runs, arms, commands and makers."""
+    shown, look = drawn(results), styles(results)
+    return {
+        "names": list(dict.fromkeys(run.name for run in results.runs)),
+        "plan": next((run.plan for run in results.runs if run.plan.study), Plan()),
+        "legend": [(row.label, look[row.label]) for row in shown],
+        "left_out": len(results.rows) - len(shown),
+        "dashes": DASHES,
+        "shared": _shared(results),
+        "typed": list(dict.fromkeys(map(shlex.join, _typed(results))))[:_COMMANDS],
+        "alone": list(_alone(results)),
+        "made_with": list(_made_with(results)),
+    }
+
+
+def _method(results: Results) -> dict[str, object]:
+    """Give what the page tells of how it came to its numbers."""
+    done = [run for run in results.runs if run.state == "finished"]
+    sizes = {run.summary.get("data", {}).get("test") for run in done} - {None}
+    return {
+        "confidence": f"{CONFIDENCE:.0%}",
+        "compared": len([row for row in results.rows if row.p is not None]),
+        "images": sizes.pop() if len(sizes) == 1 else None,
+        "selection": sorted({str(run.summary.get("selection")) for run in done}),
+    }
 
 
 def _bold(text: str) -> Markup:
@@ -236,13 +250,3 @@ def _made_with(results: Results) -> Iterator[str]:
         found = {str(run.summary[key]) for run in results.runs if key in run.summary}
         if found:
             yield listed(sorted(found))
-
-
-def _images(results: Results) -> int | None:
-    """Give the size of the test split, if all finished runs have the same."""
-    found = {run.summary.get("data", {}).get("test") for run in _done(results)} - {None}
-    return found.pop() if len(found) == 1 else None
-
-
-def _done(results: Results) -> list[Run]:
-    return [run for run in results.runs if run.state == "finished"]

@@ -179,10 +179,12 @@ def _check_folder(folder: Path) -> None:
 
 def _plan(folder: Path) -> Plan:
     found = read_plan(folder) or {}
-    known = {f.name: found[f.name] for f in fields(Plan) if f.name in found}
-    runs = {name: Planned(run.get("arm"), run.get("seed", 0)) for name, run in
-            found.get("runs", {}).items()}  # fmt: skip
-    return Plan(**known | {"runs": runs})
+    known: dict[str, Any] = {f.name: found[f.name] for f in fields(Plan) if f.name in found}
+    runs: dict[str, dict[str, Any]] = found.get("runs", {})
+    known["runs"] = {
+        name: Planned(run.get("arm"), run.get("seed", 0)) for name, run in runs.items()
+    }
+    return Plan(**known)
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from etude.report.results import Results, finished
-from etude.report.words import NONE, number
+from etude.report.words import NONE, number, spaced
 
 TITLES = ("arm", "figure", "document", "asked for", "here", "agrees", "source")
 
@@ -49,7 +49,7 @@ class DocumentFigure:
         mean = sum(self.ours) / len(self.ours) if self.ours else None
         return [
             self.arm,
-            self.metric.replace(".", " ").replace("_", " "),
+            spaced(self.metric),
             number(self.document),
             self.rule,
             number(mean),

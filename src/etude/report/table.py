@@ -11,7 +11,7 @@ from etude.report.answer import Sentence, verdict
 from etude.report.references import TITLES, DocumentFigure
 from etude.report.results import Results, Row
 from etude.report.statistics import Spread
-from etude.report.words import NONE, difference, lasted, number, probability, size
+from etude.report.words import NONE, difference, lasted, number, probability, size, spaced
 
 _BESIDE = ("− baseline", "its 95 % interval", "p", "time", "images/s", "memory")
 _FILE_WIDTH = 132  # characters; a terminal's own width otherwise
@@ -38,7 +38,7 @@ class Column:
 
 def columns(results: Results) -> list[Column]:
     """Give the columns that have something to say."""
-    metric = _title(results.metric)
+    metric = spaced(results.metric)
     found = [
         Column("arm", "what the runs share, the seed aside", _label, left=True),
         Column("runs", "finished runs, of all that there are or were planned", _runs),
@@ -46,7 +46,7 @@ def columns(results: Results) -> list[Column]:
         Column("95 % interval", "of the mean, by Student's t", lambda r, _: _interval(r.result)),
     ]
     if results.other_metric is not None:
-        other = _title(results.other_metric)
+        other = spaced(results.other_metric)
         found.append(Column(other, "mean ± standard deviation", lambda r, _: _mean(r.other)))
     found += [
         Column("− baseline", "difference to the baseline, seed by seed if shared", _difference),
@@ -110,10 +110,6 @@ def _documents(figures: Sequence[DocumentFigure]) -> Table:
     for figure in figures:
         table.add_row(*figure.texts())
     return table
-
-
-def _title(metric: str) -> str:
-    return metric.replace(".", " ").replace("_", " ")
 
 
 def _label(row: Row, _: Results) -> Cell:

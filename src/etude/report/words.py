@@ -28,6 +28,20 @@ def in_order(states: Iterable[str]) -> list[str]:
     return [*(state for state in STATES if state in found), *sorted(found - STATES.keys())]
 
 
+def spaced(metric: str) -> str:
+    """Write a metric as words: `final.test_accuracy` is `final test accuracy`."""
+    return metric.replace(".", " ").replace("_", " ")
+
+
+def setting(value: object) -> str:
+    """Write a setting as its YAML does."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def is_fraction(metric: str) -> bool:
     """Say whether a metric is a part of 1, told in per cent."""
     return metric.endswith("accuracy")

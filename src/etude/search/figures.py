@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from optuna import Study
-from optuna.exceptions import ExperimentalWarning
 from optuna.importance import BaseImportanceEvaluator
 
 from etude.search.settings import SearchConf
@@ -38,7 +37,8 @@ def _save(plot: Callable[[], Any], path: Path, *, keys: int) -> None:
 
     mpl.use("Agg")  # Optuna draws by pyplot, which would open windows where it can
     temporary = path.with_name(f".{path.name}.tmp")
-    with mpl.rc_context(), warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+    # Optuna warns that this is experimental, matplotlib of an axis with one value.
+    with mpl.rc_context(), warnings.catch_warnings(action="ignore"):
         figure = plot().figure
         figure.set_size_inches(max(6.4, 2.4 * (keys + 1)), 4.8)
         figure.savefig(temporary, format="png", dpi=150, bbox_inches="tight")
