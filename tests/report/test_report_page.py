@@ -164,6 +164,14 @@ def test_the_interval_of_a_difference_is_given_plain_and_corrected_as_p_is(
     assert by_p[0]["difference_low_holm"] != by_p[0]["difference_low"]  # tested at 5 % / 2
 
 
+def test_epochs_are_counted_in_whole_numbers(make: Make, tmp_path: Path):
+    make("0.1", 0, 0.9, epochs=2)
+    assert main([str(tmp_path), "--format", "svg"]) == 0
+    text = (tmp_path / "report" / "train_loss.svg").read_text()
+    below = re.findall(r'class="tick"[^>]*text-anchor="middle">([^<]*)<', text)
+    assert below == ["1", "2"]
+
+
 def test_watching_ends_when_nothing_is_going_on(study: Path):
     assert main([str(study), "--watch", "1", "--format", "html"]) == 0
     assert "http-equiv" not in (study / "report" / "report.html").read_text()

@@ -133,7 +133,8 @@ def beyond(chart: Dots) -> str:
 def _scales(chart: Lines) -> tuple[Scale, Scale]:
     """Choose what the two axes of a chart show, and where on it."""
     places = [x for line in chart.lines for x in line.x]
-    x = fit(places, _LEFT, WIDTH - _RIGHT, logarithmic=chart.logarithmic)
+    ends = _LEFT, WIDTH - _RIGHT
+    x = fit(places, *ends, logarithmic=chart.logarithmic, whole=chart.x_label == "epoch")
     edges = (v for line in chart.lines for v in (*line.y, *_told(chart, line)))
     return x, fit(edges, _HEIGHT - _BOTTOM, _TOP)
 

@@ -8,13 +8,14 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class Scale:
-    """Map values from `low` to `high` onto places from `start` to `end`."""
+    """Map values from `low` to `high` onto places; with `whole`, only whole ones are labelled."""
 
     low: float
     high: float
     start: float
     end: float
     logarithmic: bool = False
+    whole: bool = False
 
     def __call__(self, value: float) -> str:
         """Give a value's place as SVG has it; outside values stay at the edge."""
@@ -36,6 +37,7 @@ class Scale:
             powers = [10.0**power for power in range(first, last + 1, every)]
             return [power for power in powers if self.low * 0.999 <= power <= self.high * 1.001]
         step = _round_step((self.high - self.low) / about)
+        step = math.ceil(step) if self.whole else step
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [index * step for index in range(first, last + 1)]
@@ -49,14 +51,21 @@ class Scale:
         return math.log10(max(value, 1e-300)) if self.logarithmic else value
 
 
-def fit(values: Iterable[float], start: float, end: float, *, logarithmic: bool = False) -> Scale:
+def fit(
+    values: Iterable[float],
+    start: float,
+    end: float,
+    *,
+    logarithmic: bool = False,
+    whole: bool = False,
+) -> Scale:
     """Choose ends a little beyond all values that are finite."""
     known = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
     low, high = min(known), max(known)
     if logarithmic:
         return Scale(low / 1.15, high * 1.15, start, end, logarithmic=True)
     margin = 0.04 * (high - low) or 0.05 * abs(high) or 0.5
-    return Scale(low - margin, high + margin, start, end)
+    return Scale(low - margin, high + margin, start, end, whole=whole)
 
 
 def tick_label(value: float) -> str:
