@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from benchmarks.rows import Row
 from etude import app, jobs
+from etude.builders import make_model, make_state
 from etude.config import Config, settings, source_of
 from etude.hardware import choose_device
-from etude.parts import make_model, make_state
 
 
 class Shape(NamedTuple):

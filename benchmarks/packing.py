@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from etude.launch.machine import cores
-from etude.record.environment import environment
+from etude.runs.environment import environment
 
 WORDS = ["experiment=lenet5_digits", "record.tensorboard=false", "record.curves=false"]
 LAUNCHERS = {

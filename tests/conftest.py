@@ -1,14 +1,17 @@
 """What the tests share: a working folder of their own, and small runs through the real command."""
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from etude.app import main
+from etude.app import _shipped, main
+from etude.cli import hydra_door
+from etude.cli.compose import Composer
 
 torch.set_num_threads(1)  # small networks, and the same bits whatever else the machine does
 
@@ -33,6 +36,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("ETUDE_OUTPUTS", "ETUDE_DATA", "HYDRA_FULL_ERROR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # which a user's own package makes longer
+    monkeypatch.delitem(sys.modules, "mynets", raising=False)  # another test's
     return tmp_path
 
 
@@ -44,6 +49,15 @@ def etude(workplace: Path) -> Callable[..., int]:
         return main(list(words))
 
     return command
+
+
+@pytest.fixture
+def composer(workplace: Path) -> Iterator[Composer]:
+    """What the command composes its jobs with."""
+    loader = hydra_door.make_loader(_shipped(), None)
+    hydra_door.make_hydra(loader)
+    yield Composer(loader)
+    hydra_door.close()
 
 
 def only_run(workplace: Path) -> Path:

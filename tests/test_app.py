@@ -21,7 +21,55 @@ BAD = [
     ("+optimzer=adam", ["optimzer", "did you mean 'optimizer'"]),
     ("optimizer=adamm", ["optimizer=adamm", "did you mean 'adam'"]),
     ("experiment=alexnet", ["experiment=alexnet", "did you mean 'alexnet_mnist'"]),
-    ("optimizer.momentum=0.9", ["optimizer.momentum", "optimizer.betas"]),
+    ("optimizer.momentum=0.9", ["optimizer=adam_keras", "optimizer.betas", "sgd, sgd_keras have"]),
+    ("+optimizer.momentum=0.9", ["optimizer=adam_keras", "optimizer.betas", "sgd, sgd_keras"]),
+    ("dataset.download=true", ["dataset=digits", "mnist have it"]),
+    ("lr=0.1", ["lr: there is no such key; did you mean 'optimizer.lr'?"]),
+    ("+lr=0.1", ["lr: there is no such key; did you mean 'optimizer.lr'?"]),
+    ("epochs=3", ["did you mean 'train.epochs'?"]),
+    ("epoch=3", ["did you mean 'train.epochs'?"]),
+    ("train.lr=0.1", ["did you mean 'optimizer.lr'?"]),
+    ("limit_train=200", ["did you mean 'dataset.limit_train'?"]),
+    ("batch_size=64", ["did you mean 'train.batch_size'?"]),
+    ("weights=imagenet", ["did you mean 'init.weights'?"]),
+    ("interpolation=pad", ["did you mean 'augment.interpolation' or 'dataset.interpolation'?"]),
+    ("momentum=0.8", ["optimizer=", "sgd, sgd_keras have one of that name"]),
+    ("milestones_epochs=[1,2]", ["scheduler=steps, warmed_steps have"]),
+    ("dropout=0.5", ["model=alexnet_batch_norm", "and 11 more"]),
+    (
+        "experiment=vgg19_cifar10 optimizer=adam optimizer.momentum=0.9",
+        ["optimizer.nesterov", "experiment=vgg19_cifar10 writes it; ~optimizer.nesterov takes"],
+    ),
+    ("experiment=vgg19_cifar10 optimizer=adam", ["optimizer.momentum", "=vgg19_cifar10 writes it"]),
+    ("optimizer.sgd=0.1", ["sgd is a choice, not a key; write optimizer=sgd"]),
+    ("optimizer.sgd.lr=0.1", ["sgd is a choice, not a key; write optimizer=sgd"]),
+    ("model=sgd", ["model=sgd", "did you mean optimizer=sgd"]),
+    ("+experiment=lenet5_digits", ["write experiment=lenet5_digits"]),
+    ("+model=lenet5", ["write model=lenet5"]),
+    ("++optimizer=sgd", ["write optimizer=sgd"]),
+    ("+study=depth", ["write study=depth"]),
+    ("-cn foo", ["-cn foo", "experiment=<name>"]),
+    ("--config-name foo", ["--config-name foo", "experiment=<name>"]),
+    ("-cp foo", ["-cp foo", "--config-dir"]),
+    ("--config-path foo", ["--config-path foo", "--config-dir"]),
+    ("--experimental-rerun foo", ["--experimental-rerun foo", ".hydra/overrides.yaml"]),
+    ("seed=glob(*)", ["seed=glob(*)", "give values: seed=0,1,2"]),
+    ("seed=glob(*) -m", ["seed=glob(*)", "give values: seed=0,1,2"]),
+    ("seed=choice(1,2)", ["seed=choice(1,2) stands for several values; add -m"]),
+    ("seed=range(3)", ["seed=range(3) stands for several values; add -m"]),
+    ("optimizer=glob(*)", ["optimizer=glob(*) stands for several values; add -m"]),
+    ("seed=0,1", ["seed=0,1 stands for several values; add -m"]),
+    ("optimizer.betas=0.9,0.999", ["add -m", "write optimizer.betas=[0.9,0.999] for one list"]),
+    ("optimizer.betas=0.9,0.999 -m", ["optimizer.betas=0.9 must be a list in brackets"]),
+    ("optimizer.betas=0.9", ["optimizer.betas=0.9 must be a list in brackets", "at least 0"]),
+    ("optimizer.lr=null", ["optimizer.lr=null must be a number above 0"]),
+    ("l2=", ["l2= must be a number of at least 0"]),
+    ("name=a b", ["b: this is no override"]),
+    ("optimizer=[adam]", ["optimizer=[adam]", "one choice: optimizer=adam"]),
+    ("optimizer={lr:0.1}", ["optimizer={lr:0.1}", "optimizer.<key>="]),
+    ("model=", ["model=: a choice is needed"]),
+    ("model=null", ["model=null: a choice is needed"]),
+    ("study=depth,width", ["study=depth,width", "one study"]),
     ("model.dropuot=0.5", ["model.dropuot", "no such key"]),
     ("train.epochs=abc", ["train.epochs=abc", "a whole number above 0"]),
     ("train.epochs=1.5", ["train.epochs=1.5", "a whole number above 0"]),
@@ -56,6 +104,9 @@ BAD = [
     ("train=3", ["train", "group of keys"]),
     ("nonsense", ["nonsense", "key=value"]),
     ("--nonsense", ["--nonsense", "--hydra-help"]),
+    ("--train.epochs=3", ["--train.epochs=3", "without dashes: key=value"]),
+    ("train.epochs = 3", ["train.epochs", "key=value without spaces"]),
+    ("optimizer=adam,sgd", ["optimizer=adam,sgd stands for several values", "with each"]),
     ("--config-dir nowhere", ["nowhere", "no folder"]),
     ("name=../elsewhere", ["name=../elsewhere", "letters, digits"]),
 ]
@@ -233,14 +284,66 @@ def test_a_users_own_model_is_refused_until_its_package_is_listed(
 def test_a_misspelt_setting_of_a_users_own_model_is_refused(
     etude: Etude, own_model: str, capsys: pytest.CaptureFixture[str]
 ):
-    assert etude(own_model, "model=tiny", "packages=[mynets]", "+model.widht=3", *SMALL) == 2
-    assert "widht" in capsys.readouterr().err
+    for word in ("model.widht=3", "+model.widht=3"):
+        assert etude(own_model, "model=tiny", "packages=[mynets]", word, *SMALL) == 2
+        assert "did you mean 'model.width'?" in capsys.readouterr().err
+
+
+def test_a_setting_that_a_users_own_model_takes_and_its_file_lacks_is_added_with_a_plus(
+    etude: Etude, own_model: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+):
+    (workplace / "conf" / "model" / "tiny.yaml").write_text("_target_: mynets.Tiny\n")
+    words = [own_model, "model=tiny", "packages=[mynets]", "--cfg", "job"]
+    assert etude(*words, "model.width=3") == 2
+    assert "write +model.width=<value>" in capsys.readouterr().err
+    assert etude(*words, "+model.width=3") == 0
+
+
+OWN_FILES = [
+    ("optimizer: adam", "in its defaults, with '- override /optimizer: adam'"),
+    ("train: 3", "train is a group of keys"),
+    ("train:\n  epocs: 3", "did you mean 'train.epochs'? (experiment=mine writes it"),
+    ("optimizer:\n  lr:", "optimizer.lr=null must be a number above 0 (experiment=mine writes it)"),
+    ("train:\n  epochs: [", "mine.yaml"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), OWN_FILES)
+def test_what_is_wrong_in_a_users_experiment_is_told_with_its_name(
+    etude: Etude, workplace: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+):
+    (workplace / "conf" / "experiment").mkdir(parents=True)
+    file = workplace / "conf" / "experiment" / "mine.yaml"
+    file.write_text(f"# @package _global_\n{text}\n")
+    assert etude("--config-dir=conf", "experiment=mine") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert not (workplace / "outputs").exists()
+
+
+def test_an_experiment_without_its_package_line_is_told_of_it(
+    etude: Etude, workplace: Path, capsys: pytest.CaptureFixture[str]
+):
+    (workplace / "conf" / "experiment").mkdir(parents=True)
+    (workplace / "conf" / "experiment" / "mine.yaml").write_text("l2: 0.1\n")
+    assert etude("--config-dir=conf", "experiment=mine") == 2
+    assert "begins '# @package _global_'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["optimizer.lr=1e-3", "optimizer.lr='0.1'", "seed=07"])
+def test_a_number_may_be_written_in_these_ways(etude: Etude, word: str):
+    assert etude(word, "--cfg", "job") == 0
+
+
+def test_a_glob_over_a_groups_choices_is_a_sweep(etude: Etude, capsys: pytest.CaptureFixture[str]):
+    assert etude("-m", "optimizer=glob(sgd*)", "scheduler=x") == 2
+    assert "scheduler=x" in capsys.readouterr().err
 
 
 def test_a_model_of_torchvision_can_be_named(etude: Etude, workplace: Path):
     (workplace / "conf" / "model").mkdir(parents=True)
     (workplace / "conf" / "model" / "squeezenet.yaml").write_text(
-        "_target_: torchvision.models.squeezenet1_1\nnum_classes: 10\n"
+        "_target_: torchvision.models.squeezenet1_1\n"
     )
     words = ["--config-dir=conf", "model=squeezenet", "--cfg", "job"]
     assert etude(*words) == 0
@@ -264,7 +367,9 @@ def test_every_experiment_composes_and_names_its_document(
 def choices() -> list[str]:
     root = Path(package.__file__).parents[2] / "conf"
     files = sorted(root.glob("*/*.yaml"))
-    return [f"{path.parent.name}={path.stem}" for path in files if path.stem != "folder"]
+    need_more = {"dataset=folder", "scheduler=pytorch"}
+    names = [f"{path.parent.name}={path.stem}" for path in files]
+    return [name for name in names if name not in need_more]
 
 
 @pytest.mark.parametrize("choice", choices())

@@ -1,4 +1,4 @@
-"""Every preset of conf/augment trains, and alike from memory and from files."""
+"""Every preset of conf/augment trains, alike from memory and from files; others are refused."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -45,3 +45,32 @@ def test_a_preset_trains_alike_from_memory_and_from_files(
         (folder,) = made.glob(f"outputs/stream_{where}/*")
         losses.append(summary_of(folder)["final"]["train_loss"])
     assert losses[0] == losses[1] < 5
+
+
+# Each beyond an end of its range; a shift of 1 would be a pixel to Keras.
+REFUSED = {
+    "crop=corner": "one of place, area",
+    "interpolation=lanczos": "one of nearest, bilinear, bicubic, random",
+    "shift_fraction=1.0": "a fraction at least 0 and below 1",
+    "rotation_degrees=181.0": "0 to 180",
+    "shear_degrees=-1.0": "0 to 89",
+    "zoom=1.0": "a fraction at least 0 and below 1",
+    "fill=reflect": "one of constant, nearest",
+    "crop_padding=1025": "0 to 1024",
+    "flip_probability=-0.1": "a fraction at least 0 and at most 1",
+    "photometric=1.1": "a fraction at least 0 and at most 1",
+    "colour_std=11.0": "0 to 10",
+    "erase_probability=1.5": "a fraction at least 0 and at most 1",
+    "erase_fill=black": "one of value, noise",
+}
+
+
+def test_every_setting_has_one_rule_which_is_told_before_the_run(
+    etude: Callable[..., int], workplace: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert etude(*(f"augment.{words}" for words in REFUSED)) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert sorted(line.removesuffix(", or null") for line in told) == sorted(
+        f"etude: augment.{words} must be {rule}" for words, rule in REFUSED.items()
+    )
+    assert not list(workplace.iterdir())

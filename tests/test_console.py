@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from etude.cli.study import Arm, Study
 from etude.console import show_arms, show_summary
-from etude.study import Arm, Study
 
 NAMES = ("relu", "kaiming_normal_fan_out batch_norm=true")
 STUDY = Study(

@@ -9,7 +9,7 @@ from conftest import SMALL, only_run, summary_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
-from etude.record.folder import read_metrics
+from etude.runs.records import read_rows
 
 Etude = Callable[..., int]
 
@@ -36,7 +36,7 @@ def test_every_epochs_metrics_are_scalars_in_the_runs_own_folder(etude: Etude, w
     events = read(folder)
     assert {"loss/train", "accuracy/validation", "accuracy/test", "run/lr", "run/penalty",
             "run/images_per_second"} <= set(events.Tags()["scalars"])  # fmt: skip
-    expected = [(row["epoch"], row["train_loss"]) for row in read_metrics(folder)]
+    expected = [(row["epoch"], row["train_loss"]) for row in read_rows(folder)]
     found = [(e.step, e.value) for e in events.Scalars("loss/train")]
     assert found == [(epoch, pytest.approx(loss)) for epoch, loss in expected]
     (test,) = events.Scalars("accuracy/test")

@@ -18,7 +18,8 @@ from conftest import summary_of
 from test_resume import assert_same_run
 
 from etude import explain
-from etude.record.folder import read_metrics, wait_while_claimed
+from etude.runs.claim import wait_while_claimed
+from etude.runs.records import read_rows
 
 WORDS = [
     "--config-dir=conf", "dataset.limit_train=300", "dataset.limit_test=60", "train.epochs=8",
@@ -143,7 +144,7 @@ def rewind(workplace: Path, folder: Path) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1", "ETUDE_OUTPUTS": "other"},
         cwd=workplace,
     )
-    while len(read_metrics(folder)) < 2:
+    while len(read_rows(folder)) < 2:
         assert process.poll() is None
         time.sleep(0.01)
     process.kill()

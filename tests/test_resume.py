@@ -16,7 +16,7 @@ from conftest import only_run, summary_of
 from safetensors.torch import load_file
 
 from etude import step
-from etude.record.folder import read_metrics
+from etude.runs.records import read_rows
 
 # Dropout, augmentation of every kind, shuffling, a schedule by step, momentum, an odd last batch.
 WORDS = [
@@ -32,7 +32,7 @@ MEASURED = {"images_per_second", "seconds", "memory_bytes"}
 def results_of(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], Any, Any]:
     """Everything of a run that must not depend on how often it was cut."""
     saved = torch.load(folder / "last.ckpt", weights_only=True)["state"]
-    rows = [{k: v for k, v in row.items() if k not in MEASURED} for row in read_metrics(folder)]
+    rows = [{k: v for k, v in row.items() if k not in MEASURED} for row in read_rows(folder)]
     summary = summary_of(folder)
     return load_file(folder / "best.safetensors"), saved, rows, [summary["final"], summary["best"]]
 
@@ -64,7 +64,11 @@ OTHERWISE = [
     ["optimizer=adam_keras", "precision=bfloat16"],
     ["train.average_decay=0.9"],
     ["optimizer=adadelta", "scheduler=plateau", "scheduler.patience_epochs=1"],
-]
+    ["scheduler=pytorch", "scheduler._target_=torch.optim.lr_scheduler.OneCycleLR",
+     "scheduler.per=step", "+scheduler.max_lr=0.05", "+scheduler.cycle_momentum=false"],
+    ["scheduler=pytorch", "scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau",
+     "+scheduler.patience=0", "+scheduler.threshold=10"],
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("extra", OTHERWISE)
@@ -137,7 +141,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def epochs_done(workplace: Path) -> int:
-    return sum(len(read_metrics(p.parent)) for p in workplace.glob("outputs/*/*/metrics.jsonl"))
+    return sum(len(read_rows(p.parent)) for p in workplace.glob("outputs/*/*/metrics.jsonl"))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +168,7 @@ def test_a_run_that_is_signalled_ends_with_its_code_and_goes_on_to_the_same_resu
     assert again.returncode == 0, output
     assert "going on from epoch" in output
     assert_same_run(folder, whole)
-    assert [row["epoch"] for row in read_metrics(folder)] == list(range(1, 13))
+    assert [row["epoch"] for row in read_rows(folder)] == list(range(1, 13))
 
 
 def test_a_stopped_sweep_ends_at_once_with_the_runs_code(workplace: Path):
@@ -183,12 +187,12 @@ def test_a_run_is_never_continued_in_another_precision(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
-    from etude import run  # noqa: PLC0415
+    from etude import builders  # noqa: PLC0415
 
     words = [*WORDS, "optimizer.lr=1e30", "train.checkpoint_steps=1", "train.clip_norm=null"]
-    monkeypatch.setattr(run, "choose_precision", lambda *_: "bfloat16")
+    monkeypatch.setattr(builders, "choose_precision", lambda *_: "bfloat16")
     assert etude(*words) == 1  # it diverges, and leaves a checkpoint
-    monkeypatch.setattr(run, "choose_precision", lambda *_: "float32")
+    monkeypatch.setattr(builders, "choose_precision", lambda *_: "float32")
     capsys.readouterr()
     assert etude(*words) == 2
     assert "precision=bfloat16" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 import json
 import multiprocessing
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import torch
 from conftest import SMALL, only_run, summary_of
 from safetensors.torch import load_file
 
-from etude.record.folder import claimed, read_metrics
+from etude.runs.claim import claimed
+from etude.runs.records import read_rows
 
 Etude = Callable[..., int]
 
@@ -46,7 +48,7 @@ def test_the_summary_has_every_key_that_reports_read(etude: Etude, workplace: Pa
     ):  # fmt: skip
         assert key in summary
     assert folder.name.endswith(f"seed=0-{summary['fingerprint']}")
-    rows = read_metrics(folder)
+    rows = read_rows(folder)
     assert [row["epoch"] for row in rows] == [1, 2]
     assert {"train_loss", "validation_loss", "penalty", "lr", "images_per_second", "seconds",
             "memory_bytes"} <= set(rows[0])  # fmt: skip
@@ -57,7 +59,7 @@ def test_the_test_split_is_used_once_unless_the_protocol_says_otherwise(
 ):
     assert etude(*SMALL, "name=once") == 0
     assert etude(*SMALL, "name=each", "train.test_every_epoch=true") == 0
-    once, each = (read_metrics(next(workplace.glob(f"outputs/{n}/*"))) for n in ("once", "each"))
+    once, each = (read_rows(next(workplace.glob(f"outputs/{n}/*"))) for n in ("once", "each"))
     assert not any("test_loss" in row for row in once)
     assert all("test_loss" in row for row in each)
 
@@ -86,6 +88,8 @@ def test_the_best_weights_are_those_of_the_best_epoch(etude: Etude, workplace: P
     assert summary["best"]["epoch"] < 3
     assert summary["best"]["test_accuracy"] > summary["final"]["test_accuracy"]
     assert sum(t.numel() for t in load_file(folder / "best.safetensors").values()) == 44_426
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert modes["best.safetensors"] == modes["metrics.jsonl"]  # as the umask says
 
 
 def test_the_same_command_trains_nothing_again(

@@ -48,6 +48,12 @@ def test_a_finished_run_is_shown_without_torch(workplace: Path, etude: Callable[
     assert not imported(workplace, *SMALL) & SLOW
 
 
+def test_a_run_does_not_know_the_terminal():
+    code = "import sys, etude.run; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"rich", "etude.console"} & set(done.stdout.split())
+
+
 def test_the_way_to_the_first_step_is_told_in_parts(workplace: Path, etude: Callable[..., int]):
     assert etude("-m", "seed=0,1", "hydra/launcher=basic", *SMALL) == 0
     logs = [path.read_text() for path in sorted(workplace.glob("outputs/*/*/run.log"))]

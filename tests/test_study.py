@@ -5,14 +5,13 @@ import pytest
 import torch
 import yaml
 from conftest import summary_of
-from hydra.core.global_hydra import GlobalHydra
-from hydra.types import RunMode
 
 import etude as package
-from etude import app, jobs
+from etude.cli import study_jobs
+from etude.cli.compose import Composer
+from etude.cli.study import read
 from etude.config import build
 from etude.memory import count_parameters
-from etude.study import read
 
 Etude = Callable[..., int]
 Output = pytest.CaptureFixture[str]
@@ -104,7 +103,7 @@ def test_a_study_that_cannot_run_is_refused_before_it_starts(
 @pytest.mark.parametrize("size", ["full", "small"])
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_says_what_it_asks_and_every_arm_composes_and_builds(
-    workplace: Path, name: str, size: str
+    composer: Composer, name: str, size: str
 ):
     node = yaml.safe_load((CONF / f"{name}.yaml").read_text())
     study = read(name, node, size=size, pretrained=True)
@@ -112,19 +111,14 @@ def test_every_study_says_what_it_asks_and_every_arm_composes_and_builds(
     assert study.source.startswith("document")
     assert study.baseline in {arm.name for arm in study.arms}
     assert len({arm.words for arm in study.arms}) == len(study.arms)
-    hydra = app._hydra(None)
-    try:
-        for arm in study.arms:
-            words = (f"experiment={study.experiment}", *study.words, *arm.words)
-            last = {word.partition("=")[0]: word for word in words if "=@" not in word}
-            last = {} if "init=from_a" in last.values() else last  # needs the run of another arm
-            (job,) = jobs.plan(hydra, list(last.values()), RunMode.RUN)
-            with torch.device("meta"):
-                size = job.config.dataset.input_size or 56
-                model = build(job.config.model, in_channels=3, num_classes=10, input_size=size)
-            assert count_parameters(model).trainable > 10_000
-    finally:
-        GlobalHydra.instance().clear()
+    _, planned = study_jobs.plan(composer, [f"study={name}", f"size={size}", "study.seeds=0"])
+    assert [job.label for job in planned.jobs] == [arm.name for arm in study.arms]
+    assert not planned.remarks
+    for job in planned.jobs:
+        with torch.device("meta"):
+            side = job.config.dataset.input_size or 56
+            model = build(job.config.model, in_channels=3, num_classes=10, input_size=side)
+        assert count_parameters(model).trainable > 10_000
 
 
 def test_without_pretrained_weights_their_arms_are_left_out_and_the_baseline_moves():
@@ -160,7 +154,9 @@ def test_an_arm_can_begin_with_the_weights_of_an_earlier_one(etude: Etude, workp
         for path in workplace.glob("outputs/warm/*weights*/summary.json")
     ]
     assert len(loaded) == 2
-    assert {Path(weights).name.partition("-")[0][-6:] for weights in loaded} == {"seed=0", "seed=1"}
+    begun_from = [path.parent.name for path in workplace.glob("outputs/warm/*/summary.json")]
+    plain = {f"run:{name[-8:]}" for name in begun_from if "weights" not in name}
+    assert set(loaded) == plain
     logs = [path.read_text() for path in workplace.glob("outputs/warm/*weights*/run.log")]
     assert "".join(logs).count("0 fresh") == 2
 

@@ -231,7 +231,7 @@ def test_a_network_that_cannot_take_the_images_is_refused_in_one_line(
     )
     assert summary("--config-dir=conf", "model=alexnet") == 2  # made for three channels
     (line,) = capsys.readouterr().err.splitlines()
-    assert "AlexNet does not take images of 1×28×28" in line
+    assert "alexnet does not take images of 1×28×28" in line
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")

@@ -13,9 +13,10 @@ from torchvision import models
 import etude as package
 from etude.errors import UserError
 from etude.init import GlorotUniform
+from etude.layers import Mismatch
 from etude.models.lenet import LeNet5
 from etude.models.vgg import VGG
-from etude.weights import BEST, Mismatch, Wanted, check, load, read
+from etude.weights import BEST, WeightsSource, check, content, load, read
 
 Etude = Callable[..., int]
 
@@ -24,9 +25,9 @@ TINY_VGG = ["model=vgg_mnist", "model.width=0.05", "model.hidden=16", "dataset.i
 NORMS = 16 + 2  # of VGG-19 with batch norm, the classifier's included
 
 
-def wanted(weights: str | Path | None, **others) -> Wanted:
+def wanted(weights: str | Path | None, **others) -> WeightsSource:
     weights = None if weights is None else str(weights)
-    return Wanted.of({"weights": weights, "download": False, **others})
+    return WeightsSource.of({"weights": weights, "download": False, **others})
 
 
 def tiny(variant: str, *, seed: int = 0, num_classes: int = 10, **settings) -> VGG:
@@ -302,3 +303,66 @@ def test_runs_with_and_without_weights_have_different_folders(etude: Etude, work
     assert summary_of(only_run(workplace))["weights"] is None
     assert etude(*words, "init.weights=lenet.pth") == 0
     assert len(list(workplace.glob("outputs/*/*/summary.json"))) == 2
+
+
+# --- what weights are, wherever they lie -----------------------------------------------------
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of weights; what it holds is not looked into."""
+    monkeypatch.setenv("ETUDE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "one.pth").write_bytes(b"some weights")
+    return tmp_path / "one.pth"
+
+
+def made(folder: Path, summary: str) -> Path:
+    folder.mkdir()
+    (folder / BEST).write_bytes(b"the best")
+    (folder / "summary.json").write_text(summary)
+    return folder
+
+
+def test_weights_that_are_not_wanted_and_published_ones_need_no_file():
+    assert content(wanted(None), {}) is None
+    assert content(wanted("imagenet"), {}) == "imagenet"
+
+
+def test_a_file_of_weights_is_known_by_its_content_alone(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    one = content(wanted(file), {})
+    copy = file.with_name("copy.pth")
+    copy.write_bytes(file.read_bytes())
+    monkeypatch.chdir(file.parent)
+    assert content(wanted("one.pth"), {}) == content(wanted(copy), {}) == one
+    assert content(wanted("imagenet", weights_file=str(copy)), {}) == one
+    copy.write_bytes(b"other")
+    assert content(wanted(copy), {}) != one
+
+
+def test_a_runs_folder_is_known_by_its_fingerprint(tmp_path: Path, file: Path):
+    run = made(tmp_path / "run", '{"fingerprint": "0123abcd"}')
+    assert content(wanted(run), {}) == "run:0123abcd"
+    assert content(wanted(run.rename(tmp_path / "moved")), {}) == "run:0123abcd"
+
+
+def test_a_run_that_is_still_to_be_made_is_known_by_the_fingerprint_that_it_will_have(
+    workplace: Path,
+):
+    runs = {str(workplace / "outputs" / "a"): "89abcdef"}
+    for path in ("outputs/a", "outputs/b/../a/", workplace / "outputs" / "a"):
+        assert content(wanted(path), runs) == "run:89abcdef"
+
+
+def test_a_folder_without_a_readable_summary_is_known_by_its_best_weights(
+    tmp_path: Path, file: Path
+):
+    run = made(tmp_path / "run", "")
+    assert content(wanted(run), {}) == content(wanted(run / BEST), {})
+
+
+def test_weights_that_are_nowhere_have_no_content_and_are_refused_as_when_sought(tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"there is no .*best\.safetensors; let that run finish"):
+        content(wanted(tmp_path / "empty"), {})
+    with pytest.raises(UserError, match="give a run's folder or a file of weights"):
+        content(wanted(tmp_path / "absent"), {str(tmp_path / "other"): "01234567"})

@@ -8,10 +8,10 @@ import torch
 import etude
 from benchmarks.network import compose
 from benchmarks.referee import Referee, options
+from etude.builders import load_data, make_model, make_plan, make_state, make_steps
 from etude.config import Config
 from etude.hardware import choose_device, make_deterministic, peak_memory
 from etude.loop import fit
-from etude.parts import load_data, make_model, make_plan, make_state, make_steps
 from etude.state import State
 from etude.stop import Stop
 

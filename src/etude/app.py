@@ -9,46 +9,26 @@ Nothing in here imports torch before a job has passed every check.
 import argparse
 import logging
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path, get_args_parser
-from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
+from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 import etude
-from etude import jobs, startup
-from etude.console import (
-    Messages,
-    announce_report,
-    announce_study,
-    announce_time,
-    complain,
-    show_arms,
-    show_runs,
-    show_sweep,
-)
-from etude.errors import UserError
-from etude.explain import explain
-from etude.jobs import CONFIG_NAME, Job
-from etude.launch.job import JobFailed
-from etude.record.folder import read_metrics
-from etude.record.plan import write_plan
-from etude.search import door as searches
-from etude.standing import note, standing, summary_now
-from etude.work import (
+from etude import startup
+from etude.cli import hydra_door as door
+from etude.cli import study_jobs
+from etude.cli.compose import Composer, Job, Planned
+from etude.cli.hydra_door import CONFIG_NAME
+from etude.cli.outcomes import (
     Unwritable,
-    Worker,
     finished,
     launch_all,
     launcher_needed,
@@ -57,6 +37,31 @@ from etude.work import (
     outputs_needed,
     verdict,
 )
+from etude.cli.worker import Worker
+from etude.config import Config
+from etude.config.build import import_from
+from etude.console import (
+    Messages,
+    announce_report,
+    announce_study,
+    announce_time,
+    complain,
+    remark,
+    show_arms,
+    show_runs,
+    show_sweep,
+)
+from etude.errors import UserError
+from etude.explain import explain, refuse_words
+from etude.launch.job import JobFailed
+from etude.runs.identity import check_identity, kin
+from etude.runs.records import read_rows
+from etude.runs.status import current_summary, note, status
+from etude.runs.study import PlannedRun, write_plan
+from etude.search import door as searches
+
+if TYPE_CHECKING:
+    from hydra._internal.hydra import Hydra
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,11 +84,11 @@ def main_of_one_job(
         arguments: The words; None takes the process's.
     """
 
-    def dispatch(hydra: Hydra, args: argparse.Namespace) -> int:
+    def dispatch(composer: Composer, args: argparse.Namespace) -> int:
         for word in args.overrides:
             if word.startswith("study="):
                 raise UserError(f"{word} stands for many runs; give one of them: experiment=<name>")
-        (job,) = jobs.plan(hydra, args.overrides, RunMode.RUN)
+        (job,) = composer.run(args.overrides).jobs
         return do(job, args)
 
     return _answer(parser, dispatch, arguments)
@@ -91,7 +96,7 @@ def main_of_one_job(
 
 def _answer(
     parser: argparse.ArgumentParser,
-    dispatch: Callable[[Hydra, argparse.Namespace], int],
+    dispatch: Callable[[Composer, argparse.Namespace], int],
     arguments: Sequence[str] | None,
 ) -> int:
     """Do what the words ask for, and tell in one line why not."""
@@ -102,15 +107,16 @@ def _answer(
     hydra: Hydra | None = None
     try:
         args = parser.parse_intermixed_args(given)
-        hydra = _hydra(args.config_dir)
-        return dispatch(hydra, args)
-    except UserError as error:
-        complain(error)
-        return 2
+        refuse_words(args.overrides)
+        own = _own_files(args.config_dir)
+        import_from(Path.cwd(), *([] if own is None else [own]))
+        loader = door.make_loader(_shipped(), own)
+        hydra = door.make_hydra(loader)
+        return dispatch(Composer(loader), args)
     except Unwritable as error:
         complain(error)
         return 1
-    except (HydraException, OmegaConfBaseException) as error:
+    except (UserError, HydraException, OmegaConfBaseException, YAMLError) as error:
         complain(explain(error, hydra, given))
         return 2
     except KeyboardInterrupt:
@@ -118,7 +124,7 @@ def _answer(
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 1
     finally:
-        GlobalHydra.instance().clear()
+        door.close()
 
 
 class Parser(argparse.ArgumentParser):
@@ -132,11 +138,28 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UserError: Always.
         """
+        if "unrecognized arguments: --" in message:
+            message += "; a key is written without dashes: key=value"
         raise UserError(f"{message}; the options are listed by {self.listed_by}")
 
 
 class _HydraParser(Parser):
     listed_by = "--hydra-help"
+
+
+# Options of Hydra's that name nothing here, by what to do instead.
+_REFUSED = {
+    "config_name": "there is one configuration; choose a recipe with experiment=<name>",
+    "config_path": "add a folder of your own with --config-dir <folder>",
+    "experimental_rerun": "give the run's own command again, which goes on with it: its words are "
+    "in .hydra/overrides.yaml",
+}
+
+
+class _Refused(argparse.Action):
+    def __call__(self, *given: Any) -> None:
+        _, _, value, option = given
+        raise UserError(f"{option} {value}: {self.help}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -145,6 +168,8 @@ def _parser() -> argparse.ArgumentParser:
     for action in parser._actions:
         if "--version" in action.option_strings:
             cast("Any", action).version = f"etude {etude.__version__}"
+        if action.dest in _REFUSED:
+            action.__class__, action.help = _Refused, _REFUSED[action.dest]
     parser.add_argument(
         "--dry-run",
         action="store_true",
@@ -153,18 +178,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _hydra(config_dir: str | None) -> Hydra:
-    """Set Hydra up over the shipped configuration, with the user's own files before it."""
-    search_path: ConfigSearchPath = create_config_search_path(str(_shipped()))
-    if config_dir is not None:
-        folder = Path(config_dir).absolute()
-        if not folder.is_dir():
-            raise UserError(f"--config-dir {config_dir} is no folder")
-        search_path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="main"))
-    jobs.register_resolvers()
-    # Our preset lies over the plugin's own node on purpose.
-    warnings.filterwarnings("ignore", message=r"\n'hydra/launcher/ray' is validated against")
-    return Hydra.create_main_hydra2(task_name="etude", config_search_path=search_path)
+def _own_files(config_dir: str | None) -> Path | None:
+    """Find a user's own configuration files."""
+    if config_dir is None:
+        return None
+    folder = Path(config_dir).absolute()
+    if not folder.is_dir():
+        raise UserError(f"--config-dir {config_dir} is no folder")
+    return folder
 
 
 def _shipped() -> Path:
@@ -174,9 +195,10 @@ def _shipped() -> Path:
     return inside if inside.is_dir() else package.parents[1] / "conf"
 
 
-def _dispatch(hydra: Hydra, args: argparse.Namespace) -> int:
+def _dispatch(composer: Composer, args: argparse.Namespace) -> int:
+    hydra = door.hydra_now()
     if args.help:
-        _list_groups_from_one_repository(hydra)
+        door.list_groups_from_one_repository(hydra)
         hydra.app_help(config_name=CONFIG_NAME, args_parser=_parser(), args=args)
     elif args.hydra_help:
         hydra.hydra_help(config_name=CONFIG_NAME, args_parser=_parser(), args=args)
@@ -185,9 +207,7 @@ def _dispatch(hydra: Hydra, args: argparse.Namespace) -> int:
     elif args.info:
         hydra.show_info(args.info, config_name=CONFIG_NAME, overrides=args.overrides)
     elif args.cfg:
-        checked = jobs.compose(hydra, args.overrides)
-        show: Any = hydra
-        show.compose_config = partial(_given, checked)  # it would compose it once more
+        _tell(composer.run(args.overrides).remarks)  # checked before it is shown
         hydra.show_cfg(
             config_name=CONFIG_NAME,
             overrides=args.overrides,
@@ -196,83 +216,76 @@ def _dispatch(hydra: Hydra, args: argparse.Namespace) -> int:
             resolve=args.resolve,
         )
     else:
-        return _launch(hydra, args)
+        return _launch(composer, args)
     return 0
 
 
-def _given(composed: DictConfig, **_: Any) -> DictConfig:
-    return composed
-
-
-def _list_groups_from_one_repository(hydra: Hydra) -> None:
-    """Spare `--help` most of its time: Hydra builds a repository anew for every group it lists."""
-    loader: Any = hydra.config_loader
-    _, repository = loader._parse_overrides_and_create_caching_repo(None, [])
-
-    def options(group_name: str, results_filter: Any = ObjectType.CONFIG, **_: Any) -> list[str]:
-        return repository.get_group_options(group_name, results_filter)
-
-    loader.get_group_options = options
-
-
-def _launch(hydra: Hydra, args: argparse.Namespace) -> int:
+def _launch(composer: Composer, args: argparse.Namespace) -> int:
     """Check all jobs, then start the first."""
-    if any(word.startswith("study=") for word in args.overrides):
-        if (search := searches.of_study(hydra, args.overrides)) is not None:
-            return searches.launch(hydra, search, Worker(several=True))
-        return _launch_study(hydra, args)
-    sweep = args.multirun or hydra.get_mode(CONFIG_NAME, args.overrides) == RunMode.MULTIRUN
-    if sweep and (search := searches.of_words(hydra, args.overrides)) is not None:
-        return searches.launch(hydra, search, Worker(several=True))
-    mode = RunMode.MULTIRUN if sweep else RunMode.RUN
-    planned = jobs.plan(hydra, args.overrides, mode)
+    words: list[str] = args.overrides
+    if study_jobs.names_study(words):
+        if (search := searches.of_study(composer, words)) is not None:
+            return searches.launch(composer, search)
+        return _launch_study(composer, args)
+    mode = composer.loader.base(words, RunMode.MULTIRUN if args.multirun else RunMode.RUN)
+    sweep = args.multirun or mode.copy().hydra.mode == RunMode.MULTIRUN
+    if sweep and (search := searches.of_words(composer, words)) is not None:
+        return searches.launch(composer, search)
+    planned = composer.sweep(words) if sweep else composer.run(words)
     startup.mark("configuration")
     _inspect(planned)
     if args.dry_run:
-        return _list(planned)
-    overrides = [*args.overrides, f"hydra.mode={mode.name}"]
-    worker = Worker(several=sweep, planned=planned)
+        return _list(planned.jobs)
+    return _sweep(composer, planned) if sweep else _run(composer, planned)
+
+
+def _run(composer: Composer, planned: Planned) -> int:
+    worker = Worker(composer, several=False)
     with outputs_needed():
-        if not sweep:
-            hydra.run(CONFIG_NAME, worker, overrides)
-            return worker.exit_code
-        note(_wanted(planned))
+        door.run(composer.loader, planned.master, worker)
+    return worker.exit_code
+
+
+def _sweep(composer: Composer, planned: Planned) -> int:
+    worker = Worker(composer, several=True)
+    with outputs_needed():
+        note(_wanted(planned.jobs))
         # The launcher has told of failures, and the verdict is in the runs' folders.
         with suppress(JobFailed), launcher_needed():
-            hydra.multirun(CONFIG_NAME, worker, overrides)
-    show_sweep(outcome(job) for job in planned)
-    return verdict(planned)
+            composer.launch(planned, planned.jobs, worker)
+    show_sweep(outcome(job) for job in planned.jobs)
+    return verdict(planned.jobs)
 
 
-def _launch_study(hydra: Hydra, args: argparse.Namespace) -> int:
+def _launch_study(composer: Composer, args: argparse.Namespace) -> int:
     """Say what a study asks and what it will take, run it, and tell how its arms compare."""
-    study, composed, planned = jobs.plan_study(hydra, args.overrides)
+    study, planned = study_jobs.plan(composer, args.overrides)
+    jobs = planned.jobs
     try:
         _inspect(planned)
     except UserError as error:
         if "init.weights=imagenet" in str(error):
             raise UserError(f"{error}; or leave out those arms: pretrained=false") from error
         raise
-    waiting = [job for job in planned if not finished(job)]
-    announce_study(study, runs=len(planned), waiting=[job.config.epochs for job in waiting])
+    waiting = [job for job in jobs if not finished(job)]
+    announce_study(study, runs=len(jobs), waiting=[job.config.epochs for job in waiting])
     if args.dry_run:
-        return _list(planned)
+        return _list(jobs)
     seconds = _expect(waiting)
     if seconds:
         announce_time(sum(seconds.values()))
-    worker = Worker(several=True, planned=planned, seconds=seconds)
+    worker = Worker(composer, several=True, seconds=seconds)
     with outputs_needed():
-        write_plan(
-            study, [(job.label, job.config.seed, job.folder) for job in planned], args.overrides
-        )
-        note(_wanted(planned))
-        launch_all(planned, lambda some: jobs.launch(hydra, composed, worker, some))
+        runs = {job.folder.name: PlannedRun(arm=job.label, seed=job.config.seed) for job in jobs}
+        write_plan(jobs[0].folder.parent, study.plan(runs, args.overrides))
+        note(_wanted(jobs))
+        launch_all(jobs, lambda some: composer.launch(planned, some, worker))
     show_arms(
         study,
-        [(job.label, summary_now(job.folder), read_metrics(job.folder)) for job in planned],
+        [(job.label, current_summary(job.folder), read_rows(job.folder)) for job in jobs],
     )
-    _report(planned[0].folder.parent)
-    return verdict(planned)
+    _report(jobs[0].folder.parent)
+    return verdict(jobs)
 
 
 def _report(folder: Path) -> None:
@@ -287,7 +300,7 @@ def _report(folder: Path) -> None:
 def _list(planned: list[Job]) -> int:
     """Tell where runs stand and what they will still take, one after the other."""
     seconds = _expect([job for job in planned if not finished(job)])
-    runs = [standing(*wanted) for wanted in _wanted(planned)]
+    runs = [status(*wanted) for wanted in _wanted(planned)]
     shares = [1 - run.epoch / run.epochs if run.epochs else 1.0 for run in runs]
     lefts = [seconds.get(run.folder, 0.0) * share for run, share in zip(runs, shares, strict=True)]
     show_runs(runs, lefts)
@@ -303,27 +316,45 @@ def _expect(waiting: list[Job]) -> dict[Path, float]:
         return {}
     from etude.launch.apart import call_apart  # noqa: PLC0415 (not needed for --help or --cfg)
 
-    measure = partial(_measure, waiting)
+    measure = partial(_measure, [job.config for job in waiting])
     seconds = call_apart(measure, preload=["torch", "etude.estimate", "torch._dynamo"])
     return (
         {} if seconds is None else dict(zip((job.folder for job in waiting), seconds, strict=True))
     )
 
 
-def _measure(waiting: list[Job]) -> list[float]:
+def _measure(configs: list[Config]) -> list[float]:
     from etude.estimate import seconds_of_each  # noqa: PLC0415 (imports torch)
 
-    return seconds_of_each(waiting)
+    return seconds_of_each(configs)
 
 
 def _wanted(planned: list[Job]) -> list[tuple[Path, str, int]]:
     return [(job.folder, name(job), job.config.epochs) for job in planned]
 
 
-def _inspect(planned: list[Job]) -> None:
-    from etude.preflight import inspect  # noqa: PLC0415 (not needed for --help or --cfg)
+def _inspect(planned: Planned) -> None:
+    """Tell what is to be known of jobs, and refuse what could not be made.
 
-    inspect(planned)
+    Raises:
+        UserError: A folder holds another run, or a job could not be trained.
+    """
+    from etude.preflight.checks import inspect  # noqa: PLC0415 (not needed for --help or --cfg)
+
+    _tell(planned.remarks)
+    for job in planned.jobs:
+        if job.config.fresh:
+            continue
+        check_identity(job.folder, job.identity)
+        if not job.folder.exists():
+            _tell(kin(job.folder, job.identity))
+    here = [job.config for job in planned.jobs if job.local and not finished(job)]
+    inspect(here, {str(job.folder) for job in planned.jobs})
+
+
+def _tell(remarks: Sequence[str]) -> None:
+    for line in remarks:
+        remark(line)
 
 
 def _log_to_terminal() -> None:

@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import os
 import shutil
 import time
 import zipfile
@@ -11,11 +10,12 @@ from typing import Any
 
 import torch
 
+from etude.atomic import replacing
 from etude.errors import UserError
+from etude.runs.names import LAST, PREVIOUS
 
 log = logging.getLogger(__name__)
 
-LAST, PREVIOUS = "last.ckpt", "last.ckpt.previous"
 _SHARE = 0.01  # of the time that saving may take
 
 
@@ -91,28 +91,21 @@ class Checkpoints:
 
 
 def _write(state: dict[str, Any], path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         with temporary.open("wb") as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
         if path.exists():
             _keep(path, path.with_name(PREVIOUS))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _keep(path: Path, previous: Path) -> None:
     """Give a file a second name; at no moment is there neither."""
-    link = previous.with_name(f".{previous.name}.{os.getpid()}.tmp")
-    link.unlink(missing_ok=True)
-    try:
-        link.hardlink_to(path)
-    except OSError:  # a file system without hard links
-        shutil.copy2(path, link)
-    link.replace(previous)
+    with replacing(previous) as link:
+        link.unlink()
+        try:
+            link.hardlink_to(path)
+        except OSError:  # a file system without hard links
+            shutil.copy2(path, link)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,26 +1,23 @@
-"""What a person sees in the terminal: progress, messages, tables."""
+"""What a person sees in the terminal: messages and tables."""
 
 import logging
-import os
 import shlex
 import statistics
-import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from etude.cli.study import Study
 from etude.duration import duration
-from etude.standing import Standing
-from etude.study import Study
+from etude.runs.status import RunStatus
+from etude.text import near
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -46,76 +43,13 @@ def complain(error: BaseException | str) -> None:
         errors.print("etude:", line, markup=False)
 
 
-class Bar:
-    """A live bar over all steps of a run: loss, accuracy, images/s and time left.
-
-    Nothing is drawn where there is no terminal; the log has a line an epoch then.
-
-    Args:
-        peek: Gives the epoch's (loss, accuracy) so far, or None if the device is not done yet.
-        done: Steps done before.
-        steps: Steps in an epoch.
-        epochs: Epochs in all.
-        batch_size: Images in a step.
-    """
-
-    _EVERY = 0.2  # seconds
-
-    def __init__(self, peek: Any, *, done: int, steps: int, epochs: int, batch_size: int) -> None:
-        self._peek = peek
-        self._steps, self._epochs, self._batch_size = steps, epochs, batch_size
-        self._shown = (time.monotonic(), done)
-        self._progress = Progress(
-            TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[score]}"),
-            TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(compact=True),
-            console=console,
-            auto_refresh=False,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._progress.add_task(
-            "", total=steps * epochs, completed=done, epoch=1, score="", speed=""
-        )
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
-    def step(self, state: Any) -> None:
-        """Take note of a step."""
-        now = time.monotonic()
-        then, done = self._shown
-        if self._progress.disable or now - then < self._EVERY:
-            return
-        self._shown = (now, state.global_step)
-        speed = (state.global_step - done) * self._batch_size / (now - then)
-        fields: dict[str, Any] = {"epoch": state.epoch + 1, "speed": f"{speed:,.0f} images/s"}
-        if (score := self._peek(state)) is not None:
-            fields["score"] = f"loss {score[0]:.4f}  accuracy {score[1]:.4f}"
-        self._progress.update(self._task, completed=state.global_step, **fields)
-        self._progress.refresh()
+def remark(line: str) -> None:
+    """Print what is worth knowing before a start, beside what a script may read."""
+    errors.print("[yellow]note:[/] ", end="")
+    errors.print(line, markup=False)
 
 
-def epoch_line(row: dict[str, Any], epochs: int) -> str:
-    """Put an epoch's metrics into one line."""
-    parts = [f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}"]
-    for split in ("train", "validation", "test"):
-        if f"{split}_loss" in row:
-            loss, accuracy = row[f"{split}_loss"], row[f"{split}_accuracy"]
-            parts.append(f"{split} loss {loss:.4f} accuracy {accuracy:.4f}")
-    return "  ".join([*parts, f"{row['images_per_second']:,.0f} images/s"])
-
-
-def show_summary(summary: dict[str, Any], folder: Path) -> None:
+def show_summary(summary: Mapping[str, Any], folder: Path) -> None:
     """Print a finished run's results, its folder, and how to look at it."""
     console.print(_results(summary))
     if summary["reference"]:
@@ -134,7 +68,7 @@ def show_summary(summary: dict[str, Any], folder: Path) -> None:
     console.print(f"TensorBoard  tensorboard --logdir {shlex.quote(near(folder.parent))}")
 
 
-def show_outcome(summary: dict[str, Any]) -> None:
+def show_outcome(summary: Mapping[str, Any]) -> None:
     """Print a finished run's results in a line."""
     final, best = (summary[which]["test_accuracy"] for which in ("final", "best"))
     console.print(
@@ -151,13 +85,13 @@ def show_sweep(rows: Iterable[tuple[str, str, float | None, str]]) -> None:
     console.print(table)
 
 
-def show_runs(runs: Sequence[Standing], lefts: Sequence[float | None]) -> None:
+def show_runs(runs: Sequence[RunStatus], lefts: Sequence[float | None]) -> None:
     """Print where runs stand, and the seconds that each will still take, None if unknown."""
     console.print(runs_table(runs, lefts))
     console.print(f"{count_runs(runs)}{_in_a_row(lefts)}")
 
 
-def runs_table(runs: Sequence[Standing], lefts: Sequence[float | None]) -> Table:
+def runs_table(runs: Sequence[RunStatus], lefts: Sequence[float | None]) -> Table:
     """Make a table of runs: state, epoch, accuracy, expected time."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("run", "state", "epoch", "accuracy", "left"):
@@ -174,7 +108,7 @@ def runs_table(runs: Sequence[Standing], lefts: Sequence[float | None]) -> Table
     return table
 
 
-def count_runs(runs: Sequence[Standing]) -> str:
+def count_runs(runs: Sequence[RunStatus]) -> str:
     """Count runs by their state, in words."""
     counts = Counter(run.state for run in runs)
     noun = "run" if len(runs) == 1 else "runs"
@@ -211,7 +145,7 @@ def announce_report(page: Path) -> None:
 
 
 def show_arms(
-    study: Study, runs: Iterable[tuple[str, dict[str, Any] | None, Sequence[dict[str, Any]]]]
+    study: Study, runs: Iterable[tuple[str, Mapping[str, Any] | None, Sequence[Mapping[str, Any]]]]
 ) -> None:
     """Print how a study's arms compare by its metric, final and best: mean ± standard deviation."""
     title = f"{study.name}: {study.metric.replace('_', ' ')}, mean ± standard deviation"
@@ -221,7 +155,7 @@ def show_arms(
         # In a narrow terminal it is the left columns that give way: a number that is cut is wrong.
         left = column in {"arm", ""}
         table.add_column(column, justify="left" if left else "right", no_wrap=not left)
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[Mapping[str, Any]]] = {}
     reached: dict[str, list[int | None]] = {}
     for label, summary, rows in runs:
         found.setdefault(label, []).append(summary or {"state": "not started"})
@@ -247,7 +181,7 @@ def show_arms(
     console.print(f"claim: {study.claim}", markup=False)
 
 
-def _first_epoch(rows: Sequence[dict[str, Any]], study: Study) -> int | None:
+def _first_epoch(rows: Sequence[Mapping[str, Any]], study: Study) -> int | None:
     """Find the first epoch in which a run reached what its study asks for."""
     limit = study.reach
     return next((row["epoch"] for row in rows if limit and row[study.metric] >= limit), None)
@@ -262,7 +196,7 @@ def _epochs_to(epochs: Sequence[int | None]) -> str:
     return f"{statistics.fmean(there):.1f}{few}"
 
 
-def _accuracies(summaries: Iterable[dict[str, Any]], which: str, metric: str) -> list[float]:
+def _accuracies(summaries: Iterable[Mapping[str, Any]], which: str, metric: str) -> list[float]:
     return [s[which][metric] for s in summaries if s["state"] == "finished"]
 
 
@@ -278,7 +212,7 @@ def _spread(values: Sequence[float]) -> str:
     return f"{statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f}"
 
 
-def _results(summary: dict[str, Any]) -> Table:
+def _results(summary: Mapping[str, Any]) -> Table:
     table = Table(title=summary["name"], title_justify="left")
     for column in ("", "epoch", "train", "validation", "test", "test loss"):
         table.add_column(column, justify="left" if not column else "right")
@@ -304,9 +238,3 @@ def _references(references: list[dict[str, Any]]) -> Table:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
-
-
-def near(path: Path) -> str:
-    """Shorten a path that is below the working folder."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative

@@ -9,5 +9,10 @@ def duration(seconds: float) -> str:
     return _digits(seconds, "s")
 
 
+def scaled_epochs(epochs: float, scale: float) -> int:
+    """Give the epochs of a run whose every duration is multiplied by `scale`; at least one."""
+    return max(1, round(epochs * scale))
+
+
 def _digits(value: float, unit: str) -> str:
     return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"

@@ -5,32 +5,31 @@ from collections.abc import Sequence
 
 import torch
 
+from etude.builders import make_model, make_plan, make_state
 from etude.config import Config, source_of
 from etude.data.normalize import fit
 from etude.data.prepare import Data
 from etude.data.sides import Sides
-from etude.data.source import Facts, Labelled
+from etude.data.source import DatasetInfo, Labelled
 from etude.data.splits import held_out
 from etude.hardware import choose_device, choose_precision, synchronize
-from etude.jobs import Job
-from etude.parts import make_model, make_plan, make_state
 
 _STEPS = 3
 _FORWARD_SHARE = 1 / 3  # of a step; the backward pass takes the rest
 
 
-def seconds_of_each(jobs: Sequence[Job]) -> list[float]:
-    """Estimate the seconds that each job takes by itself; reading data is not counted.
+def seconds_of_each(configs: Sequence[Config]) -> list[float]:
+    """Estimate the seconds that each run takes by itself; reading data is not counted.
 
-    Several jobs have one thread each, as the local launcher gives them where there are not more
-    cores than jobs.
+    Several runs have one thread each, as the local launcher gives them where there are not more
+    cores than runs.
     """
-    if len(jobs) > 1:
+    if len(configs) > 1:
         torch.set_num_threads(1)
     known: dict[str, float] = {}
     seconds: list[float] = []
-    for config in (job.config for job in jobs):
-        facts: Facts = source_of(config).facts()
+    for config in configs:
+        facts: DatasetInfo = source_of(config).facts()
         kind = repr((config.model, config.dataset, config.augment, config.train, config.precision))
         if kind not in known:
             known[kind] = _seconds_of_step(config, facts)
@@ -38,7 +37,7 @@ def seconds_of_each(jobs: Sequence[Job]) -> list[float]:
     return seconds
 
 
-def _steps(config: Config, facts: Facts) -> float:
+def _steps(config: Config, facts: DatasetInfo) -> float:
     """Give the steps of an epoch, evaluation included as the part of a step that it costs."""
     dataset = config.dataset
     images = min(facts.train_images, dataset.limit_train or facts.train_images)
@@ -48,7 +47,7 @@ def _steps(config: Config, facts: Facts) -> float:
     return (images - validation + _FORWARD_SHARE * evaluated) / config.train.batch_size
 
 
-def _seconds_of_step(config: Config, facts: Facts) -> float:
+def _seconds_of_step(config: Config, facts: DatasetInfo) -> float:
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     data = _made_up(config, facts)
@@ -66,7 +65,7 @@ def _seconds_of_step(config: Config, facts: Facts) -> float:
     return min(seconds[1:])
 
 
-def _made_up(config: Config, facts: Facts) -> Data:
+def _made_up(config: Config, facts: DatasetInfo) -> Data:
     """Make one batch of noise in the data set's shape."""
     dataset = config.dataset
     kept, size = Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)

@@ -1,54 +1,43 @@
 """How a run ends: its weights are scored on the test split, kept, and looked at."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from safetensors.torch import save_file
 
-from etude.config import Config
+from etude.atomic import replacing
+from etude.builders import Parts
+from etude.evaluate import Reader, Scorer, ask
 from etude.hardware import peak_memory
-from etude.loop import Plan, evaluate
-from etude.record.confusion import confusion, write_confusion
+from etude.loop import Plan
+from etude.record.confusion import Confusion, write_confusion
+from etude.record.view import View
+from etude.runs.names import BEST
 from etude.state import State
-from etude.weights import BEST
-
-if TYPE_CHECKING:
-    from etude.record.events import Events
-    from etude.record.views import Views
 
 
-def finish(
-    folder: Path,
-    state: State,
-    plan: Plan,
-    rows: list[dict[str, Any]],
-    events: "Events | None",
-) -> dict[str, Any]:
+def finish(folder: Path, parts: Parts, rows: list[dict[str, Any]], view: View) -> dict[str, Any]:
     """Score the final and the best weights on the test split, and keep the best.
 
     Args:
         folder: The run's; gets the best weights.
-        state: After the last step; its model holds the best weights afterwards.
-        plan: What the epochs were judged by.
+        parts: After the last step; their model holds the best weights afterwards.
         rows: Every epoch's metrics.
-        events: TensorBoard's view; None where it is off.
+        view: Shows the final score, where no epoch has shown it.
 
     Returns:
         What the summary says of a finished run.
     """
+    state, plan = parts.state, parts.plan
     final = _result(rows[-1]) | _tested(state, plan, rows[-1])
     best = final
     if state.best is not None and state.best.epoch != rows[-1]["epoch"]:
         state.evaluated.load_state_dict(state.best.weights)
         row = rows[state.best.epoch - 1]
         best = _result(row) | _tested(state, plan, row)
-    if events is not None and "test" not in plan.evaluations:
-        events.epoch({key: final[key] for key in ("epoch", "test_loss", "test_accuracy")})
-    weights = {key: value.contiguous() for key, value in state.evaluated.state_dict().items()}
-    temporary = folder / f".{BEST}.tmp"
-    save_file(weights, temporary, metadata={"epoch": str(best["epoch"])})
-    temporary.replace(folder / BEST)
+    if "test" not in plan.evaluations:
+        view.scalars({key: final[key] for key in ("epoch", "test_loss", "test_accuracy")})
+    _keep(folder, state, epoch=int(best["epoch"]))
     images = len(plan.train) * len(rows)
     training = sum(len(plan.train) / row["images_per_second"] for row in rows)
     return {
@@ -63,40 +52,33 @@ def finish(
     }
 
 
-def look(
-    config: Config,
-    folder: Path,
-    state: State,
-    plan: Plan,
-    classes: Sequence[str],
-    views: "Views | None",
-    *,
-    epoch: int,
+def _keep(folder: Path, state: State, *, epoch: int) -> None:
+    """Write the weights that the model holds, in one go."""
+    weights = {key: value.contiguous() for key, value in state.evaluated.state_dict().items()}
+    with replacing(folder / BEST) as temporary:
+        save_file(weights, temporary, metadata={"epoch": str(epoch)})
+
+
+def record_predictions(
+    folder: Path, parts: Parts, view: View, *, epoch: int, confusion: bool
 ) -> None:
     """Look closer at what the best weights, now in the model, make of the test split.
 
     Args:
-        config: Says what is looked at.
         folder: The run's; gets the confusion matrix.
-        state: Holds the model.
-        plan: The test split, and how the network is run.
-        classes: Names, in the order of the labels.
-        views: TensorBoard's pictures; None where it is off.
+        parts: After `finish`.
+        view: Shows what there is to see.
         epoch: The one whose weights these are.
+        confusion: Whether the confusion matrix is asked for.
     """
-    counts = None
-    if config.record.confusion:
-        counts = confusion(
-            plan.tested(state.evaluated),
-            plan.test,
-            state.device,
-            classes=len(classes),
-            precision=plan.precision,
-            batch_size=plan.eval_batch_size,
-        )
-        write_confusion(folder, counts, classes, epoch=epoch)
-    if views is not None:
-        views.finish(state, epoch, counts)
+    counter = Confusion(len(parts.classes), parts.state.device) if confusion else None
+    readers = [reader for reader in (counter, view.collector) if reader is not None]
+    if readers:
+        _ask(parts.state, parts.plan, *readers)
+    counts = None if counter is None else counter.counts()
+    if counts is not None:
+        write_confusion(folder, counts, parts.classes, epoch=epoch)
+    view.finish(parts.state, epoch, counts)
 
 
 def _result(row: dict[str, Any]) -> dict[str, Any]:
@@ -109,13 +91,21 @@ def _result(row: dict[str, Any]) -> dict[str, Any]:
 
 def _tested(state: State, plan: Plan, row: dict[str, Any]) -> dict[str, float]:
     """Score the model's weights on the test split, unless its epoch has done so alike."""
-    if "test" in plan.evaluations and plan.look is None:
+    if "test" in plan.evaluations and plan.test_views is None:
         return {key: row[key] for key in ("test_loss", "test_accuracy")}
-    score = evaluate(
+    scorer = Scorer(plan.tested(state.evaluated), state.device)
+    _ask(state, plan, scorer)
+    score = scorer.score()
+    return {"test_loss": score.loss, "test_accuracy": score.accuracy}
+
+
+def _ask(state: State, plan: Plan, *readers: Reader) -> None:
+    """Ask about the test split, in the views of it that the plan has."""
+    ask(
         plan.tested(state.evaluated),
         plan.test,
-        state.device,
+        *readers,
+        device=state.device,
         precision=plan.precision,
         batch_size=plan.eval_batch_size,
     )
-    return {"test_loss": score.loss, "test_accuracy": score.accuracy}

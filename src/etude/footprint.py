@@ -9,7 +9,7 @@ from etude.data.sides import Sides
 from etude.memory import count_outputs, count_parameters, predicted_bytes, state_copies, walk
 
 if TYPE_CHECKING:
-    from etude.data.source import Facts
+    from etude.data.source import DatasetInfo
 
 
 def predicted(config: Config) -> int | None:
@@ -23,7 +23,7 @@ def predicted(config: Config) -> int | None:
     copies = state_copies(settings(config.optimizer))
     if copies is None:
         return None
-    facts: Facts = source_of(config).facts()
+    facts: DatasetInfo = source_of(config).facts()
     dataset = config.dataset
     kept, size = Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
     image = (facts.channels, size, size)

@@ -1,17 +1,18 @@
 """The training loop: the one for every model, on one device, stoppable between any two steps."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from etude.checkpoint import Checkpoints
 from etude.data.batch import Split
-from etude.hardware import autocast, peak_memory, synchronize
-from etude.loss import loss_of
+from etude.evaluate import Score, evaluate
+from etude.hardware import peak_memory, synchronize
 from etude.optim import penalty
 from etude.state import Best, State
 from etude.stop import Stop
@@ -42,13 +43,6 @@ class Stopped(Exception):  # noqa: N818 (asked for)
     def __init__(self, exit_code: int) -> None:
         super().__init__(exit_code)
         self.exit_code = exit_code
-
-
-class Score(NamedTuple):
-    """The loss (cross-entropy, or the network's own), a mean over images; accuracy, a fraction."""
-
-    loss: float
-    accuracy: float
 
 
 class Display(Protocol):
@@ -86,8 +80,9 @@ class Plan:
         eval_batch_size: Images in a batch of evaluation.
         precision: float32, bfloat16 or float16.
         l2: Keras's λ; its penalty is reported apart from the losses.
-        look: Puts something around the network through which it looks at them; None looks at them
-            as at `evaluations`.
+        label_smoothing: Share of the target that is spread over all classes, while it is learned.
+        test_views: Puts something around the network that asks it about several views of a test
+            image; None asks about one, as in `evaluations`.
     """
 
     epochs: int
@@ -100,11 +95,12 @@ class Plan:
     eval_batch_size: int
     precision: str
     l2: float
-    look: Callable[[nn.Module], nn.Module] | None = None
+    label_smoothing: float = 0.0
+    test_views: Callable[[nn.Module], nn.Module] | None = None
 
     def tested(self, model: nn.Module) -> nn.Module:
         """Give what is asked about the images of the final test."""
-        return model if self.look is None else self.look(model)
+        return model if self.test_views is None else self.test_views(model)
 
 
 def fit(
@@ -218,7 +214,7 @@ def _train_score(state: State, images: int, batch_size: int) -> Score:
 
 def _check_scores(scores: Mapping[str, Score], epoch: int, lr: float) -> None:
     for score in scores.values():
-        if not torch.tensor(score.loss).isfinite():
+        if not math.isfinite(score.loss):
             raise Diverged(score.loss, epoch, None, lr)
 
 
@@ -237,23 +233,7 @@ def _evaluate(state: State, data: Split, plan: Plan) -> Score:
     return evaluate(
         state.evaluated,
         data,
-        state.device,
+        device=state.device,
         precision=plan.precision,
         batch_size=plan.eval_batch_size,
     )
-
-
-@torch.inference_mode()
-def evaluate(
-    model: nn.Module, data: Split, device: torch.device, *, precision: str, batch_size: int
-) -> Score:
-    """Score a model on all images of a split; it is left in evaluation mode."""
-    model.eval()
-    loss = torch.zeros((), dtype=torch.float64, device=device)
-    correct = torch.zeros((), dtype=torch.int64, device=device)
-    for images, labels in data.in_order(batch_size):
-        with autocast(precision, device):
-            logits = model(images)
-        loss += loss_of(model, logits, labels, reduction="sum")
-        correct += (logits.argmax(1) == labels).sum()
-    return Score(float(loss) / len(data), int(correct) / len(data))

@@ -1,9 +1,11 @@
 """What training makes small: cross-entropy, unless a network brings a loss of its own."""
 
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 from torch.nn import functional
+
+from etude.models.auxiliary import Outputs, add_auxiliary_losses, main_logits
 
 
 @runtime_checkable
@@ -39,3 +41,35 @@ def loss_of(
     return functional.cross_entropy(
         outputs.float(), labels, label_smoothing=label_smoothing, reduction=reduction
     )
+
+
+class Losses(NamedTuple):
+    """What a batch is learned from, and the part of it that is told.
+
+    Attributes:
+        total: () with auxiliary heads, which are learned from, and not told of.
+        main: () of the logits that count.
+        logits: (N, classes), those.
+    """
+
+    total: Tensor
+    main: Tensor
+    logits: Tensor
+
+
+def training_losses(
+    model: nn.Module, output: Tensor | Outputs, labels: Tensor, *, label_smoothing: float
+) -> Losses:
+    """Compute what a network's training makes small, a mean over the batch.
+
+    Args:
+        model: Where the output is from.
+        output: What the network gave while it was trained.
+        labels: (N,).
+        label_smoothing: Share of the target that is spread over all classes; 0 for a network with
+            its own loss.
+    """
+    logits = main_logits(output)
+    main = loss_of(model, logits, labels, label_smoothing=label_smoothing)
+    total = add_auxiliary_losses(main, output, labels, label_smoothing=label_smoothing)
+    return Losses(total, main, logits)

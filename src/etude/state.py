@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from etude.average import Average
 from etude.schedule import Schedule
+from etude.weight_average import WeightAverage
 
 # What an optimizer computes with, not what it has learned: a run may go on with another choice.
 _IMPLEMENTATION = ("capturable", "foreach", "fused")
@@ -43,7 +43,7 @@ class State:
     schedule: Schedule
     device: torch.device
     steps: int
-    average: Average | None = None
+    average: WeightAverage | None = None
     epoch: int = 0  # epochs finished
     step: int = 0  # steps done of the epoch under way
     seconds: float = 0.0  # spent training and evaluating

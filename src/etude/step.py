@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from etude.data.batch import Batch, Split
 from etude.errors import UserError
 from etude.hardware import autocast
-from etude.loss import OwnLoss, loss_of
-from etude.models.auxiliary import add_auxiliary_losses, main_logits
+from etude.loss import OwnLoss, training_losses
 from etude.state import State
 
 
@@ -93,9 +92,9 @@ class Step:
         """Add a part's gradient, weighted by its share of the batch."""
         with autocast(self._precision, self._device):
             output = self._forward(images)
-        logits, smoothing = main_logits(output), self._label_smoothing
-        loss = loss_of(self._model, logits, labels, label_smoothing=smoothing)
-        total = add_auxiliary_losses(loss, output, labels, label_smoothing=smoothing)
+        total, loss, logits = training_losses(
+            self._model, output, labels, label_smoothing=self._label_smoothing
+        )
         if len(labels) != batch_size:
             loss, total = (value * (len(labels) / batch_size) for value in (loss, total))
         self._scaler.scale(total).backward()

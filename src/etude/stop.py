@@ -73,6 +73,15 @@ class Stop:
         except SystemExit as left:
             raise Requeued(left.code) from None
 
+    def obey(self) -> None:
+        """End the process if a signal has come.
+
+        Raises:
+            SystemExit: One has.
+        """
+        if self.exit_code is not None:
+            raise SystemExit(self.exit_code)
+
     def _note(self, number: int, _: FrameType | None) -> None:
         if self.exit_code is not None and not _is_submitits(self._previous.get(number)):
             raise KeyboardInterrupt

@@ -8,11 +8,16 @@ nothing in them is run or constructed.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
+from etude.digests import digest_of_file
 from etude.errors import UserError
+from etude.layers import Report, by_layer, copy_layers
+from etude.runs.names import BEST
+from etude.runs.records import read_summary
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,14 +25,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IMAGENET = "imagenet"
-BEST = "best.safetensors"  # in a run's folder
 EDITION = "IMAGENET1K_V1"  # of torchvision's weights: those of the papers' recipes
 
-Shape = tuple[int, ...]
-Layers = dict[str, dict[str, "Tensor"]]  # by the layer's name, then weight, bias, running_mean, …
 
-
-class Wanted(NamedTuple):
+class WeightsSource(NamedTuple):
     """The keys of `init` that say which weights a network begins with.
 
     Args:
@@ -44,7 +45,7 @@ class Wanted(NamedTuple):
     download: bool | None
 
     @classmethod
-    def of(cls, init: Mapping[str, Any]) -> Wanted:
+    def of(cls, init: Mapping[str, Any]) -> WeightsSource:
         """Pick them out of an initialisation's settings; a user's own may have none."""
         return cls(**{key: init.get(key) for key in cls._fields})
 
@@ -57,41 +58,7 @@ class Published(Protocol):
     torchvision_layers: dict[str, str]
 
 
-class Mismatch(NamedTuple):
-    """A layer of another shape in the file: that of its first such tensor, None if missing."""
-
-    layer: str
-    ours: Shape | None
-    theirs: Shape | None
-
-    def __str__(self) -> str:
-        """Name both shapes."""
-        return f"{self.layer} is {_sizes(self.ours)} here and {_sizes(self.theirs)} there"
-
-
-class Report(NamedTuple):
-    """The layers that were loaded, those that were not, and of these the ones that do not fit."""
-
-    loaded: list[str]
-    fresh: list[str]
-    mismatched: list[Mismatch]
-
-    def plain(self) -> dict[str, Any]:
-        """Give it as JSON has it."""
-        return {**self._asdict(), "mismatched": [odd._asdict() for odd in self.mismatched]}
-
-    def lines(self) -> list[str]:
-        """Put it into words: how many, the loaded ones, the others."""
-        shapes = {mismatch.layer: mismatch for mismatch in self.mismatched}
-        numbers = f"{len(self.loaded)} layers loaded, {len(self.fresh)} fresh"
-        return [
-            f"weights: {numbers}, {len(self.mismatched)} of them for their shapes",
-            f"loaded: {', '.join(self.loaded)}",
-            f"fresh: {', '.join(str(shapes.get(layer, layer)) for layer in self.fresh) or 'none'}",
-        ]
-
-
-def find(wanted: Wanted) -> Path | None:
+def find(wanted: WeightsSource) -> Path | None:
     """Find the file that is wanted; None if there is none, or it is torch.hub's.
 
     Raises:
@@ -112,7 +79,28 @@ def find(wanted: Wanted) -> Path | None:
     return None if path is None else _existing(key, Path(path).expanduser())
 
 
-def check(model: nn.Module, wanted: Wanted) -> None:
+def content(wanted: WeightsSource, runs: Mapping[str, str]) -> str | None:
+    """Tell the wanted weights from others, wherever they lie.
+
+    Args:
+        wanted: Which weights.
+        runs: The fingerprints of runs that are still to be made, by their absolute folders.
+
+    Returns:
+        None for none; `imagenet` for torchvision's, as published; `run:<fingerprint>` for a run's
+        folder; else a digest of what the file holds.
+
+    Raises:
+        UserError: They are missing, or the keys contradict each other.
+    """
+    weights = wanted.weights
+    if weights is not None and weights != IMAGENET and (run := _run(weights, runs)) is not None:
+        return f"run:{run}"
+    path = find(wanted)
+    return weights if path is None else digest_of_file(path)
+
+
+def check(model: nn.Module, wanted: WeightsSource) -> None:
     """Check that weights are at hand, and that the model has the layers that they are for.
 
     Args:
@@ -135,7 +123,7 @@ def check(model: nn.Module, wanted: Wanted) -> None:
             )
 
 
-def load(model: nn.Module, wanted: Wanted) -> Report | None:
+def load(model: nn.Module, wanted: WeightsSource) -> Report | None:
     """Load weights into the layers of an initialised model, in place; None if none are wanted.
 
     Raises:
@@ -145,8 +133,8 @@ def load(model: nn.Module, wanted: Wanted) -> Report | None:
         return None
     check(model, wanted)
     path = find(wanted) or _fetched(model)
-    names, theirs = _names(model, wanted), _by_layer(read(path))
-    report = _copy(_by_layer(model.state_dict()), theirs, names)
+    names, theirs = _names(model, wanted), by_layer(read(path))
+    report = copy_layers(by_layer(model.state_dict()), theirs, names)
     if wanted.weights_names is not None and (left := [n for n in names if n in report.fresh]):
         odd = {mismatch.layer: str(mismatch) for mismatch in report.mismatched}
         problem = odd.get(left[0], f"{left[0]}: there is no layer {names[left[0]]}")
@@ -189,6 +177,13 @@ def _existing(key: str, path: Path) -> Path:
     raise UserError(f"init.{key}={path}: there is no {found}; {way_out}")
 
 
+def _run(path: str, runs: Mapping[str, str]) -> str | None:
+    """Give the fingerprint of the run that a folder holds, or will; None for any other path."""
+    folder = Path(path).expanduser()
+    summary = read_summary(folder) or {}
+    return summary.get("fingerprint") or runs.get(os.path.abspath(folder))  # noqa: PTH100
+
+
 def _is_named_tensors(state: object) -> bool:
     import torch
 
@@ -197,9 +192,9 @@ def _is_named_tensors(state: object) -> bool:
     )
 
 
-def _names(model: nn.Module, wanted: Wanted) -> dict[str, str]:
+def _names(model: nn.Module, wanted: WeightsSource) -> dict[str, str]:
     """Give the file's name for each of our layers that may be loaded."""
-    layers = _by_layer(model.state_dict())
+    layers = by_layer(model.state_dict())
     if wanted.weights_names is not None:
         for layer in wanted.weights_names:
             if layer not in layers:
@@ -250,47 +245,3 @@ def _fetched(model: nn.Module) -> Path:
             f"put {cached.name} into {cached.parent}, or set init.weights_file=<path>"
         ) from error
     return cached
-
-
-def _by_layer(state: Mapping[str, Tensor]) -> Layers:
-    layers: Layers = {}
-    for key, tensor in state.items():
-        layer, _, name = key.rpartition(".")
-        if name != "num_batches_tracked":  # decides nothing, and older files are without it
-            layers.setdefault(layer, {})[name] = tensor
-    return layers
-
-
-def _copy(ours: Layers, theirs: Layers, names: Mapping[str, str]) -> Report:
-    """Load each layer of ours that has a name there, and the same tensors under it."""
-    report = Report([], [], [])
-    for layer, tensors in ours.items():
-        there = theirs.get(names[layer], {}) if layer in names else {}
-        mismatch = _mismatch(layer, tensors, there)
-        if mismatch is None:
-            for name, tensor in tensors.items():
-                tensor.copy_(there[name])
-            report.loaded.append(layer)
-            continue
-        report.fresh.append(layer)
-        if there:
-            report.mismatched.append(mismatch)
-    return report
-
-
-def _mismatch(
-    layer: str, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]
-) -> Mismatch | None:
-    for name in {**ours, **theirs}:
-        here, there = _shape(ours.get(name)), _shape(theirs.get(name))
-        if here != there:
-            return Mismatch(layer, here, there)
-    return None
-
-
-def _shape(tensor: Tensor | None) -> Shape | None:
-    return None if tensor is None else tuple(tensor.shape)
-
-
-def _sizes(shape: Shape | None) -> str:
-    return "missing" if shape is None else "×".join(map(str, shape))

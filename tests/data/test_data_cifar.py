@@ -8,7 +8,7 @@ import torch
 from torchvision import datasets
 
 from etude.data.cifar import CIFAR10, CIFAR100
-from etude.data.source import Facts
+from etude.data.source import DatasetInfo
 from etude.errors import UserError
 
 PER_FILE = 3
@@ -90,8 +90,8 @@ def test_cifar100_gives_its_fine_labels(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_cifar_tells_its_published_facts(tmp_path: Path):
-    assert CIFAR10(tmp_path, download=True).facts() == Facts(50_000, 10_000, 10, 3, 32)
-    assert CIFAR100(tmp_path, download=True).facts() == Facts(50_000, 10_000, 100, 3, 32)
+    assert CIFAR10(tmp_path, download=True).facts() == DatasetInfo(50_000, 10_000, 10, 3, 32)
+    assert CIFAR100(tmp_path, download=True).facts() == DatasetInfo(50_000, 10_000, 100, 3, 32)
 
 
 @pytest.mark.parametrize("content", [None, b""])
@@ -119,3 +119,8 @@ def test_a_file_that_is_not_the_published_one_is_refused_before_it_is_unpickled(
     (folder / name).write_bytes(b"c_thread\ninterrupt_main\n(tR.")
     with pytest.raises(UserError, match=r"does not hold the published files, by their md5 sums"):
         CIFAR10(tmp_path, download=False).load()
+
+
+def test_cifars_name_stands_for_its_content_as_nothing_else_can_be_read(tmp_path: Path):
+    for source in (CIFAR10, CIFAR100):
+        assert source(tmp_path, download=False).content() is None

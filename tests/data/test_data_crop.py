@@ -170,12 +170,10 @@ def test_a_gpu_cuts_the_same_windows(images: Tensor, settings: dict[str, object]
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"crop": "corner"}, "augment.crop=corner is unknown; use one of place, area"),
         ({"scales": (12, 30)}, r"augment.scales=\[12, 30\] are those of augment.crop=place"),
         ({"crop": "place", "scales": (30, 12)}, r"augment.scales=\[30, 12\] must be two numbers"),
         ({"crop": "area", "crop_area": (0.5, 1.5)}, r"augment.crop_area=\[0.5, 1.5\] must be"),
         ({"crop": "area", "crop_aspect": (0, 1)}, r"augment.crop_aspect=\[0, 1\] must be"),
-        ({"crop": "area", "interpolation": "lanczos"}, "augment.interpolation=lanczos is unknown"),
     ],
 )
 def test_an_impossible_crop_is_refused(settings: dict[str, object], reason: str):

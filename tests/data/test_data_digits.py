@@ -39,3 +39,7 @@ def test_the_digits_test_part_is_the_same_today_as_when_it_was_introduced():
     assert hashlib.md5(test.images.numpy().tobytes(), usedforsecurity=False).hexdigest() == (
         "9aa9a372bf6d622ca8b4d116cca68366"
     )
+
+
+def test_the_digits_name_stands_for_their_content():
+    assert Digits().content() is None

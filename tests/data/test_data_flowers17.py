@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from etude.data.flowers17 import CLASSES, IMAGES, Flowers17
-from etude.data.source import Facts
+from etude.data.source import DatasetInfo
 from etude.errors import UserError
 
 
@@ -29,7 +29,7 @@ def source(root: Path, **changes: object) -> Flowers17:
 
 
 def test_a_fifth_of_the_images_is_for_the_test_and_every_label_is_its_images(root: Path):
-    assert source(root).facts() == Facts(1_088, 272, num_classes=17, channels=3, size=2)
+    assert source(root).facts() == DatasetInfo(1_088, 272, num_classes=17, channels=3, size=2)
     loaded = source(root).load()
     for part in (loaded.train, loaded.test):
         shades = part.images[:, 0, 0, 0].float()
@@ -52,3 +52,14 @@ def test_missing_images_are_named(root: Path):
         source(root).facts()
     with pytest.raises(UserError, match=r"unpack 17flowers\.tgz"):
         source(root / "elsewhere").facts()
+
+
+def test_all_images_are_the_content_whichever_are_tested_on(root: Path):
+    content = source(root).content()
+    assert content is not None
+    assert source(root, shuffle_seed=1, test_fraction=0.5).content() == content
+    flowers = root / "17flowers" / "jpg"
+    (flowers / "image_0007.jpg").write_bytes((flowers / "image_0100.jpg").read_bytes())
+    assert source(root).content() != content
+    (flowers / "image_0007.jpg").unlink()
+    assert source(root).content() is None

@@ -1,5 +1,6 @@
 import logging
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
 from etude.data import folder as module
 from etude.data.folder import EXTENSIONS, Folder, list_images
-from etude.data.source import Facts, Labelled
+from etude.data.source import DatasetInfo, Labelled
 from etude.errors import UserError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
@@ -42,7 +43,7 @@ def source(root: Path, **changes: object) -> Folder:
 
 def test_a_folders_facts_are_told_without_opening_an_image(root: Path):
     (root / "test" / "cat" / "broken.jpg").write_bytes(b"")
-    assert source(root).facts() == Facts(4, 3, num_classes=2, channels=3, size=8)
+    assert source(root).facts() == DatasetInfo(4, 3, num_classes=2, channels=3, size=8)
 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "lanczos"])
@@ -244,10 +245,74 @@ def test_decoding_tells_its_progress(
     assert "decoded 4 of 4 images" in caplog.text
 
 
+def test_a_folders_content_is_the_same_wherever_it_lies_and_whatever_it_is_called(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    content = source(root).content()
+    assert content is not None
+    moved = shutil.copytree(root, tmp_path / "a" / "pictures")
+    assert source(moved).content() == content
+    for place, relative in ((moved, "."), (moved.parent, "pictures")):
+        monkeypatch.chdir(place)
+        assert source(Path(relative)).content() == content
+    whole = {"train": ".", "test": "."}
+    monkeypatch.chdir(moved / "train")
+    assert source(Path(), **whole).content() == source(moved / "train", **whole).content()
+
+
+def test_folders_of_one_name_with_other_images_are_of_other_content(root: Path, tmp_path: Path):
+    other = shutil.copytree(root, tmp_path / "b" / root.name)
+    assert source(other).content() == source(root).content()
+    Image.fromarray(255 - NOISE).save(other / "test" / "dog" / "1.png")
+    assert source(other).content() != source(root).content()
+
+
+def test_an_image_of_the_same_size_and_time_is_seen_to_be_another(root: Path):
+    before, file = source(root).content(), root / "train" / "cat" / "2.JPG"
+    status, image = file.stat(), bytearray(file.read_bytes())
+    image[-20] ^= 1
+    file.write_bytes(image)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert source(root).content() != before
+
+
+def swap_parts(root: Path) -> None:
+    for old, new in (("train", "aside"), ("test", "train"), ("aside", "test")):
+        (root / old).rename(root / new)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        rename,
+        swap_parts,
+        lambda root: (root / "train" / "cat" / "1.png").unlink(),
+        lambda root: (root / "train" / "cat" / "1.png").rename(root / "train" / "dog" / "0.png"),
+    ],
+)
+def test_names_classes_and_parts_are_of_a_folders_content(root: Path, change: object):
+    before = source(root).content()
+    change(root)
+    assert source(root).content() not in {before, None}
+
+
+def test_what_is_not_read_is_not_of_a_folders_content(root: Path):
+    before = source(root).content()
+    for name in ("notes.txt", "train/cat/list.csv", "train/cat/.hidden.png", "train/.old/1.png"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text("else")
+    assert source(root, input_size=9, interpolation="bilinear").content() == before
+
+
+def test_a_folder_that_is_not_there_or_not_whole_has_no_content(root: Path):
+    assert source(root / "elsewhere").content() is None
+    assert source(root, test="valid").content() is None
+
+
 @pytest.mark.skipif(not Path("data/catdog").is_dir(), reason="needs document 003's photographs")
 def test_document_003s_cats_and_dogs_are_337_and_59(cache: Path):
     photographs = source(Path("data/catdog"), test="validation", input_size=32)
     loaded = photographs.load()
-    assert photographs.facts() == Facts(337, 59, num_classes=2, channels=3, size=32)
+    assert photographs.facts() == DatasetInfo(337, 59, num_classes=2, channels=3, size=32)
     assert loaded.classes == ("cat", "dog")
     assert (len(loaded.train.labels), len(loaded.test.labels)) == (337, 59)

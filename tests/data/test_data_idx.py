@@ -12,10 +12,11 @@ from torchvision import datasets
 
 from etude.data import idx
 from etude.data.idx import MNIST, PUBLISHED, FashionMNIST
-from etude.data.source import Facts
+from etude.data.source import DatasetInfo
 from etude.errors import UserError
 
 TRAIN, TEST = 12, 5
+DEBIAN = idx.DEBIAN_FASHION_MNIST
 
 
 def file_of(*shape: int, start: int = 0) -> bytes:
@@ -46,6 +47,7 @@ def put(folder: Path, *, packed: bool = False) -> Path:
 def no_system_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Fashion-MNIST of Debian's may be installed here; the tests put their own in its place."""
     monkeypatch.setattr(idx, "DEBIAN_FASHION_MNIST", tmp_path / "debian")
+    monkeypatch.setenv("ETUDE_CACHE", str(tmp_path.with_name(f"{tmp_path.name}-cache")))
     return tmp_path / "debian"
 
 
@@ -53,7 +55,7 @@ def no_system_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_idx_files_give_the_images_that_were_written(tmp_path: Path, packed: bool):
     put(tmp_path / "MNIST" / "raw", packed=packed)
     source = MNIST(tmp_path, download=False)
-    assert source.facts() == Facts(TRAIN, TEST, num_classes=10, channels=1, size=4)
+    assert source.facts() == DatasetInfo(TRAIN, TEST, num_classes=10, channels=1, size=4)
     train, test, classes = source.load()
     assert train.images.shape == (TRAIN, 1, 4, 4)
     assert train.images.dtype == torch.uint8
@@ -185,3 +187,67 @@ def test_mnist_itself_is_read():
     train, test, _ = source.load()
     assert train.labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert test.labels[:5].tolist() == [7, 2, 1, 0, 4]
+
+
+def contents(root: Path, source: type[MNIST] = MNIST) -> str | None:
+    return source(root, download=False).content()
+
+
+def test_packed_and_unpacked_files_are_one_content_wherever_they_lie(tmp_path: Path):
+    put(tmp_path / "one" / "MNIST" / "raw")
+    put(tmp_path / "other" / "MNIST" / "raw", packed=True)
+    content = contents(tmp_path / "one")
+    assert content is not None
+    assert contents(tmp_path / "other") == content
+    (tmp_path / "other" / "MNIST" / "raw" / "train-images-idx3-ubyte.gz").unlink()
+    assert contents(tmp_path / "other") is None
+    plain = tmp_path / "other" / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    plain.write_bytes(FILES["train-images-idx3-ubyte"])
+    assert contents(tmp_path / "other") == content
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_another_byte_in_any_file_is_another_content(tmp_path: Path, name: str):
+    raw = put(tmp_path / "MNIST" / "raw")
+    before = contents(tmp_path)
+    changed = bytearray(FILES[name])
+    changed[-1] ^= 1
+    (raw / name).write_bytes(changed)
+    assert contents(tmp_path) not in {before, None}
+
+
+def test_a_damaged_packed_file_is_named_when_its_content_is_asked_for(tmp_path: Path):
+    raw = put(tmp_path / "MNIST" / "raw", packed=True)
+    (raw / "t10k-labels-idx1-ubyte.gz").write_bytes(b"no gzip")
+    with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte\.gz cannot be read"):
+        contents(tmp_path)
+
+
+def test_files_that_are_not_there_have_no_content_and_are_not_downloaded(tmp_path: Path):
+    for download in (False, True):
+        assert MNIST(tmp_path, download=download).content() is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_published_files_have_no_content_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    put(tmp_path / "MNIST" / "raw", packed=True)
+    sums = tuple(hashlib.sha256(content).hexdigest()[:32] for content in FILES.values())
+    monkeypatch.setattr(MNIST, "published", sums)
+    assert contents(tmp_path) is None
+
+
+@pytest.mark.skipif(not Path("data/MNIST/raw").is_dir(), reason="needs MNIST in data/")
+def test_mnist_itself_is_the_published_one():
+    assert MNIST("data", download=False)._look() is not None
+    assert contents(Path("data")) is None
+
+
+@pytest.mark.skipif(not DEBIAN.is_dir(), reason="needs Debian's dataset-fashion-mnist")
+def test_debians_fashion_mnist_is_the_published_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(idx, "DEBIAN_FASHION_MNIST", DEBIAN)
+    assert FashionMNIST(tmp_path, download=False)._look() is not None
+    assert contents(tmp_path, FashionMNIST) is None

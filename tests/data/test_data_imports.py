@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,3 +27,17 @@ def test_facts_and_the_number_held_out_are_told_without_anything_slow():
         "held_out(Digits().facts().train_images, 'stratified', 0.1)"
     )
     assert not modules_after(code) & SLOW
+
+
+def test_content_is_told_without_anything_slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ETUDE_CACHE", str(tmp_path / "cache"))
+    for part in ("train", "test"):
+        (tmp_path / part / "cat").mkdir(parents=True)
+        (tmp_path / part / "cat" / "1.png").write_bytes(b"")
+    code = (
+        "from etude.data.folder import Folder; from etude.data.flowers17 import Flowers17; "
+        f"assert Folder({str(tmp_path)!r}, train='train', test='test', input_size=8, "
+        "interpolation='nearest').content(); Flowers17('.', test_fraction=0.2, shuffle_seed=0, "
+        "input_size=8, interpolation='nearest').content()"
+    )
+    assert not modules_after(code) & (SLOW | {"hydra", "omegaconf"})

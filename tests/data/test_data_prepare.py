@@ -7,7 +7,7 @@ from torch import Tensor
 from etude.data.digits import Digits
 from etude.data.normalize import statistics
 from etude.data.prepare import Data, prepare
-from etude.data.source import Facts, Labelled, Loaded
+from etude.data.source import DatasetInfo, Labelled, Loaded
 from etude.errors import UserError
 
 
@@ -45,8 +45,8 @@ class Few:
         if images is not None:
             self.images = images
 
-    def facts(self) -> Facts:
-        return Facts(4, 4, num_classes=2, channels=1, size=2)
+    def facts(self) -> DatasetInfo:
+        return DatasetInfo(4, 4, num_classes=2, channels=1, size=2)
 
     def load(self) -> Loaded:
         good = Labelled(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 1, 0, 1]))

@@ -15,7 +15,7 @@ import pytest
 from conftest import summary_of
 from launch.processes import children_of, processes_below, wait_for
 
-from etude.record.folder import read_metrics
+from etude.runs.records import read_rows
 
 Etude = Callable[..., int]
 Output = pytest.CaptureFixture[str]
@@ -50,7 +50,7 @@ def results(runs: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in sorted(runs.glob("*/summary.json")):
         summary = summary_of(path.parent)
-        rows = read_metrics(path.parent)
+        rows = read_rows(path.parent)
         found[path.parent.name] = [
             [{key: row[key] for key in row.keys() - MEASURED} for row in rows],
             {key: summary[key] for key in ("state", "final", "best", "parameters", "fingerprint")},
@@ -218,7 +218,7 @@ def test_a_stopped_study_saves_and_goes_on(workplace: Path, number: signal.Signa
     output, _ = process.communicate(timeout=30)
     assert process.returncode == code, output
     assert time.monotonic() - begun < 10
-    assert "2 jobs: 2 stopped" in output
+    assert "2 jobs: 2 preempted" in output
     runs = [path.parent for path in workplace.glob("outputs/*/*/summary.json")]
     assert [summary_of(run)["state"] for run in runs] == ["preempted"] * 2
     assert all((run / "last.ckpt").exists() for run in runs)

@@ -13,7 +13,7 @@ from etude.models.branches import AVERAGE_POOL, Maker
 from etude.models.inception_resnet import TABLES, InceptionResNet, Residual
 from etude.models.inception_v3 import FACTORIZATIONS, InceptionV3, large
 from etude.models.inception_v4 import InceptionV4
-from etude.weights import Wanted, load
+from etude.weights import WeightsSource, load
 
 
 def meta(network: Any, **settings: Any) -> nn.Module:
@@ -235,7 +235,7 @@ def test_torchvisions_file_is_a_beginning_for_inception_v3(tmp_path: Path):
     theirs = models.inception_v3(init_weights=False).eval()
     torch.save(theirs.state_dict(), tmp_path / "inception.pth")
     ours = InceptionV3(3, 1000, input_size=299).eval()
-    wanted = Wanted("imagenet", str(tmp_path / "inception.pth"), None, download=False)
+    wanted = WeightsSource("imagenet", str(tmp_path / "inception.pth"), None, download=False)
     report = load(ours, wanted)
     assert report is not None
     assert report.fresh == []

@@ -1,8 +1,7 @@
 """From folders to arms to what they came to, on folders made by hand."""
 
-import fcntl
 import json
-import socket
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,10 @@ from etude.report.read import read
 from etude.report.references import figures
 from etude.report.results import Results, Row, compare
 from etude.report.table import remarks
-from etude.report.words import STATES
+from etude.report.words import WHY
 from etude.report.write import make as make_report
+from etude.runs.claim import claimed
+from etude.runs.state import State
 
 
 @pytest.fixture
@@ -120,30 +121,26 @@ def test_a_seed_that_other_arms_have_is_missed(make: Make, tmp_path: Path):
     assert "no result for seed 2" in rows(tmp_path)["lr=0.01"].warnings
 
 
+def test_runs_that_their_search_gave_up_are_not_awaited(make: Make, tmp_path: Path):
+    make("0.1", 0, None, **unfinished("pruned"))
+    assert text(results(tmp_path)).startswith("No run has a result.")
+    fill(make, lr0_01=[0.7, 0.6])
+    told = text(results(tmp_path))
+    assert "1 run is given up by the search (after 2 epochs)" in told
+    assert rows(tmp_path)["lr=0.1"].states == {"pruned": 1}
+    assert "yet" not in told
+
+
 def test_a_running_run_is_told_from_one_that_was_cut_off(make: Make, tmp_path: Path):
     going = make("0.1", 0, None, **unfinished("running"))
     make("0.1", 1, None, **unfinished("running"))
     make("0.1", 2, None, **unfinished("preempted"))
-    (going / "environment.json").write_text(json.dumps({"host": socket.gethostname()}))
-    with (going / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with claimed(going):
         states = [run.state for run in read([tmp_path])]
-    assert states == ["running", "interrupted", "preempted"]
+    assert states == ["running", "cut off", "preempted"]
     told = text(results(tmp_path))
     assert "No run has a result yet" in told
     assert "2 runs are cut off without a word" in told
-
-
-def test_reading_a_run_takes_no_lock_that_would_keep_it_from_beginning(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    make("0.1", 0, None, **unfinished("running"))
-
-    def refuse(*_: object) -> None:
-        raise AssertionError("the report tries a lock")
-
-    monkeypatch.setattr(fcntl, "flock", refuse)
-    assert [run.state for run in read([tmp_path])] == ["interrupted"]
 
 
 def test_a_run_that_its_search_gave_up_is_not_waited_for(make: Make, tmp_path: Path):
@@ -154,24 +151,63 @@ def test_a_run_that_its_search_gave_up_is_not_waited_for(make: Make, tmp_path: P
     assert kinds == {"lr=0.1": "baseline", "lr=1": "pruned"}
     told = text(found)
     assert "No result, and none to come: “lr=1”: 1 pruned." in told
-    assert "1 run is given up early by the search" in told
+    assert "1 run is given up by the search" in told
     assert "No result yet" not in told
 
 
-@pytest.mark.parametrize("state", [*STATES, "a state of tomorrow"])
-def test_every_state_of_a_run_is_counted_and_told(make: Make, tmp_path: Path, state: str):
+@pytest.mark.parametrize(
+    ("state", "awaited"),
+    [("preempted", True), ("running", True), ("pruned", False), ("finished", False)],
+)
+def test_an_arm_is_awaited_while_one_of_its_runs_is(
+    make: Make, tmp_path: Path, state: str, awaited: bool
+):
     fill(make, lr0_1=[0.9])
-    others = {} if state == "finished" else unfinished(state)
-    error = {"error": "Diverged: nan"} if state == "diverged" else {}
-    others = {"state": "failed", **error} if state == "diverged" else others
-    (make("1", 0, 0.5, **others) / ".lock").touch()  # as a run that is at work has
-    found = results(tmp_path)
+    make("1", 0, None, **unfinished(state))
+    make("1", 1, None, **unfinished("failed"))
+    told = text(results(tmp_path))
+    assert ("No result yet: “lr=1”." in told) is awaited
+    assert ("No result, and none to come: “lr=1”: 1 " in told) is not awaited
+
+
+def test_runs_that_failed_are_not_awaited(make: Make, tmp_path: Path):
+    make("1", 0, None, **unfinished("failed"))
+    told = text(results(tmp_path))
+    assert told.startswith("No run has a result.")
+    assert "yet" not in told
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_of_a_run_is_counted_and_told(make: Make, tmp_path: Path, state: State):
+    fill(make, lr0_1=[0.9])
+    written = {
+        State.FINISHED: {},
+        State.CUT_OFF: unfinished("running"),
+        State.DIVERGED: unfinished("failed", error="Diverged: nan"),
+    }.get(state, unfinished(state))
+    path = make("1", 0, 0.5, **written)
+    with claimed(path) if state is State.RUNNING else nullcontext():
+        found = results(tmp_path)
     assert [row.states for row in found.rows] == [{"finished": 1}, {state: 1}]
-    if state != "finished":
-        said = STATES.get(state, f"{{are}} {state}").format(are="is")
-        assert f"1 run {said}" in text(found)
-    if state != "finished":
-        assert state in remarks(found.rows[1], found)
+    told = text(found)
+    assert (remarks(found.rows[1], found).count(state), told.count("1 run ")) == (
+        (0, 0) if state.has_result else (1, 1)
+    )
+    if not state.has_result:
+        assert f"1 run {WHY[state].format(are='is')} (after 2 epochs)" in told
+
+
+def test_a_state_of_a_later_version_counts_as_failed(make: Make, tmp_path: Path):
+    fill(make, lr0_1=[0.9])
+    make("1", 0, None, **unfinished("a state of tomorrow"))
+    assert "1 run failed" in text(results(tmp_path))
+
+
+def test_the_plan_of_an_earlier_version_may_lack_a_key(make: Make, tmp_path: Path):
+    path = make("0.1", 0, 0.9)
+    plan(tmp_path, {path.name: ("low", 0)})
+    (run,) = read([tmp_path])
+    assert (run.name, run.label, run.plan["metric"]) == ("rates", "low", "")
 
 
 def test_a_study_names_its_arms_its_baseline_and_the_runs_that_have_not_begun(

@@ -289,7 +289,7 @@ def test_hopeless_jobs_are_pruned_and_hopeful_ones_are_not(
         for epoch, value in enumerate(curve(number), 1):
             rows.append({"epoch": epoch, "validation_accuracy": value})
             epochs[number] = epoch
-            if judge.hopeless(rows) and epoch < 9:
+            if judge.prune(rows) and epoch < 9:
                 return None
         return rows[-1]["validation_accuracy"]
 
@@ -311,7 +311,7 @@ def test_a_job_killed_just_after_it_was_given_up_is_not_run_again(tmp_path: Path
         judge = Pruner(tmp_path, number, SearchConf(**settings))
         value = 0.1 if number == 4 else 0.8
         rows = [{"epoch": epoch, "validation_accuracy": value} for epoch in (1, 2, 3)]
-        if judge.hopeless(rows):
+        if judge.prune(rows):
             raise Cut
         return value
 

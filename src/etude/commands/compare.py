@@ -11,9 +11,9 @@ from rich.table import Table
 from etude.commands.words import Words
 from etude.console import complain, console, near
 from etude.errors import UserError
-from etude.record.folder import SUMMARY
 from etude.report.contrast import Line, contrast
 from etude.report.read import Run, read_run
+from etude.runs.names import SUMMARY
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

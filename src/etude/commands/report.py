@@ -15,7 +15,6 @@ from etude.console import complain, console, near
 from etude.errors import UserError
 from etude.report.results import METRIC
 from etude.report.table import show
-from etude.report.words import ONGOING
 from etude.report.write import FORMATS, Report, make, write
 
 EXAMPLES = """\
@@ -120,7 +119,7 @@ def _watch(args: argparse.Namespace, formats: Sequence[str]) -> int:
     while True:
         console.clear()
         report = _report(args, formats, refresh=args.watch)
-        if not any(run.state in ONGOING for run in report.results.runs):
+        if all(run.state.over for run in report.results.runs):
             _report(args, formats)  # the page need not be loaded again any more
             return 0
         time.sleep(args.watch)

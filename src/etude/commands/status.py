@@ -16,10 +16,9 @@ from rich.text import Text
 
 from etude.console import complain, console, count_runs, runs_table
 from etude.duration import duration
-from etude.standing import Standing, listed, seconds_left
+from etude.runs.status import RunStatus, listed, seconds_left
 
 EVERY = 2.0  # seconds between two looks
-DONE = {"finished", "failed"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +55,7 @@ def _watch(folder: Path) -> None:
     runs = listed(folder)
     with Live(_page(runs), console=console, auto_refresh=False) as live:
         try:
-            while not all(run.state in DONE for run in runs):
+            while not all(run.state.over for run in runs):
                 time.sleep(EVERY)
                 runs = listed(folder)
                 live.update(_page(runs), refresh=True)
@@ -64,7 +63,7 @@ def _watch(folder: Path) -> None:
             pass
 
 
-def _page(runs: Sequence[Standing]) -> Group:
+def _page(runs: Sequence[RunStatus]) -> Group:
     left = seconds_left(runs)
     expected = f"; about {duration(left)} left" if left else ""
     table = runs_table(runs, [run.seconds_left for run in runs])

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from etude.cli.compose import Job
     from etude.data.prepare import Data
-    from etude.data.source import Facts
-    from etude.jobs import Job
+    from etude.data.source import DatasetInfo
 
 STEPS = 3  # the optimizer's state is there after the first
 FILE_WIDTH = 120  # characters; names are folded in a narrow terminal only
@@ -90,8 +90,8 @@ def _summarize(job: Job, args: argparse.Namespace) -> int:
     if args.json:
         logging.getLogger("etude").setLevel(logging.ERROR)  # nothing but JSON on standard output
     config = _without_files(job.config)
-    _inspect(job, config, measure=args.measure)
-    facts: Facts = source_of(config).facts()
+    _inspect(config, measure=args.measure)
+    facts: DatasetInfo = source_of(config).facts()
     summary = _describe(config, facts)
     if args.measure:
         summary["memory"] |= _measure(config, facts)
@@ -110,16 +110,15 @@ def _without_files(config: Config) -> Config:
     return replace(config, dataset=replace(config.dataset, download=True))  # facts never do it
 
 
-def _inspect(job: Job, config: Config, *, measure: bool) -> None:
+def _inspect(config: Config, *, measure: bool) -> None:
     """Refuse what `etude` would refuse, but not a device that only training would need."""
-    from etude.preflight import inspect
+    from etude.preflight.checks import inspect
 
     device = config.device if measure else "auto"
-    # A finished run is not inspected again, unless it is to be trained afresh.
-    inspect([replace(job, config=replace(config, device=device, fresh=True), local=True)])
+    inspect([replace(config, device=device)], ())
 
 
-def _describe(config: Config, facts: Facts) -> dict[str, Any]:
+def _describe(config: Config, facts: DatasetInfo) -> dict[str, Any]:
     """Give all that is shown, as JSON has it."""
     size = config.dataset.input_size or facts.size
     image = (facts.channels, size, size)
@@ -137,7 +136,7 @@ def _describe(config: Config, facts: Facts) -> dict[str, Any]:
     }
 
 
-def _build(config: Config, facts: Facts, size: int, device: torch.device | str) -> nn.Module:
+def _build(config: Config, facts: DatasetInfo, size: int, device: torch.device | str) -> nn.Module:
     import torch
 
     with torch.device(device):
@@ -175,7 +174,7 @@ def _memory(config: Config, parameters: int, outputs: int) -> dict[str, Any]:
 
 
 # --- measuring -------------------------------------------------------------------------------
-def _measure(config: Config, facts: Facts) -> dict[str, Any]:
+def _measure(config: Config, facts: DatasetInfo) -> dict[str, Any]:
     """Train as a run would, on random images; say what the device held at the most."""
     import torch
 
@@ -199,11 +198,11 @@ def _measure(config: Config, facts: Facts) -> dict[str, Any]:
     return {"measured_bytes": peak, "precision": precision, "device": describe(device)}
 
 
-def _peak(config: Config, facts: Facts, device: torch.device, precision: str) -> int:
+def _peak(config: Config, facts: DatasetInfo, device: torch.device, precision: str) -> int:
     import torch
 
+    from etude.builders import make_state
     from etude.hardware import peak_memory
-    from etude.parts import make_state
 
     data = _random_data(config, facts)
     layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
@@ -220,7 +219,7 @@ def _peak(config: Config, facts: Facts, device: torch.device, precision: str) ->
     return peak_memory(device)
 
 
-def _random_data(config: Config, facts: Facts) -> Data:
+def _random_data(config: Config, facts: DatasetInfo) -> Data:
     """Stand in for the data set: as many labels as it has, and one image."""
     import torch
 

@@ -2,8 +2,11 @@
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 from hydra.utils import instantiate
@@ -13,6 +16,23 @@ from etude.errors import UserError
 
 # All of torch would let torch.hub.load in.
 ALLOWED = ("etude", "torch.nn", "torch.optim", "torchvision.models")
+PER = ("epoch", "step")  # what a schedule of PyTorch's may be stepped by
+
+_FOLDERS: list[str] = []  # where the user's packages are sought besides
+
+
+def import_from(*folders: Path | str) -> None:
+    """Say in which folders the packages that a user lists are sought, after all others.
+
+    They are put at the end of Python's own list, and not before a target asks for them: what is
+    installed comes first, and nobody else finds the files of a working folder.
+    """
+    _FOLDERS[:] = [str(Path(folder).absolute()) for folder in folders]
+
+
+def import_folders() -> tuple[str, ...]:
+    """Give these folders, for a process that will build parts as this one does."""
+    return tuple(_FOLDERS)
 
 
 def settings(part: Any) -> dict[str, Any]:
@@ -31,6 +51,26 @@ def source_of(config: Config) -> Any:
     dataset = settings(config.dataset)
     own = {key: value for key, value in dataset.items() if key not in {*DATASET, "name"}}
     return build(own, config.packages, **{key: dataset[key] for key in DATASET})
+
+
+def schedule_of(config: Config) -> Any:
+    """Build the schedule: Étude's, or one that takes an optimizer, as PyTorch's do.
+
+    Raises:
+        UserError: It refuses its settings.
+    """
+    part = settings(config.scheduler)
+    if not _takes(locate(part["_target_"], config.packages), "optimizer"):
+        return build(part, config.packages)
+    own = {key: value for key, value in part.items() if key != "per"}
+    wrapper = {"_target_": "etude.schedule.pytorch.wrapped", "per": part["per"]}
+    return build(wrapper | {"scheduler": _until_bound(own, config.packages)}, config.packages)
+
+
+def follows_loss(part: Any, packages: Sequence[str]) -> bool:
+    """Say whether a schedule of PyTorch's is told a loss when it is stepped."""
+    step = getattr(locate(settings(part)["_target_"], packages), "step", None)
+    return step is not None and "metrics" in inspect.signature(step).parameters
 
 
 def check_target(target: str, packages: Sequence[str]) -> None:
@@ -54,13 +94,11 @@ def locate(target: str, packages: Sequence[str]) -> Callable[..., Any]:
         UserError: It is not allowed, cannot be imported, or is a name for something from elsewhere.
     """
     check_target(target, packages)
-    module_name, _, name = target.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
-        raise UserError(
-            f"_target_={target} cannot be imported ({error}); is its folder on PYTHONPATH?"
-        ) from error
+    name = target.rpartition(".")[2]
+    module = _module_of(target, packages)
+    if not hasattr(module, name):
+        raise UserError(f"_target_={target} cannot be imported: {_place(module)} has no {name}")
+    found = getattr(module, name)
     # A module's imports are reachable through it, and they may be anything.
     if not _is_below(f"{getattr(found, '__module__', '')}.{name}", (*ALLOWED, *packages)):
         raise UserError(f"_target_={target} stands for something from another package")
@@ -95,20 +133,33 @@ def build(part: Any, packages: Sequence[str] = (), **context: Any) -> Any:
         raise
 
 
-def check_settings(part: dict[str, Any], packages: Sequence[str], context: Sequence[str]) -> None:
-    """Hold the settings of a part without a schema against its target's signature.
-
-    Raises:
-        UserError: A setting is unknown to the target, or one that it needs is missing.
-    """
-    function = locate(part["_target_"], packages)
-    given = {key for key in part if not key.startswith("_")}
+def _module_of(target: str, packages: Sequence[str]) -> ModuleType:
+    """Import the module that a target is in; one of the user's own may be in their folders."""
+    own = _is_below(target, packages)
+    if own:
+        sys.path.extend(folder for folder in _FOLDERS if folder not in sys.path)
     try:
-        inspect.signature(function).bind_partial(**dict.fromkeys(given))
-        needed = {*given, *(key for key in context if _takes(function, key))}
-        inspect.signature(function).bind(**dict.fromkeys(needed))
-    except TypeError as error:
-        raise UserError(f"{part['_target_']}: {error}") from error
+        return importlib.import_module(target.rpartition(".")[0])
+    except Exception as error:
+        where = f"; sought on PYTHONPATH and in {', '.join(_FOLDERS)}" if own else ""
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        raise UserError(f"_target_={target} cannot be imported ({reason}){where}") from error
+
+
+def _place(module: ModuleType) -> str:
+    return getattr(module, "__file__", None) or module.__name__
+
+
+def _until_bound(value: Any, packages: Sequence[str]) -> Any:
+    """Have everything in a part that takes an optimizer wait for it."""
+    if isinstance(value, list):
+        return [_until_bound(item, packages) for item in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    part = cast("dict[str, Any]", value)
+    inner = {key: _until_bound(item, packages) for key, item in part.items()}
+    waits = "_target_" in part and _takes(locate(part["_target_"], packages), "optimizer")
+    return {**inner, "_partial_": True} if waits else inner
 
 
 def _is_below(name: str, packages: Sequence[str]) -> bool:
@@ -126,8 +177,11 @@ def _targets(value: Any) -> list[str]:
 
 
 def _takes(function: Callable[..., Any], name: str) -> bool:
-    # Not through **kwargs: torchvision's models would be offered in_channels, and refuse it.
-    return name in inspect.signature(function).parameters
+    parameters = inspect.signature(function).parameters
+    if name in parameters:
+        return True
+    # torchvision's builders hand **kwargs on to a class that takes this one, and no in_channels.
+    return name == "num_classes" and any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,20 +1,16 @@
 """Holding a composed configuration against the schema: every problem, each in one line."""
 
-import dataclasses
-import difflib
-import math
-from collections.abc import Iterable, Sequence
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import (
-    InterpolationToMissingValueError,
-    OmegaConfBaseException,
-    ValidationError,
-)
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
-from etude.config.build import check_settings, check_target, settings
-from etude.config.schema import GROUPS, SCHEMAS, Config, Plateau
+from etude.config.build import PER, check_target, follows_loss, locate, settings
+from etude.config.convert import UNRESOLVED, section, shown
+from etude.config.known import Problem, declared, unknown
+from etude.config.schema import GROUPS, SCHEMAS, Config, PlateauConf
 from etude.errors import UserError
 
 # What a run offers to the parts that ask for it.
@@ -24,170 +20,151 @@ CONTEXT: dict[str, tuple[str, ...]] = {
     "augment": (),
     "init": (),
     "optimizer": ("params",),
-    "scheduler": (),
+    "scheduler": ("optimizer",),
 }
 # The loop relies on how these work; the other parts may be a user's own.
 _OURS = ("dataset", "augment")
 
 
-def check(composed: DictConfig) -> Config:
+class ConfigError(UserError):
+    """A configuration with problems: all of them in its text, a line each."""
+
+    problems: Sequence[Problem] = ()
+    keys: Sequence[str] = ()  # what the configuration may have
+
+
+def check(
+    composed: DictConfig | Mapping[str, Any], origins: Mapping[str, str] | None = None
+) -> Config:
     """Turn a composed configuration into a typed one.
 
     Args:
-        composed: The configuration as Hydra composed it, without the `hydra` node.
+        composed: The configuration as Hydra composed it, without the `hydra` node; or the same
+            as plain values, with its interpolations resolved.
+        origins: For a dotted key, the file that wrote its value, as `experiment=<name>`; it is
+            named beside a problem with the key. The user's own words need no entry.
 
     Raises:
-        UserError: One line for every key that is unknown, of the wrong type, missing or out of
-            range, and for every pair of keys that contradict each other.
+        ConfigError: One line for every key that is unknown, of the wrong type, missing or out
+            of range, and for every pair of keys that contradict each other.
     """
-    problems: list[str] = []
-    nodes: dict[str, Any] = {}
-    packages = _packages(composed)
-    for group in GROUPS:
-        try:
-            nodes[group] = _part(composed, group, packages, problems)
-        except UserError as error:
-            problems.append(f"{group}: {error}")
-    rest = OmegaConf.masked_copy(composed, [str(k) for k in composed if k not in GROUPS])
-    typed = _typed(rest, Config, "", problems, skip=GROUPS)
+    problems: list[Problem] = []
+    values = _plain(composed, problems) if isinstance(composed, DictConfig) else composed
+    parts = _parts(values, problems)
+    typed = section({**values, **parts}, Config, "", problems)
     if problems:
-        raise UserError("\n".join(problems))
-    config = Config(**{**typed, **nodes})
-    problems = list(_contradictions(config))
-    if problems:
-        raise UserError("\n".join(problems))
+        raise _config_error(problems, values, origins or {})
+    config = Config(**typed)
+    if contradictions := list(_contradictions(config)):
+        raise UserError("\n".join(contradictions))
     return config
 
 
-def unknown(word: str, words: Iterable[str], what: str = "key") -> str:
-    """Say that there is no such key or choice, with the nearest right one, or else all of them.
-
-    Args:
-        word: What was given.
-        words: What there is, written alike.
-        what: What it is called.
-    """
-    words = sorted(set(words))
-    parent, _, name = word.rpartition(".")
-    siblings = [other for other in words if other.rpartition(".")[0] == parent]
-    # Compared by their last part: a long path that is right would make any name look near.
-    names = {other.rpartition(".")[2]: other for other in siblings}
-    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    matches = [names[match] for match in matches] or [w for w in siblings if w.startswith(word)]
-    matches = matches or difflib.get_close_matches(word, words, n=1, cutoff=0.75)
-    hint = f"; did you mean '{matches[0]}'?" if matches else f"; there are {', '.join(siblings)}"
-    return f"there is no such {what}{hint if siblings or matches else '; see etude --help'}"
+def with_origin(problem: Problem, origins: Mapping[str, str]) -> str:
+    """Give a problem's line, with the file that wrote the key."""
+    if problem.key not in origins:
+        return problem.text
+    way_out = f"; ~{problem.key} takes it out" if problem.unknown else ""
+    return f"{problem.text} ({origins[problem.key]} writes it{way_out})"
 
 
-def _packages(composed: DictConfig) -> list[str]:
-    packages = OmegaConf.select(composed, "packages")
-    return [str(package) for package in packages] if OmegaConf.is_list(packages) else []
-
-
-def _part(composed: DictConfig, group: str, packages: Sequence[str], problems: list[str]) -> object:
-    node = OmegaConf.select(composed, group)
-    if not isinstance(node, DictConfig) or "_target_" not in node:
-        raise UserError(f"a choice is needed: {group}=<choice>")
-    target = str(node["_target_"])
-    schema = SCHEMAS.get(target)
-    if schema is not None:
-        found = len(problems)
-        typed = _typed(node, schema, f"{group}.", problems)
-        return schema(**typed) if len(problems) == found else None
-    if group in _OURS:
-        raise UserError(f"_target_={target} is none of Étude's; choose with {group}=<choice>")
-    check_target(target, packages)
-    plain = cast("dict[str, Any]", OmegaConf.to_container(node, resolve=True))
-    check_settings(plain, packages, CONTEXT[group])
-    return plain
-
-
-def _typed(
-    node: DictConfig, schema: type, prefix: str, problems: list[str], skip: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Check a node key by key, so that all problems are found at once."""
-    fields = {f.name: f for f in dataclasses.fields(schema) if f.name not in skip}
-    names = [*fields, *skip]
-    blank = cast("DictConfig", OmegaConf.structured(schema))  # takes only what its types allow
-    values: dict[str, Any] = {}
-    problems += [
-        f"{prefix}{key}: {unknown(f'{prefix}{key}', [f'{prefix}{name}' for name in names])}"
-        for key in node
-        if key not in fields
+def _config_error(
+    problems: Iterable[Problem], values: Mapping[str, Any], origins: Mapping[str, str]
+) -> ConfigError:
+    keys = declared(values) if any(problem.unknown for problem in problems) else []
+    told = [
+        p._replace(text=f"{p.key}: {unknown(p.key, keys)}") if p.unknown else p for p in problems
     ]
-    for name, field in fields.items():
-        key = f"{prefix}{name}"
-        if name not in node.keys() or OmegaConf.is_missing(node, name):  # noqa: SIM118 (`in` differs)
-            problems.append(f"{key} must be given: {key}=<value>")
-        else:
-            _take(node, blank, field, key, values, problems)
+    # Not its arguments: an error comes back from another process by its text.
+    error = ConfigError("\n".join(with_origin(problem, origins) for problem in told))
+    error.problems, error.keys = told, keys
+    return error
+
+
+def _plain(node: DictConfig, problems: list[Problem]) -> dict[str, Any]:
+    try:
+        return cast("dict[str, Any]", OmegaConf.to_container(node, resolve=True))
+    except OmegaConfBaseException:
+        return _resolved(node, "", problems)  # key by key, to tell which
+
+
+def _resolved(node: DictConfig, prefix: str, problems: list[Problem]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name in map(str, node):
+        try:
+            value = "???" if OmegaConf.is_missing(node, name) else node[name]
+            if isinstance(value, DictConfig):
+                value = _resolved(value, f"{prefix}{name}.", problems)
+            elif OmegaConf.is_config(value):
+                value = OmegaConf.to_container(value, resolve=True)
+            values[name] = value
+        except InterpolationToMissingValueError:
+            values[name] = UNRESOLVED  # the missing key is told by itself
+        except OmegaConfBaseException as error:
+            values[name] = UNRESOLVED
+            first_line = str(error).strip().partition("\n")[0]
+            problems.append(Problem(f"{prefix}{name}", f"{prefix}{name}: {first_line}"))
     return values
 
 
-def _take(
-    node: DictConfig,
-    blank: DictConfig,
-    field: "dataclasses.Field[Any]",
-    key: str,
-    values: dict[str, Any],
-    problems: list[str],
-) -> None:
-    """Check one key's type and range, and keep its value."""
-    section = cast("type[Any]", field.type)
-    if dataclasses.is_dataclass(section):
-        if isinstance(node[field.name], DictConfig):
-            inner = _typed(node[field.name], section, f"{key}.", problems)
-            values[field.name] = section(**inner) if len(inner) == _length(section) else None
-        else:
-            problems.append(f"{key} is a group of keys; set {key}.<key>=<value>")
-        return
-    given = None
-    try:
-        given = _plain_value(node, field.name)
-        if isinstance(given, list | dict):
-            blank.merge_with({field.name: given})  # which looks into it, and takes its time
-        else:
-            blank[field.name] = given
-        value = _plain_value(blank, field.name)
-    except InterpolationToMissingValueError:
-        return  # the missing key is told by itself
-    except ValidationError:
-        problems.append(f"{key}={given} must be {field.metadata.get('rule') or _in_words(field)}")
-        return
-    except OmegaConfBaseException as error:
-        problems.append(f"{key}: {str(error).strip().partition(chr(10))[0]}")
-        return
-    values[field.name] = value
-    problems.extend(_range(value, field, key))
+def _parts(values: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
+    packages = values.get("packages")
+    packages = [str(p) for p in cast("list[Any]", packages)] if isinstance(packages, list) else []
+    parts: dict[str, Any] = {}
+    for group in GROUPS:
+        try:
+            parts[group] = _part(values.get(group), group, packages, problems)
+        except UserError as error:
+            parts[group] = None
+            problems.append(Problem(group, f"{group}: {error}"))
+    return parts
 
 
-def _plain_value(node: DictConfig, name: str) -> Any:
-    value = node[name]
-    return OmegaConf.to_object(value) if OmegaConf.is_config(value) else value
+def _part(node: Any, group: str, packages: Sequence[str], problems: list[Problem]) -> object:
+    if node is not None and not isinstance(node, dict):
+        raise UserError(
+            f"{shown(node)} is a value, not a part; a file chooses one in its defaults, "
+            f"with '- override /{group}: {shown(node)}'"
+        )
+    if node is None or "_target_" not in node:
+        raise UserError(f"a choice is needed: {group}=<choice>")
+    part = cast("dict[str, Any]", node)
+    if part["_target_"] == "???":
+        raise UserError(f"_target_ must be given: {group}._target_=<class>")
+    target = str(part["_target_"])
+    schema = SCHEMAS.get(target)
+    if schema is not None:
+        told = len(problems)
+        typed = section(part, schema, f"{group}.", problems)
+        return schema(**typed) if len(problems) == told else None
+    if group in _OURS:
+        raise UserError(f"_target_={target} is none of Étude's; choose with {group}=<choice>")
+    check_target(target, packages)
+    problems += _against_signature(part, group, packages)
+    return part
 
 
-def _length(schema: type) -> int:
-    return len(dataclasses.fields(schema))
-
-
-def _range(value: Any, field: "dataclasses.Field[Any]", key: str) -> Iterable[str]:
-    """Yield a problem if a value (or an item of a list) breaks its field's rule."""
-    items = cast("list[Any]", value) if isinstance(value, list) else [value]
-    for item in items:
-        if dataclasses.is_dataclass(item):
-            for inner in dataclasses.fields(item):
-                yield from _range(getattr(item, inner.name), inner, f"{key}.{inner.name}")
-            continue
-        if isinstance(item, float) and not math.isfinite(item):
-            yield f"{key}={item} must be finite"
-        test = field.metadata.get("test")
-        if test is not None and item is not None and not test(item):
-            yield f"{key}={item} must be {field.metadata['rule']}"
-
-
-def _in_words(field: "dataclasses.Field[Any]") -> str:
-    words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-    return words.get(field.type, f"of type {field.type}")  # pyright: ignore[reportArgumentType, reportCallIssue]
+def _against_signature(
+    part: Mapping[str, Any], group: str, packages: Sequence[str]
+) -> Iterable[Problem]:
+    """Yield the settings that the target of a part without a schema does not take, or lacks."""
+    parameters = inspect.signature(locate(str(part["_target_"]), packages)).parameters
+    kinds = {parameter.kind for parameter in parameters.values()}
+    own = {"per"} if group == "scheduler" and "optimizer" in parameters else set[str]()
+    if own and part.get("per") not in PER:
+        given = f"scheduler.per={part['per']}" if "per" in part else "scheduler.per"
+        whose = f"whichever {part['_target_']} is stepped by"
+        text = f"{given} must be epoch or step, {whose}; +scheduler.per=epoch"
+        yield Problem("scheduler.per", text)
+    for key in part:
+        strange = key not in {*parameters, *own} and not key.startswith("_")
+        if strange and inspect.Parameter.VAR_KEYWORD not in kinds:
+            yield Problem(f"{group}.{key}", "", unknown=True)
+    for key, parameter in parameters.items():
+        named = parameter.kind in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}
+        needed = named and parameter.default is parameter.empty
+        if needed and key not in part and key not in CONTEXT[group]:
+            yield Problem(f"{group}.{key}", f"{group}.{key} must be given: +{group}.{key}=<value>")
 
 
 def _contradictions(config: Config) -> Iterable[str]:
@@ -214,8 +191,11 @@ def _contradictions(config: Config) -> Iterable[str]:
     if optimizer.get("nesterov") and not optimizer.get("momentum"):
         yield "optimizer.nesterov=true needs optimizer.momentum above 0"
     unwatched = config.dataset.validation_split == "none" and not config.train.test_every_epoch
-    if isinstance(config.scheduler, Plateau) and unwatched:
+    watches = isinstance(config.scheduler, PlateauConf) or follows_loss(
+        config.scheduler, config.packages
+    )
+    if watches and unwatched:
         yield (
-            "scheduler=plateau watches the evaluation loss; "
+            "scheduler: a plateau watches the evaluation loss; "
             "set dataset.validation_split or train.test_every_epoch=true"
         )

@@ -5,38 +5,69 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from etude.config.schema import Config
 
 _LONGEST = 120  # of the 255 bytes that file systems take for a name
+_UNNAMED = (".content", ".code")  # digests tell people nothing
 
 
-def fingerprint(config: Config) -> str:
-    """Hash everything that can change a run's result into 8 hexadecimal digits."""
-    text = json.dumps(results(config), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+class Identity(NamedTuple):
+    """What makes a run the run that it is.
+
+    Args:
+        fingerprint: A hash of all that can change its result.
+        contents: Digests of what it reads besides its configuration: a data set that is not the
+            published one, weights, the source of a user's own parts.
+        decisive: All that is in the hash, by dotted key.
+    """
+
+    fingerprint: str
+    contents: dict[str, str]
+    decisive: dict[str, Any]
+
+
+def identify(config: Config, contents: Mapping[str, str]) -> Identity:
+    """Hash everything that can change a run's result into 8 hexadecimal digits.
+
+    Args:
+        config: The run.
+        contents: Digests of what it reads besides, by key; one stands in the place of a path.
+    """
+    decisive = {**results(config), **contents}
+    text = json.dumps(decisive, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    mark = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return Identity(mark, dict(contents), decisive)
 
 
 def results(config: Config) -> dict[str, Any]:
     """Give the keys, dotted, that can change a run's result, with their values."""
-    return dict(_leaves(config, ""))
+    return {key: short_target(key, value) for key, value in _leaves(config, "")}
 
 
-def describe(config: Config, choices: Mapping[str, str], usual: Mapping[str, Any]) -> str:
+def short_target(key: str, value: Any) -> Any:
+    """Call Étude's own parts by their class alone: in which module one stands decides nothing."""
+    is_ours = key.endswith("_target_") and isinstance(value, str) and value.startswith("etude.")
+    return value.rpartition(".")[2] if is_ours else value
+
+
+def describe(identity: Identity, choices: Mapping[str, str], usual: Mapping[str, Any]) -> str:
     """Put what is special about a run into a few characters that any file system takes.
 
     Args:
-        config: The run.
+        identity: The run's.
         choices: The choices, by group, that its experiment makes otherwise.
         usual: The values, by dotted key, of its experiment's file with these choices.
     """
     parts = [f"{group}={choice}" for group, choice in choices.items()]
-    for key, value in results(config).items():
-        if key != "seed" and usual.get(key) != value:
+    for key, value in identity.decisive.items():
+        if key == "seed" or key.endswith(_UNNAMED):
+            continue
+        if short_target(key, usual.get(key)) != value:
             parts.append(f"{key.rpartition('.')[2]}={_short(value)}")
     readable = re.sub(r"[^A-Za-z0-9.=+-]+", "_", "_".join(parts))[:_LONGEST]
-    return f"{readable}_seed={config.seed}".lstrip("_")
+    return f"{readable}_seed={identity.decisive['seed']}".lstrip("_")
 
 
 def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:

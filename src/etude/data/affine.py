@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from etude.data.draws import around, columns
-from etude.data.limits import check_range
 
 
 class Affine:
@@ -28,10 +27,6 @@ class Affine:
     def __init__(
         self, *, shift: float, rotation: float, shear: float, zoom: float, constant: float | None
     ) -> None:
-        check_range("shift_fraction", shift, 0, 1)
-        check_range("rotation_degrees", rotation, 0, 180)
-        check_range("shear_degrees", shear, 0, 89)
-        check_range("zoom", zoom, 0, 0.99)
         self.reach = (shift, shift, rotation, shear, zoom, zoom)
         self.constant = constant
 

@@ -20,14 +20,9 @@ from etude.data.crop import Area, Place, Scaled
 from etude.data.erase import Erase
 from etude.data.files import Files
 from etude.data.gather import central
-from etude.data.limits import check_choice
 from etude.data.moves import Flip, PaddedCrop, Shift
 from etude.data.photometric import Photometric
 from etude.errors import UserError
-
-FILLS = ("constant", "nearest")
-CROPS = ("place", "area")
-ERASE_FILLS = ("value", "noise")
 
 
 class Change(Protocol):
@@ -49,6 +44,9 @@ class Change(Protocol):
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Augment:
     """Augment a batch, in the order of the attributes; every change is off at None or 0.
+
+    What range a number has, and which words there are, is the configuration's schema to hold; here
+    is what the settings must be to each other.
 
     Attributes:
         crop: A window of what is kept: `place`, `area` or, by None, the middle; the draws for it
@@ -80,7 +78,7 @@ class Augment:
         components: What `fitted` finds.
 
     Raises:
-        UserError: A value is out of its range.
+        UserError: Settings do not go together.
     """
 
     crop: str | None = None
@@ -114,8 +112,6 @@ class Augment:
         object.__setattr__(self, "_changes", tuple(self._made_changes()))
 
     def _made_window(self) -> Place | Scaled | Area | None:
-        if self.crop is not None:
-            check_choice("crop", self.crop, CROPS)
         if self.scales is not None and self.crop != "place":
             raise UserError(
                 f"augment.scales={list(self.scales)} are those of augment.crop=place; null turns "
@@ -134,7 +130,6 @@ class Augment:
         if self.flip_probability:
             changes.append(Flip(self.flip_probability))
         changes += self._made_colours()
-        check_choice("erase_fill", self.erase_fill, ERASE_FILLS)
         if self.erase_probability:
             noise = self.erase_noise if self.erase_fill == "noise" else None
             area, ratio = self.erase_area or (), self.erase_ratio or ()
@@ -145,7 +140,6 @@ class Augment:
 
     def _made_moves(self) -> list[Change]:
         """Shift alone, or as a part of one map with what turns and bends."""
-        check_choice("fill", self.fill, FILLS)
         constant = self.fill_value if self.fill == "constant" else None
         if self.rotation_degrees or self.shear_degrees or self.zoom:
             return [

@@ -7,14 +7,14 @@ import contextlib
 import hashlib
 import logging
 import os
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from etude import atomic
 from etude.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from torch import Tensor
 
@@ -64,18 +64,24 @@ def write(path: Path, tensors: dict[str, Tensor]) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    temporary = path.with_name(f"{path.stem}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(path.parent)
-        save_file(tensors, temporary, {"checksum": _checksum(tensors)})
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())  # else a crash may leave the new name on missing bytes
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, {"checksum": _checksum(tensors)})
     except (OSError, SafetensorError) as error:
         log.warning("cache %s cannot be written (%s); the next run decodes again", path, error)
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """Give a file to write to, which takes the place of `path` once it is whole.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.remove_stale(path.parent)
+    with atomic.replacing(path) as temporary:
+        yield temporary
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:
@@ -84,22 +90,3 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tensors[name].dtype}".encode())
         digest.update(tensors[name].reshape(-1).numpy().data)
     return digest.hexdigest()
-
-
-def _remove_stale(place: Path) -> None:
-    """Remove what writers of this machine left when they were killed."""
-    host = socket.gethostname()
-    for file in place.glob(f"*.{host}.*.tmp"):
-        process = file.suffixes[-2][1:]
-        if process.isdigit() and not _is_alive(int(process)):
-            file.unlink(missing_ok=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # somebody else's
-    return True

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from etude.data.download import fetch
-from etude.data.source import Facts, Labelled, Loaded
+from etude.data.source import DatasetInfo, Labelled, Loaded
 from etude.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,14 +41,17 @@ class CIFAR10:
         self.root = Path(root).expanduser()
         self.download = download
 
-    def facts(self) -> Facts:
+    def facts(self) -> DatasetInfo:
         """Check that the files are there, and tell the published counts and shape.
 
         Raises:
             UserError: A file is missing or empty, and is not to be downloaded.
         """
         self._lacks_files()
-        return Facts(50_000, 10_000, self.num_classes, channels=3, size=32)
+        return DatasetInfo(50_000, 10_000, self.num_classes, channels=3, size=32)
+
+    def content(self) -> None:
+        """Leave it to the name: `load` refuses all but the published files, by their md5 sums."""
 
     def load(self) -> Loaded:
         """Read both parts, downloading them first where asked.

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from etude.data.draws import columns, normal
 from etude.data.files import Files
-from etude.data.limits import check_range
 
 SAMPLE = 500  # images; thousands of pixels each, and decoding them takes a streamed run seconds
 CHUNK = 16  # images whose pixels are held in float64
@@ -34,7 +33,6 @@ class Colour:
     draws = 3
 
     def __init__(self, std: float, components: Tensor | None) -> None:
-        check_range("colour_std", std, 0, 10)
         self.std = std
         self.components = components
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from etude.data.source import Facts, Labelled, Loaded
+from etude.data.source import DatasetInfo, Labelled, Loaded
 from etude.data.splits import split
 from etude.errors import UserError
 
@@ -17,9 +17,12 @@ from etude.errors import UserError
 class Digits:
     """scikit-learn's digits; a fifth, stratified by class, is always the same test part."""
 
-    def facts(self) -> Facts:
+    def facts(self) -> DatasetInfo:
         """Tell counts and shape."""
-        return Facts(train_images=1437, test_images=360, num_classes=10, channels=1, size=8)
+        return DatasetInfo(train_images=1437, test_images=360, num_classes=10, channels=1, size=8)
+
+    def content(self) -> None:
+        """Leave it to the name: scikit-learn's table is what is read."""
 
     def load(self) -> Loaded:
         """Read the images, their values 0-16 spread over 0-255."""

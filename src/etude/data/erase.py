@@ -12,7 +12,7 @@ from torch import Tensor
 
 from etude.data.draws import between, integers
 from etude.data.gather import crossed
-from etude.data.limits import check_pair, check_range
+from etude.data.limits import check_pair
 from etude.data.noise import noise
 from etude.errors import UserError
 
@@ -40,7 +40,6 @@ class Erase:
         value: float = 0.0,
         noise: Sequence[float] | None = None,
     ) -> None:
-        check_range("erase_probability", probability, 0, 1)
         check_pair("erase_area", area, 1, "erase_probability")
         check_pair("erase_ratio", ratio, 1000, "erase_probability")
         self.probability = probability

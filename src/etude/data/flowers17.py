@@ -11,6 +11,7 @@ from pathlib import Path
 
 from etude.data.folder import Folder, Listing
 from etude.data.splits import permutation
+from etude.digests import digest_of_tree
 from etude.errors import UserError
 
 CLASSES = (
@@ -57,6 +58,18 @@ class Flowers17(Folder):
         )
         self.test_fraction = test_fraction
         self.shuffle_seed = shuffle_seed
+
+    def content(self) -> str | None:
+        """Give a digest of all images; see `Source`. Which are tested on, the settings say.
+
+        Raises:
+            UserError: An image cannot be read.
+        """
+        try:
+            images = self._images()
+        except UserError:  # of what is missing, which `facts` tells
+            return None
+        return digest_of_tree(self.root, [image.name for image in images])
 
     def listings(self) -> tuple[Listing, Listing]:
         """Divide the 1,360 images, of a fifth for the test 1,088 and 272.

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from etude.data import cache
 from etude.data.files import Files, Form, read_image
 from etude.data.sides import Sides
-from etude.data.source import Facts, Labelled, Loaded
+from etude.data.source import DatasetInfo, Labelled, Loaded
+from etude.digests import combined, digest_of_tree
 from etude.errors import UserError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Folder:
         self.fit = fit
         self.stream = stream
 
-    def facts(self) -> Facts:
+    def facts(self) -> DatasetInfo:
         """List the files and tell their counts; no image is opened.
 
         Raises:
@@ -93,7 +94,22 @@ class Folder:
         """
         seen = self._check_settings().seen
         train, test = self.listings()
-        return Facts(len(train.images), len(test.images), len(train.classes), channels=3, size=seen)
+        return DatasetInfo(
+            len(train.images), len(test.images), len(train.classes), channels=3, size=seen
+        )
+
+    def content(self) -> str | None:
+        """Give a digest of both parts' images, by their names below them; see `Source`.
+
+        Raises:
+            UserError: An image cannot be read.
+        """
+        try:
+            train, test = self.listings()
+        except UserError:  # of what is missing, which `facts` tells
+            return None
+        parts = {"train": (self.train, train), "test": (self.test, test)}
+        return combined({k: _content(self.root / name, part) for k, (name, part) in parts.items()})
 
     def load(self) -> Loaded:
         """Read the pixels from the cache, or decode every image and fill it.
@@ -254,6 +270,11 @@ def _identity(image: os.DirEntry[str], start: int) -> tuple[str, int, int]:
     """Tell a file's path from its character `start` on, its size and its time of change."""
     status = image.stat()
     return image.path[start:], status.st_size, status.st_mtime_ns
+
+
+def _content(folder: Path, part: Listing) -> str:
+    start = len(str(folder / "_")) - 1  # not len(str(folder)) + 1, for "." and "/"
+    return digest_of_tree(folder, (image.path[start:] for image in part.images))
 
 
 def _labelled(images: Tensor | Files, listing: Listing) -> Labelled:

@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from etude.data.download import fetch
-from etude.data.source import Facts, Labelled, Loaded
+from etude.data.source import DatasetInfo, Labelled, Loaded
+from etude.digests import combined, digests_of_files
 from etude.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-PUBLISHED = Facts(train_images=60_000, test_images=10_000, num_classes=10, channels=1, size=28)
+PUBLISHED = DatasetInfo(
+    train_images=60_000, test_images=10_000, num_classes=10, channels=1, size=28
+)
 # Where Debian's package dataset-fashion-mnist puts its files.
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
@@ -49,6 +52,11 @@ class MNIST:
 
     name: ClassVar[str] = "MNIST"
     classes: ClassVar[tuple[str, ...]] = tuple("0123456789")
+    # Of the unpacked files, in the order of NAMES: the first half of what sha256sum gives.
+    published: ClassVar[tuple[str, ...]] = (
+        "ba891046e6505d7aadcbbe25680a0738", "65a50cbbf4e906d70832878ad85ccda5",
+        "0fa7898d509279e482958e8ce81c8e77", "ff7bcfd416de33731a308c3f266cc351",
+    )  # fmt: skip
 
     def __init__(self, root: str | Path, *, download: bool) -> None:
         self.root = Path(root).expanduser()
@@ -63,7 +71,7 @@ class MNIST:
         """List the folders that are searched, in order."""
         return (self.raw,)
 
-    def facts(self) -> Facts:
+    def facts(self) -> DatasetInfo:
         """Check all four files by their headers and sizes, and tell what they hold.
 
         Raises:
@@ -71,6 +79,22 @@ class MNIST:
         """
         parts = self._find()
         return PUBLISHED if parts is None else self._check(parts)
+
+    def content(self) -> str | None:
+        """Give a digest of the four files, unpacked; None for the published ones. See `Source`.
+
+        Raises:
+            UserError: A file cannot be read.
+        """
+        parts = self._look()
+        if parts is None:
+            return None
+        files = [path for part in parts for path in part]
+        digests = digests_of_files(files[0].parent, [file.name for file in files]).values()
+        if tuple(digests) == self.published:
+            return None
+        names = [str(name) for names in NAMES for name in names]
+        return combined(dict(zip(names, digests, strict=True)))
 
     def load(self) -> Loaded:
         """Read both parts, downloading them first where asked.
@@ -85,12 +109,9 @@ class MNIST:
 
     def _find(self) -> tuple[Pair, Pair] | None:
         """Find all files in one folder; None when they are still to be downloaded."""
-        for folder in self.folders():
-            train, test = (Pair(*(_present(folder / name) for name in names)) for names in NAMES)
-            if all(path.is_file() for path in (*train, *test)):
-                return train, test
-        if self.download:
-            return None
+        parts = self._look()
+        if parts is not None or self.download:
+            return parts
         missing = [
             name for names in NAMES for name in names if not _present(self.raw / name).is_file()
         ]
@@ -100,20 +121,28 @@ class MNIST:
             f"or put {', '.join(map(str, missing))} into {self.raw}"
         )
 
+    def _look(self) -> tuple[Pair, Pair] | None:
+        """Find all files in one folder; None where there is none that has them all."""
+        for folder in self.folders():
+            train, test = (Pair(*(_present(folder / name) for name in names)) for names in NAMES)
+            if all(path.is_file() for path in (*train, *test)):
+                return train, test
+        return None
+
     def _download(self) -> tuple[Pair, Pair]:
         folder = self.raw.relative_to(self.root).as_posix()
         fetch(self.name, self.root, folder, [str(name) for names in NAMES for name in names])
         train, test = (Pair(*(self.raw / name for name in names)) for names in NAMES)
         return train, test
 
-    def _check(self, parts: tuple[Pair, Pair]) -> Facts:
+    def _check(self, parts: tuple[Pair, Pair]) -> DatasetInfo:
         (train, size), (test, test_size) = (_count_and_size(part) for part in parts)
         if size != test_size:
             raise UserError(
                 f"{parts[1].images} holds images of {test_size} pixels a side, {parts[0].images} "
                 f"of {size}; they are not parts of one data set, so replace one of them"
             )
-        return Facts(train, test, len(self.classes), channels=1, size=size)
+        return DatasetInfo(train, test, len(self.classes), channels=1, size=size)
 
 
 class FashionMNIST(MNIST):
@@ -128,6 +157,10 @@ class FashionMNIST(MNIST):
     classes: ClassVar[tuple[str, ...]] = (
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
         "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    )  # fmt: skip
+    published: ClassVar[tuple[str, ...]] = (
+        "c59f468a2f672dc815687fe0f8388776", "bad3541b69d912435c50bb6ba87bec29",
+        "5b4141f0afbad91edebe8549f8fcffe0", "0402a96d92fd2663957122ceb108a494",
     )  # fmt: skip
 
     def folders(self) -> tuple[Path, ...]:

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from etude.data.draws import around, integers
 from etude.data.gather import pad, shift, windows
-from etude.data.limits import check_range
 
 PIXELS = range(256)  # what uint8 holds, as whole numbers
 
@@ -25,7 +24,6 @@ class Shift:
     draws = 2
 
     def __init__(self, fraction: float, constant: float | None) -> None:
-        check_range("shift_fraction", fraction, 0, 1)
         self.fraction = fraction
         self.constant = constant
 
@@ -49,7 +47,6 @@ class PaddedCrop:
     draws = 2
 
     def __init__(self, padding: int, fill_value: float) -> None:
-        check_range("crop_padding", padding, 0, 1024)
         self.padding = padding
         self.fill_value = fill_value
         self.is_pixel = fill_value in PIXELS
@@ -68,7 +65,6 @@ class Flip:
     draws = 1
 
     def __init__(self, probability: float) -> None:
-        check_range("flip_probability", probability, 0, 1)
         self.probability = probability
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from etude.data.draws import around, columns, integers
-from etude.data.limits import check_range
 
 GREY = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as in PIL
 
@@ -28,7 +27,6 @@ class Photometric:
     draws = 4
 
     def __init__(self, reach: float) -> None:
-        check_range("photometric", reach, 0, 1)
         self.reach = reach
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:

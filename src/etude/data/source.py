@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from etude.data.files import Files
 
 
-class Facts(NamedTuple):
+class DatasetInfo(NamedTuple):
     """What can be known of a data set without loading it; `size` is its images' side in pixels."""
 
     train_images: int
@@ -38,7 +38,7 @@ class Loaded(NamedTuple):
 class Source(Protocol):
     """A data set on disk, or in a package."""
 
-    def facts(self) -> Facts:
+    def facts(self) -> DatasetInfo:
         """Tell the data set's counts and shape, and check that its files are there.
 
         It is quick, reads no more than headers and names, imports no torch and never uses the
@@ -54,5 +54,20 @@ class Source(Protocol):
 
         Raises:
             UserError: A file is missing, broken, or could not be downloaded.
+        """
+        ...
+
+    def content(self) -> str | None:
+        """Tell these data from others of the same kind and shape: a digest of what is read.
+
+        It is the same wherever the files lie, imports no torch and never uses the network; a file
+        is read once, and again only when it has changed.
+
+        Returns:
+            None for data exactly as published or as a package has it, which the source's name
+            stands for, and for data that is not there: `facts` says what is missing.
+
+        Raises:
+            UserError: A file is there and cannot be read.
         """
         ...

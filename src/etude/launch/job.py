@@ -12,9 +12,10 @@ from typing import IO
 
 from etude.launch.machine import Device
 from etude.launch.task import About, Progress
+from etude.runs.names import OUTPUT_LOG
+from etude.runs.state import State as RunState
 from etude.stop import INTERRUPTED, PREEMPTED
 
-LOG = "output.log"  # of all that a job's process prints, in its folder
 _TAIL = 4096  # bytes of it that are looked at for its last line
 
 
@@ -23,14 +24,15 @@ class JobFailed(Exception):  # noqa: N818
 
 
 class State(Enum):
-    """Where a job stands; the value is what people read."""
+    """Where a job stands; the value is what people read, as they read it of a run."""
 
     WAITING = "waiting"
-    RUNNING = "running"
-    FINISHED = "finished"
+    RUNNING = RunState.RUNNING.value
+    FINISHED = RunState.FINISHED.value
     BEFORE = "finished before"
-    FAILED = "failed"
-    STOPPED = "stopped"
+    FAILED = RunState.FAILED.value
+    PREEMPTED = RunState.PREEMPTED.value
+    CUT_OFF = RunState.CUT_OFF.value
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Job:
     @property
     def log(self) -> Path:
         """The file that all it prints is added to."""
-        return self.folder / LOG
+        return self.folder / OUTPUT_LOG
 
 
 @dataclass
@@ -147,8 +149,10 @@ class Entry:
                 self.result = file.read()
         if status == 0:
             self.state = State.FINISHED
-        elif status in {INTERRUPTED, PREEMPTED} or (stopping and status < 0):
-            self.state, self.error = State.STOPPED, "asked to stop"
+        elif status in {INTERRUPTED, PREEMPTED}:
+            self.state, self.error = State.PREEMPTED, "asked to stop"
+        elif stopping and status < 0:
+            self.state, self.error = State.CUT_OFF, "asked to stop, and killed"
         else:
             self.state, self.error = State.FAILED, reason(status, last_line(self.job.log))
         if self.overdue and status != 0:

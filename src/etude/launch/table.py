@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +18,7 @@ from rich.text import Text
 from etude.duration import duration
 from etude.launch.expected import left, seconds_left
 from etude.launch.job import Entry, State
+from etude.text import near
 
 _OTHERS = 62  # characters that the columns besides the job's name take
 _EVERY = 0.5  # seconds between two drawings
@@ -29,10 +28,19 @@ _STYLES = {
     State.FINISHED: "green",
     State.BEFORE: "green",
     State.FAILED: "red",
-    State.STOPPED: "yellow",
+    State.PREEMPTED: "yellow",
+    State.CUT_OFF: "yellow",
 }
 # Running first, then what ended last: a study may be longer than the terminal is high.
-_ORDER = (State.RUNNING, State.FAILED, State.STOPPED, State.FINISHED, State.BEFORE, State.WAITING)
+_ORDER = (
+    State.RUNNING,
+    State.FAILED,
+    State.CUT_OFF,
+    State.PREEMPTED,
+    State.FINISHED,
+    State.BEFORE,
+    State.WAITING,
+)
 
 
 class LiveTable:
@@ -119,12 +127,12 @@ def show_all(console: Console, entries: Sequence[Entry]) -> None:
         table.add_row(*_cells(entry)[:5], style=_STYLES[entry.state])
     console.print(table)
     for entry in entries:
-        if entry.state in {State.FAILED, State.STOPPED}:
+        if entry.over and not entry.done:
             style = _STYLES[entry.state]
             label, error = escape(entry.job.label), escape(entry.error)
             console.print(f"[{style}]{entry.state.value}[/] {label}: {error}")
             if entry.job.log.exists():
-                console.print(f"  log: {_near(entry.job.log)}", markup=False)
+                console.print(f"  log: {near(entry.job.log)}", markup=False)
     console.print(_total(entries, places=1, stopping=False), markup=False)
 
 
@@ -171,8 +179,3 @@ def _total(entries: Sequence[Entry], *, places: int, stopping: bool) -> str:
     if counts[State.RUNNING] and (remaining := seconds_left(entries, places=places)) is not None:
         text += f"; about {duration(remaining)} left"
     return text
-
-
-def _near(path: Path) -> str:
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative

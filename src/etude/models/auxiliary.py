@@ -1,9 +1,16 @@
 """What a network with auxiliary heads gives while it is trained, and the loss of those heads."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 from torch.nn import functional
+
+
+@runtime_checkable
+class WithHeads(Protocol):
+    """A network that gives `Outputs` while its own `training` is set, whatever its layers' is."""
+
+    auxiliary_weight: float
 
 
 class Outputs(NamedTuple):

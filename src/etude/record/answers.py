@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from etude.data.batch import Split
-from etude.hardware import autocast
+from etude.data.batch import Batch, Split
+from etude.evaluate import ask
 
 
 class Answers(NamedTuple):
@@ -27,34 +27,31 @@ class Answers(NamedTuple):
     classes: Tensor
 
 
-@torch.inference_mode()
-def ask(
-    model: nn.Module,
-    data: Split,
-    device: torch.device,
-    *,
-    precision: str,
-    batch_size: int,
-    keep: int,
-) -> Answers:
-    """Collect a model's answers to a whole split, and the first `keep` images it tells wrong."""
-    model.eval()
-    said: list[Tensor] = []
-    true: list[Tensor] = []
-    kept: list[tuple[Tensor, Tensor, Tensor]] = []
-    for images, labels in data.in_order(batch_size):
-        with autocast(precision, device):
-            logits = model(images)
-        answers = logits.argmax(1)
-        wrong = answers != labels
-        kept.append(tuple(part[wrong][:keep].cpu() for part in (images, answers, labels)))  # pyright: ignore[reportArgumentType]
-        said.append(logits.float().softmax(1).cpu())
-        true.append(labels.cpu())
-    images, answers, labels = (torch.cat(parts)[:keep] for parts in zip(*kept, strict=True))
-    return Answers(torch.cat(said), torch.cat(true), images, answers, labels)
+class Collector:
+    """Keep a model's answers to a split, and the first images that it tells wrong.
+
+    Args:
+        keep: How many of these.
+    """
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+        self._batches: list[Answers] = []
+
+    def __call__(self, batch: Batch, logits: Tensor) -> None:
+        """Take in a batch; this waits for the device."""
+        images, labels = batch
+        taken = logits.argmax(1)
+        wrong = taken != labels
+        kept = (part[wrong][: self._keep].cpu() for part in (images, taken, labels))
+        self._batches.append(Answers(logits.float().softmax(1).cpu(), labels.cpu(), *kept))
+
+    def answers(self) -> Answers:
+        """Give what has been taken in so far, as one."""
+        probabilities, labels, *kept = map(torch.cat, zip(*self._batches, strict=True))
+        return Answers(probabilities, labels, *(part[: self._keep] for part in kept))
 
 
-@torch.inference_mode()
 def penultimate(
     model: nn.Module, data: Split, device: torch.device, *, precision: str, limit: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -63,14 +60,21 @@ def penultimate(
     Returns:
         Features (N, D), labels (N,) and images (N, C, H, W), on the CPU.
     """
-    model.eval()
     fed: list[Tensor] = []
+    seen: list[Batch] = []
     last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
     hook = last.register_forward_pre_hook(lambda _, inputs: fed.append(inputs[0].float().cpu()))
     try:
-        images, labels = next(iter(data.in_order(limit)))
-        with autocast(precision, device):
-            model(images)
+        ask(
+            model,
+            data,
+            lambda batch, _: seen.append(batch),
+            device=device,
+            precision=precision,
+            batch_size=limit,
+            batches=1,
+        )
     finally:
         hook.remove()
+    images, labels = seen[0]
     return fed[-1].flatten(1), labels.cpu(), images.cpu()

@@ -4,35 +4,34 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from etude.data.batch import Split
-from etude.hardware import autocast
-from etude.record.folder import write_json
-
-CONFUSION = "confusion.json"
+from etude.data.batch import Batch
+from etude.runs.names import CONFUSION
+from etude.runs.records import write_json
 
 
-@torch.inference_mode()
-def confusion(
-    model: nn.Module,
-    data: Split,
-    device: torch.device,
-    *,
-    classes: int,
-    precision: str,
-    batch_size: int,
-) -> Tensor:
-    """Count a model's answers: (classes, classes) int64 on the CPU, a row for each true class."""
-    model.eval()
-    counts = torch.zeros(classes * classes, dtype=torch.int64, device=device)
-    for images, labels in data.in_order(batch_size):
-        with autocast(precision, device):
-            answers = model(images).argmax(1)
-        cells = labels * classes + answers
+class Confusion:
+    """Count a model's answers on the device.
+
+    Args:
+        classes: How many there are.
+        device: Where the answers are.
+    """
+
+    def __init__(self, classes: int, device: torch.device) -> None:
+        self._classes = classes
+        self._cells = torch.zeros(classes * classes, dtype=torch.int64, device=device)
+
+    def __call__(self, batch: Batch, logits: Tensor) -> None:
+        """Take in a batch."""
+        cells = batch.labels * self._classes + logits.argmax(1)
         # Not bincount, which is not deterministic on CUDA.
-        counts.index_add_(0, cells, torch.ones_like(cells))
-    return counts.view(classes, classes).cpu()
+        self._cells.index_add_(0, cells, torch.ones_like(cells))
+
+    def counts(self) -> Tensor:
+        """Give (classes, classes) int64 on the CPU, a row for each true class."""
+        return self._cells.view(self._classes, self._classes).cpu()
 
 
 def write_confusion(folder: Path, counts: Tensor, classes: Sequence[str], *, epoch: int) -> None:

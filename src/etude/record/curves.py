@@ -3,17 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+from etude.atomic import replacing
+from etude.record.pictures import figure
+
 _PARTS = (("train", "tab:blue"), ("validation", "tab:orange"), ("test", "tab:green"))
 
 
 def draw(rows: list[dict[str, Any]], path: Path, *, title: str) -> None:
     """Draw a run's epochs into a PNG: loss on the left, accuracy on the right."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (0.5 s, only here)
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+    drawing, panels = figure(1, 2, size=(10, 4), layout="constrained")
+    for axes, quantity in zip(panels.flat, ("loss", "accuracy"), strict=True):
         for part, colour in _PARTS:
             points = [
                 (r["epoch"], r[f"{part}_{quantity}"]) for r in rows if f"{part}_{quantity}" in r
@@ -30,8 +29,7 @@ def draw(rows: list[dict[str, Any]], path: Path, *, title: str) -> None:
         axes.set_ylabel("cross-entropy" if quantity == "loss" else quantity)
         axes.grid(alpha=0.3)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    figure.suptitle(title, fontsize="medium")
-    figure.axes[0].legend()
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png", dpi=150)
-    temporary.replace(path)
+    drawing.suptitle(title, fontsize="medium")
+    drawing.axes[0].legend()
+    with replacing(path) as temporary:
+        drawing.savefig(temporary, format="png", dpi=150)

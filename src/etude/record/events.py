@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class Events:
         except OSError as error:
             self._give_up(error)
 
-    def epoch(self, row: dict[str, Any]) -> None:
+    def epoch(self, row: Mapping[str, Any]) -> None:
         """Add one line of `metrics.jsonl`, at its epoch."""
         if self._writer is None:
             return

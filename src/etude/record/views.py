@@ -5,8 +5,9 @@ from the random numbers of the training or changes its network.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,18 +15,19 @@ from torch import Tensor
 from etude.config.schema import Record
 from etude.data.batch import Batch
 from etude.loop import Display, Plan
-from etude.record.answers import Answers, ask, penultimate
+from etude.record.answers import Answers, Collector, penultimate
 from etude.record.events import Events
 from etude.record.gradients import gradients, norm
 from etude.record.pictures import matrix, sheet
+from etude.record.view import View
 from etude.state import State
 
 _SHEET = 64  # images
 _POINTS = 1000  # embedded images
 
 
-class Views:
-    """Write what is switched on.
+class Views(View):
+    """Write the epochs' numbers, and what is switched on.
 
     Args:
         events: Where to.
@@ -36,6 +38,8 @@ class Views:
 
     def __init__(self, events: Events, record: Record, plan: Plan, classes: Sequence[str]) -> None:
         self._events, self._record, self._plan, self._classes = events, record, plan, classes
+        if record.predictions or record.pr_curves:
+            self.collector = Collector(_SHEET)
         self._profile: Profile | None = None
         self._images: Batch | None = None
 
@@ -58,6 +62,10 @@ class Views:
         self._profile = Profile(display, folder / "trace.json")
         return self._profile
 
+    def scalars(self, row: Mapping[str, Any]) -> None:
+        """Show an epoch's numbers."""
+        self._events.epoch(row)
+
     def epoch(self, state: State) -> None:
         """Show weights and gradients after an epoch."""
         if self._profile is not None:
@@ -66,7 +74,12 @@ class Views:
         if not (record.norms or record.histograms):
             return
         weights = {n: p.detach() for n, p in state.model.named_parameters()}
-        found = gradients(state.model, self._batch(state.device), precision=self._plan.precision)
+        found = gradients(
+            state.model,
+            self._batch(state.device),
+            precision=self._plan.precision,
+            label_smoothing=self._plan.label_smoothing,
+        )
         for kind, tensors in (("weights", weights), ("gradients", found)):
             if record.norms:
                 self._events.add("scalar", f"norm/{kind}", norm(list(tensors.values())), epoch)
@@ -85,8 +98,8 @@ class Views:
         if counts is not None:
             picture = matrix(counts, self._classes)
             self._events.add("image", "test/confusion", picture, epoch, dataformats="HWC")
-        if self._record.predictions or self._record.pr_curves:
-            self._answers(self._ask(state), epoch)
+        if self.collector is not None:
+            self._answers(self.collector.answers(), epoch)
         if self._record.embeddings:
             self._embed(state, epoch)
 
@@ -100,16 +113,6 @@ class Views:
             for index, name in enumerate(self._classes):
                 truth, said = answers.labels == index, answers.probabilities[:, index]
                 self._events.add("pr_curve", f"test/{name}", truth, said, epoch)
-
-    def _ask(self, state: State) -> Answers:
-        return ask(
-            self._plan.tested(state.evaluated),
-            self._plan.test,
-            state.device,
-            precision=self._plan.precision,
-            batch_size=self._plan.eval_batch_size,
-            keep=_SHEET,
-        )
 
     def _embed(self, state: State, epoch: int) -> None:
         plan = self._plan

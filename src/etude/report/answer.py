@@ -8,19 +8,8 @@ from functools import partial
 from etude.report.read import Run
 from etude.report.results import Results, Row, finished
 from etude.report.statistics import LEVEL, Spread
-from etude.report.words import (
-    ENDED,
-    LOST,
-    NONE,
-    STATES,
-    amount,
-    counted,
-    gap,
-    in_order,
-    listed,
-    probability,
-    signed,
-)
+from etude.report.words import NONE, WHY, amount, counted, gap, listed, probability, signed
+from etude.runs.state import State
 
 
 @dataclass(frozen=True)
@@ -39,7 +28,9 @@ class Sentence:
 def answer(results: Results) -> list[Sentence]:
     """Say what the arms came to, the most certain first."""
     if results.baseline is None:
-        return [Sentence("unknown", "No run has a result yet."), *_counts(results)]
+        yet = " yet" if any(row.awaited for row in results.rows) else ""
+        text = f"No run has a result{yet}."
+        return [Sentence("unknown", text), *_counts(results)]
     groups: dict[str, list[Row]] = {}
     for row in results.rows:
         groups.setdefault(verdict(row, results), []).append(row)
@@ -56,13 +47,13 @@ def verdict(row: Row, results: Results) -> str:
         `failed` (no better than guessing, or no run that did not diverge or fail), `worse` or
         `better` (surely), `open` (the difference is large, or its interval is), `even` (no
         difference was found, and a large one is unlikely), `unknown` (too few seeds to tell),
-        `pruned` (no result, as the search gave it up), `none` (no result yet), or `baseline`.
+        `pruned` (no result, and none to come: the search gave it up), `none` (no result), or
+        `baseline`.
     """
-    states = row.states.keys()
-    if states <= LOST or guesses(row, results):
+    if all(state.went_wrong for state in row.states) or guesses(row, results):
         return "failed"
     if row.result is None:
-        return "pruned" if states <= ENDED else "none"
+        return "pruned" if State.PRUNED in row.states and not row.awaited else "none"
     if row.label == results.baseline:
         return "baseline"
     if row.difference is None or row.p is None:
@@ -96,7 +87,8 @@ def _baseline(results: Results) -> Sentence:
     row = next(row for row in results.rows if row.label == results.baseline)
     what = "The baseline" if results.chosen else "The best arm, here the baseline,"
     if row.result is None:
-        return Sentence("unknown", f"{what} {_name(row)} has no result yet.")
+        yet = " yet" if row.awaited else f": {_states(row)}"
+        return Sentence("unknown", f"{what} {_name(row)} has no result{yet}.")
     text = f"{what} {_name(row)} reaches {_reached(row.result, results.metric)}"
     best = results.best
     if best is not None and best is not row and best.result is not None:
@@ -115,15 +107,23 @@ def _of_kind(kind: str, rows: Sequence[Row], results: Results) -> Iterator[Sente
         yield Sentence(
             kind, f"No difference from the baseline was found for {_even(rows, results)}"
         )
-    elif kind == "pruned":
-        text = "; ".join(f"{_name(row)}: {_states(row)}" for row in rows)
-        yield Sentence(kind, f"No result, and none to come: {text}.")
-    elif kind == "none":
-        yield Sentence("unknown", f"No result yet: {_labels(rows)}.")
+    elif kind in {"pruned", "none"}:
+        yield from _without_result(kind, rows)
     else:
         tell = {"open": _unsure, "unknown": _too_few}.get(kind, partial(_sure, kind))
         for row in rows:
             yield Sentence(kind, f"{_name(row)}{tell(row, results)}")
+
+
+def _without_result(kind: str, rows: Sequence[Row]) -> Iterator[Sentence]:
+    awaited = [row for row in rows if row.awaited]
+    if awaited:
+        yield Sentence("unknown", f"No result yet: {_labels(awaited)}.")
+    lost = "; ".join(f"{_name(row)}: {_states(row)}" for row in rows if not row.awaited)
+    if lost:
+        yield Sentence(
+            "pruned" if kind == "pruned" else "unknown", f"No result, and none to come: {lost}."
+        )
 
 
 def _even(rows: Sequence[Row], results: Results) -> str:
@@ -215,10 +215,11 @@ def _too_few(row: Row, results: Results) -> str:
 
 def _counts(results: Results) -> Iterator[Sentence]:
     """Tell of every run that has no result, and why."""
-    for state in in_order({run.state for run in results.runs} - {"finished"}):
-        runs = [run for run in results.runs if run.state == state]
-        why = STATES.get(state, f"{{are}} {state}").format(are="is" if len(runs) == 1 else "are")
-        yield Sentence("note", f"{counted(len(runs), 'run')} {why}{_progress(runs)}.")
+    for state, why in WHY.items():
+        runs = [run for run in results.runs if run.state is state]
+        if runs:
+            said = why.format(are="is" if len(runs) == 1 else "are")
+            yield Sentence("note", f"{counted(len(runs), 'run')} {said}{_progress(runs)}.")
     single = [row for row in results.rows if "one seed" in row.warnings]
     if single and len(single) == len(results.rows):
         yield Sentence("note", "Every arm has one seed: nothing here says how sure it is.")

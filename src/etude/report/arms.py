@@ -145,9 +145,9 @@ def _named(groups: Sequence[tuple[Run, ...]]) -> list[Arm]:
 
 
 def _levels(run: Run, words: Sequence[str]) -> dict[str, str]:
-    planned = run.plan.arms.get(run.label or "")
+    planned = run.plan["arms"].get(run.label or "")
     if planned is not None:
-        return dict(zip(run.plan.axes, planned, strict=True))
+        return dict(zip(run.plan["axes"], planned, strict=True))
     return {key: _level(run, key) for key in words}
 
 

@@ -16,12 +16,13 @@ from etude.report.assets import asset, render
 from etude.report.charts import Dots
 from etude.report.drawing import DASHES, beyond
 from etude.report.figures import Figures, drawn, styles
-from etude.report.read import Plan, Run
+from etude.report.read import Run
 from etude.report.references import TITLES, DocumentFigure
 from etude.report.results import Results
 from etude.report.statistics import CONFIDENCE
 from etude.report.table import Cell, columns
 from etude.report.words import NONE, lasted, listed, number
+from etude.runs.state import State
 
 _TAGS = {
     "failed": "failed",
@@ -29,7 +30,7 @@ _TAGS = {
     "better": "surely better",
     "open": "open",
     "even": "no difference found",
-    "pruned": "given up early",
+    "pruned": "given up",
     "unknown": "cannot be told",
 }
 _LARGEST = 1.35  # times a chart's own size: larger letters than the text's look loud
@@ -103,7 +104,7 @@ def _names(results: Results) -> dict[str, object]:
     shown, look = drawn(results), styles(results)
     return {
         "names": list(dict.fromkeys(run.name for run in results.runs)),
-        "plan": next((run.plan for run in results.runs if run.plan.study), Plan()),
+        "plan": next((run.plan for run in results.runs if run.plan["study"]), None),
         "legend": [(row.label, look[row.label]) for row in shown],
         "left_out": len(results.rows) - len(shown),
         "dashes": DASHES,
@@ -116,7 +117,7 @@ def _names(results: Results) -> dict[str, object]:
 
 def _method(results: Results) -> dict[str, object]:
     """Give what the page tells of how it came to its numbers."""
-    done = [run for run in results.runs if run.state == "finished"]
+    done = [run for run in results.runs if run.state.has_result]
     sizes = {run.summary.get("data", {}).get("test") for run in done} - {None}
     return {
         "confidence": f"{CONFIDENCE:.0%}",
@@ -209,14 +210,14 @@ def _run(label: str, run: Run, folder: Path) -> Line:
         Cell(error, error),
     ]
     path = Path(os.path.relpath(run.folder, folder)).as_posix()
-    return Line("", cells, "" if run.state == "not started" else f"{quote(path)}/")
+    return Line("", cells, "" if run.state is State.NOT_STARTED else f"{quote(path)}/")
 
 
 def _typed(results: Results) -> Iterator[Sequence[str]]:
     """Give what was typed: the study's own command, then those that the runs remember."""
-    plan = next((run.plan for run in results.runs if run.plan.command), None)
-    if plan is not None:
-        yield plan.command
+    planned = next((plan["command"] for run in results.runs if (plan := run.plan)["command"]), None)
+    if planned is not None:
+        yield planned
     for run in results.runs:
         words = [str(word) for word in run.environment.get("command", ())]
         if words:

@@ -10,7 +10,7 @@ from etude.errors import UserError
 from etude.report.arms import Arm
 from etude.report.read import Run
 from etude.report.statistics import Difference, Interval, Spread, difference, holm, spread
-from etude.report.words import LOST, in_order
+from etude.runs.state import State
 
 METRIC = "final.test_accuracy"
 _OTHER = {"final": "best", "best": "final"}
@@ -36,7 +36,7 @@ class Row:
     values: Mapping[Hashable, float]
     result: Spread | None
     other: Spread | None
-    states: Mapping[str, int]
+    states: Mapping[State, int]
     warnings: tuple[str, ...]
     difference: Difference | None = None
     p: float | None = None
@@ -46,6 +46,11 @@ class Row:
     def label(self) -> str:
         """The arm's name."""
         return self.arm.label
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a run of the arm is still to give its result."""
+        return any(run.awaited for run in self.arm.runs)
 
     def median(self, metric: str) -> float | None:
         """Give the middle of a number over the finished runs, as `seconds`."""
@@ -124,7 +129,7 @@ def compare(arms: Sequence[Arm], *, metric: str = METRIC, baseline: str | None =
 
 def finished(arm: Arm) -> list[Run]:
     """Give the runs that count."""
-    return [run for run in arm.runs if run.state == "finished"]
+    return [run for run in arm.runs if run.state.has_result]
 
 
 def _row(arm: Arm, metric: str, seeds: Set[int]) -> Row:
@@ -132,7 +137,7 @@ def _row(arm: Arm, metric: str, seeds: Set[int]) -> Row:
     place, _, key = metric.rpartition(".")
     other = _values(arm, f"{_OTHER[place]}.{key}") if place in _OTHER else {}
     counted = Counter(run.state for run in arm.runs)
-    states = {state: counted[state] for state in in_order(counted)}
+    states = {state: counted[state] for state in State if state in counted}
     warnings = tuple(_warnings(arm, len(values), seeds))
     result = spread(list(values.values()))
     return Row(arm, values, result, spread(list(other.values())), states, warnings)
@@ -151,7 +156,7 @@ def _warnings(arm: Arm, count: int, seeds: Set[int]) -> list[str]:
     warnings = ["one seed"] if count == 1 else []
     if len(done) > count:
         warnings.append(f"{len(done) - count} without a number")
-    lost = [run for run in arm.runs if run.state in LOST]
+    lost = [run for run in arm.runs if run.state.went_wrong]
     if lost and done:
         warnings.append("the mean leaves out the runs that did not finish")
     missing = sorted(seeds - {run.seed for run in done})
@@ -172,7 +177,7 @@ def _baseline(results: Results, wanted: str | None) -> tuple[str | None, bool]:
             meant = f"did you mean '{near[0]}'? " if near else ""
             raise UserError(f"--baseline {wanted} is no arm; {meant}there are: {'; '.join(labels)}")
         return wanted, True
-    planned = {run.plan.baseline for run in results.runs}
+    planned = {run.plan["baseline"] for run in results.runs}
     (study,) = planned if len(planned) == 1 else (None,)
     if study in labels:
         return study, True

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from etude.report.answer import Sentence, verdict
 from etude.report.references import TITLES, DocumentFigure
-from etude.report.results import Results, Row
+from etude.report.results import Results, Row, finished
 from etude.report.statistics import Spread
 from etude.report.words import NONE, difference, lasted, number, probability, size, spaced
 
@@ -83,7 +83,7 @@ def show(
 
 def remarks(row: Row, results: Results) -> str:
     """Put what is special about a row into a few words."""
-    states = [f"{n} {state}" for state, n in row.states.items() if state != "finished"]
+    states = [f"{n} {state}" for state, n in row.states.items() if not state.has_result]
     said = {"failed": "did not learn", "better": "better", "worse": "worse"}
     kind = verdict(row, results)
     judged = [said[kind]] if kind in said and row.result is not None else []
@@ -117,7 +117,7 @@ def _label(row: Row, _: Results) -> Cell:
 
 
 def _runs(row: Row, _: Results) -> Cell:
-    done, all_runs = row.states.get("finished", 0), len(row.arm.runs)
+    done, all_runs = len(finished(row.arm)), len(row.arm.runs)
     return Cell(str(done) if done == all_runs else f"{done} of {all_runs}", done)
 
 

@@ -1,31 +1,21 @@
-"""Numbers as people read them."""
+"""Numbers and states as people read them."""
 
 import math
-from collections.abc import Iterable
 
 from etude.duration import duration
+from etude.runs.state import State
 
 NONE = "–"
-# What became of runs, in the order in which a reader should worry, and how a sentence says it.
-STATES = {
-    "finished": "finished",
-    "running": "{are} still being trained",
-    "preempted": "{are} stopped, to go on with the same command",
-    "interrupted": "{are} cut off without a word (killed, or the machine went down)",
-    "pruned": "{are} given up early by the search, as others did better",
-    "diverged": "diverged: the loss became NaN or infinite",
-    "failed": "failed",
-    "not started": "{are} not started",
+# Why runs have no result, as a sentence says it.
+WHY = {
+    State.PRUNED: "{are} given up by the search",
+    State.RUNNING: "{are} still being trained",
+    State.PREEMPTED: "{are} preempted: saved and stopped, to go on with the same command",
+    State.CUT_OFF: "{are} cut off without a word (killed, or the machine went down)",
+    State.DIVERGED: "diverged: the loss became NaN or infinite",
+    State.FAILED: "failed",
+    State.NOT_STARTED: "{are} not started",
 }
-ONGOING = frozenset({"running", "not started"})  # may still change by itself
-LOST = frozenset({"diverged", "failed"})
-ENDED = LOST | {"pruned"}  # no result, and none to come
-
-
-def in_order(states: Iterable[str]) -> list[str]:
-    """Sort states as `STATES` does; those that it does not know come last."""
-    found = set(states)
-    return [*(state for state in STATES if state in found), *sorted(found - STATES.keys())]
 
 
 def spaced(metric: str) -> str:

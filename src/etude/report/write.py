@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from etude.record.folder import write_text
+from etude.atomic import replacing, write_text
 from etude.report import files
 from etude.report.answer import Sentence, answer
 from etude.report.arms import group as by_arm
@@ -55,8 +55,8 @@ def make(
 
 def _of_the_study(runs: Collection[Run]) -> str:
     """Choose what a study asks about, if all runs belong to studies that ask the same."""
-    asked = {run.plan.metric for run in runs}
-    return f"final.{asked.pop()}" if len(asked) == 1 and None not in asked else METRIC
+    asked = {run.plan["metric"] for run in runs}
+    return f"final.{asked.pop()}" if len(asked) == 1 and "" not in asked else METRIC
 
 
 def write(
@@ -66,7 +66,7 @@ def write(
     *,
     refresh: int | None = None,
 ) -> None:
-    """Write a report's files; each text is replaced in one go, so that none is read half-written.
+    """Write a report's files; each is replaced in one go, so that none is read half-written.
 
     Args:
         report: What they say.
@@ -104,4 +104,5 @@ def _write_pictures(
             write_text(folder / f"{drawing.chart.name}.svg", picture([drawing]))
     if "png" in formats:
         for group in found.groups:
-            (folder / f"{group[0].chart.name}.png").write_bytes(png(picture(group)))
+            with replacing(folder / f"{group[0].chart.name}.png") as file:
+                file.write_bytes(png(picture(group)))

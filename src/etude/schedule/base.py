@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 from etude.errors import UserError
 
@@ -53,11 +53,11 @@ class Schedule(ABC):
         """
         return
 
-    def state_dict(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, Any]:
         """Return what a resume needs beyond the configuration, as plain numbers."""
         return {}
 
-    def load_state_dict(self, state: Mapping[str, float]) -> None:  # noqa: ARG002
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Take up a saved state; call it after `bind`."""
         return
 

@@ -10,25 +10,20 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from hydra._internal.hydra import Hydra
 from hydra.errors import CompactHydraException
-from hydra.types import RunMode, TaskFunction
-from omegaconf import DictConfig, OmegaConf
 
-from etude import jobs
-from etude.config import fingerprint
-from etude.config.check import unknown
+from etude.cli import hydra_door, study_jobs
+from etude.cli.compose import Composer, Job
+from etude.cli.outcomes import outputs_needed
+from etude.cli.worker import Worker
+from etude.config.known import unknown
 from etude.config.schema import Config
 from etude.console import complain, console, show_summary
 from etude.errors import UserError
-from etude.jobs import CONFIG_NAME, Job
-from etude.record.folder import read_summary
+from etude.runs.records import read_summary
 from etude.search.settings import TARGET, SearchConf, read
 from etude.search.space import Space, check_sampler, parse
-from etude.study import KEYS
-from etude.work import outputs_needed
 
-_MULTIRUN = f"hydra.mode={RunMode.MULTIRUN.name}"
 _METRICS = [f"{split}_{quantity}" for split in ("train", "validation", "test")
             for quantity in ("loss", "accuracy")]  # fmt: skip
 
@@ -40,7 +35,7 @@ class Asked(NamedTuple):
     heading: str
 
 
-def of_words(hydra: Hydra, overrides: list[str]) -> Asked | None:
+def of_words(composer: Composer, overrides: list[str]) -> Asked | None:
     """Give the search that a sweep's words ask for; None if they ask for another sweeper.
 
     Raises:
@@ -48,20 +43,18 @@ def of_words(hydra: Hydra, overrides: list[str]) -> Asked | None:
     """
     if "hydra/sweeper=search" in overrides:
         _check_settings(overrides)
-    is_search = _master(hydra, overrides).hydra.sweeper._target_ == TARGET
+    is_search = composer.master(overrides).hydra.sweeper._target_ == TARGET
     return Asked(overrides, "") if is_search else None
 
 
-def of_study(hydra: Hydra, overrides: list[str]) -> Asked | None:
+def of_study(composer: Composer, overrides: list[str]) -> Asked | None:
     """Give the search that a study stands for; None if the study is a grid.
 
     Raises:
         UserError: The file lacks something, or a word does not go with a search.
     """
-    own = [word for word in overrides if word.partition("=")[0].split(".")[0] in KEYS]
-    chosen = _master(hydra, own)
-    node = cast("dict[str, Any]", OmegaConf.to_container(chosen.study, resolve=True))
-    name = str(chosen.hydra.runtime.choices.study)
+    given = study_jobs.split(composer.loader, overrides)
+    name, node, chosen = study_jobs.node_of(composer, given.own)
     if "search" not in node:
         return None
     if chosen.size != "full":
@@ -70,7 +63,7 @@ def of_study(hydra: Hydra, overrides: list[str]) -> Asked | None:
         words = _words(name, node)
     except KeyError as error:
         raise UserError(f"study={name} has no {error.args[0]}") from error
-    words += [word for word in overrides if word not in own]
+    words += [*given.hydra, *given.others]
     _check_settings(words)
     return Asked(words, f"search {name}: {node['question']}\nsource: {node['source']}")
 
@@ -95,7 +88,7 @@ def _check_settings(words: list[str]) -> None:
             raise UserError(f"{key}: {unknown(key, known)}")
 
 
-def launch(hydra: Hydra, asked: Asked, worker: TaskFunction) -> int:
+def launch(composer: Composer, asked: Asked) -> int:
     """Check a search's ends and choices, go on with it, and show the best run.
 
     Returns:
@@ -104,35 +97,33 @@ def launch(hydra: Hydra, asked: Asked, worker: TaskFunction) -> int:
     Raises:
         UserError: The space or a setting is not valid; nothing has been written.
     """
-    composed = _master(hydra, asked.words)
-    settings = read(composed.hydra.sweeper)
-    words = [str(word) for word in composed.hydra.overrides.task]
-    space = parse(words, settings.params, hydra.config_loader)
+    master = composer.master(asked.words)
+    settings = read(master.hydra.sweeper)
+    task = hydra_door.parse(composer.loader, asked.words)
+    words = [str(word.input_line) for word in task if not word.is_hydra_override()]
+    space = parse(words, settings.params, composer.loader)
     check_sampler(space, settings.sampler)
-    planned = jobs.of_words(hydra, composed, [space.words(corner) for corner in space.corners()])
-    from etude.preflight import inspect  # noqa: PLC0415 (not needed for --help or --cfg)
+    corners = [("", space.words(corner)) for corner in space.corners()]
+    planned = composer.several(master, corners).jobs
+    from etude.preflight.checks import inspect  # noqa: PLC0415 (not needed for --help or --cfg)
     from etude.search.search import NothingFound  # noqa: PLC0415 (Optuna takes its time)
 
-    inspect(planned)
+    inspect([job.config for job in planned if job.local], ())
     _check_metric(settings, planned[0].config)
     console.print(asked.heading, style="bold", markup=False)
     # A number that begins with digits and an e would be read as another one.
-    identity = f"hydra.sweeper.identity=run-{fingerprint(planned[0].config)}"
+    more = f"hydra.sweeper.identity=run-{planned[0].identity.fingerprint}"
+    master = composer.master(asked.words, more, f"name={planned[0].config.name}")
+    composer.jobs.clear()  # the corners are no trials
     try:
         with outputs_needed():
-            hydra.multirun(CONFIG_NAME, worker, [*asked.words, identity, _MULTIRUN])
+            hydra_door.sweep(composer.loader, master, Worker(composer, several=True), words)
     except CompactHydraException as error:
         if not isinstance(error.__cause__, NothingFound):
             raise
         complain(error)
         return 1
     return _show_best(planned[0], settings, space)
-
-
-def _master(hydra: Hydra, overrides: list[str]) -> DictConfig:
-    return hydra.compose_config(
-        CONFIG_NAME, [*overrides, _MULTIRUN], RunMode.MULTIRUN, with_log_configuration=False
-    )
 
 
 def _check_metric(settings: SearchConf, config: Config) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from optuna import Study
 from optuna.importance import BaseImportanceEvaluator
 
+from etude.atomic import replacing
 from etude.search.settings import SearchConf
 
 
@@ -36,11 +37,10 @@ def _save(plot: Callable[[], Any], path: Path, *, keys: int) -> None:
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     mpl.use("Agg")  # Optuna draws by pyplot, which would open windows where it can
-    temporary = path.with_name(f".{path.name}.tmp")
     # Optuna warns that this is experimental, matplotlib of an axis with one value.
     with mpl.rc_context(), warnings.catch_warnings(action="ignore"):
         figure = plot().figure
         figure.set_size_inches(max(6.4, 2.4 * (keys + 1)), 4.8)
-        figure.savefig(temporary, format="png", dpi=150, bbox_inches="tight")
+        with replacing(path) as file:
+            figure.savefig(file, format="png", dpi=150, bbox_inches="tight")
         plt.close(figure)
-    temporary.replace(path)

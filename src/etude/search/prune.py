@@ -30,7 +30,7 @@ class Pruner:
         self._number = number
         self._reported = 0
 
-    def hopeless(self, epochs: Sequence[Mapping[str, Any]]) -> bool:
+    def prune(self, epochs: Sequence[Mapping[str, Any]]) -> bool:
         """Report what is new, and say whether going on is not worth it.
 
         Args:

@@ -51,7 +51,7 @@ class SearchSweeper(Sweeper):
         return self._returns
 
     def _search(self, settings: SearchConf, arguments: list[str]) -> None:
-        from etude.record.folder import claimed  # noqa: PLC0415 (Hydra imports every plugin)
+        from etude.runs.claim import claimed  # noqa: PLC0415 (Hydra imports every plugin)
         from etude.search import report  # noqa: PLC0415
         from etude.search.search import Search  # noqa: PLC0415
         from etude.search.space import check_sampler, parse  # noqa: PLC0415

@@ -1,89 +1,101 @@
 """The settings of `conf/dataset/` and `conf/augment/`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
 from etude.config.schema.rules import (
+    NO_RESULT,
+    Counting,
+    Fraction,
     Plain,
-    at_least,
-    counting,
-    fraction,
-    one_of,
-    positive,
-    seeding,
-    setting,
+    Portion,
+    Positive,
+    Probability,
+    Rule,
+    Seed,
+    Share,
+    since,
 )
 
 
 @dataclass
-class Dataset(Plain):
+class DatasetConf(Plain):
     """What every data set has: its size in pixels, its values, and how it is divided."""
 
-    input_size: int | None = counting()
-    load_size: int | None = counting(since=None)
-    interpolation: str = one_of("bilinear", "nearest", "lanczos", "pad")
-    normalize: str = one_of("none", "unit", "mean_std", "mean_only", "pixel_mean", "caffe", "lecun")
-    mean: list[float] | None = setting()
-    std: list[float] | None = positive()
-    validation_split: str = one_of("none", "last_fraction", "seeded_fraction", "stratified")
-    validation_fraction: float = fraction(zero=False)
-    split_seed: int = seeding()
-    limit_train: int | None = counting()
-    limit_test: int | None = counting()
+    input_size: Counting | None
+    load_size: Counting | None = field(metadata=since(None))
+    interpolation: Literal["bilinear", "nearest", "lanczos", "pad"]
+    normalize: Literal["none", "unit", "mean_std", "mean_only", "pixel_mean", "caffe", "lecun"]
+    mean: list[float] | None
+    std: list[Positive] | None
+    validation_split: Literal["none", "last_fraction", "seeded_fraction", "stratified"]
+    validation_fraction: Share
+    split_seed: Seed
+    limit_train: Counting | None
+    limit_test: Counting | None
 
 
 @dataclass
-class Downloaded(Dataset):
+class DownloadedConf(DatasetConf):
     """A published data set below a root folder, in torchvision's layout."""
 
-    root: str = setting(result=False)
-    download: bool = setting(result=False)
+    root: str = field(metadata=NO_RESULT)
+    download: bool = field(metadata=NO_RESULT)
 
 
 @dataclass
-class Folder(Dataset):
-    """Folders of classes; `name` stands for the data in the fingerprint, which holds no paths."""
+class FolderConf(DatasetConf):
+    """Folders of classes; `name` stands for their content where it is not on this machine."""
 
-    root: str = setting(result=False)
-    name: str = setting()
-    train: str = setting()
-    test: str = setting()
-    fit: str = one_of("stretch", "crop", since="stretch")
-    stream: bool | None = setting(result=False)
+    root: str = field(metadata=NO_RESULT)
+    name: str = field(metadata=NO_RESULT)
+    train: str
+    test: str
+    fit: Literal["stretch", "crop"] = field(metadata=since("stretch"))
+    stream: bool | None = field(metadata=NO_RESULT)
 
 
 @dataclass
-class Flowers17(Dataset):
+class Flowers17Conf(DatasetConf):
     """Settings of `etude.data.flowers17.Flowers17`."""
 
-    root: str = setting(result=False)
-    test_fraction: float = fraction(zero=False)
-    shuffle_seed: int = seeding()
-    stream: bool | None = setting(result=False)
+    root: str = field(metadata=NO_RESULT)
+    test_fraction: Share
+    shuffle_seed: Seed
+    stream: bool | None = field(metadata=NO_RESULT)
 
 
 @dataclass
-class Augment(Plain):
+class AugmentConf(Plain):
     """Settings of `etude.data.augment.Augment`; null or 0 turns a part off."""
 
-    crop: str | None = one_of("place", "area", since=None)
-    scales: list[int] | None = counting(since=None)
-    crop_area: list[float] = fraction(zero=False, one=True, since=[0.08, 1.0])
-    crop_aspect: list[float] = positive(since=[0.75, 1.3333])
-    interpolation: str = one_of("nearest", "bilinear", "bicubic", "random", since="bilinear")
-    shift_fraction: float | None = fraction()
-    rotation_degrees: float | None = setting("0 to 180", lambda v: 0 <= v <= 180, since=0.0)
-    shear_degrees: float | None = setting("0 to 89", lambda v: 0 <= v <= 89, since=0.0)
-    zoom: float | None = fraction(since=0.0)
-    fill: str = one_of("constant", "nearest")
-    fill_value: float = setting()
-    flip_probability: float = fraction(one=True)
-    crop_padding: int = at_least(0)
-    photometric: float | None = fraction(one=True, since=0.0)
-    colour_std: float | None = setting("0 to 10", lambda v: 0 <= v <= 10, since=0.0)
-    erase_probability: float = fraction(one=True)
-    erase_area: list[float] = fraction(zero=False, one=True)
-    erase_ratio: list[float] = positive()
-    erase_fill: str = one_of("value", "noise", since="value")
-    erase_value: float = setting()
-    erase_noise: list[float] = setting(since=[0.0, 255.0])
-    after_normalize: bool = setting()
+    crop: Literal["place", "area"] | None = field(metadata=since(None))
+    scales: list[Counting] | None = field(metadata=since(None))
+    crop_area: list[Portion] = field(metadata=since([0.08, 1.0]))
+    crop_aspect: list[Positive] = field(metadata=since([0.75, 1.3333]))
+    interpolation: Literal["nearest", "bilinear", "bicubic", "random"] = field(
+        metadata=since("bilinear")
+    )
+    shift_fraction: Fraction | None
+    rotation_degrees: Annotated[float, Rule("0 to 180", lambda v: 0 <= v <= 180)] | None = field(
+        metadata=since(0.0)
+    )
+    shear_degrees: Annotated[float, Rule("0 to 89", lambda v: 0 <= v <= 89)] | None = field(
+        metadata=since(0.0)
+    )
+    zoom: Fraction | None = field(metadata=since(0.0))
+    fill: Literal["constant", "nearest"]
+    fill_value: float
+    flip_probability: Probability
+    crop_padding: Annotated[int, Rule("0 to 1024", lambda v: 0 <= v <= 1024)]
+    photometric: Probability | None = field(metadata=since(0.0))
+    colour_std: Annotated[float, Rule("0 to 10", lambda v: 0 <= v <= 10)] | None = field(
+        metadata=since(0.0)
+    )
+    erase_probability: Probability
+    erase_area: list[Portion]
+    erase_ratio: list[Positive]
+    erase_fill: Literal["value", "noise"] = field(metadata=since("value"))
+    erase_value: float
+    erase_noise: list[float] = field(metadata=since([0.0, 255.0]))
+    after_normalize: bool

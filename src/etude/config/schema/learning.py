@@ -1,135 +1,148 @@
 """The settings of `conf/init/`, `conf/optimizer/` and `conf/scheduler/`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Annotated
 
-from etude.config.schema.rules import Plain, at_least, counting, fraction, positive, setting
+from etude.config.schema.rules import (
+    NO_RESULT,
+    Counting,
+    Fraction,
+    Natural,
+    NotNegative,
+    Plain,
+    Positive,
+    Rule,
+    Share,
+    since,
+)
 
 
 @dataclass
-class Init(Plain):
+class InitConf(Plain):
     """What every initialisation has: weights from elsewhere over the random ones."""
 
-    # Its text is in the fingerprint, a path's too. A run's folder ends in its own fingerprint, so
-    # that its text stands for its weights; what a file holds is not looked at.
-    weights: str | None = setting(since=None)
-    weights_file: str | None = setting(result=False, since=None)
-    weights_names: dict[str, str] | None = setting("{our layer: the file's layer}", since=None)
-    download: bool = setting(result=False)
+    # In the fingerprint a path gives way to what is there: a file's digest, a run's fingerprint.
+    weights: str | None = field(metadata=since(None))
+    weights_file: str | None = field(metadata={**NO_RESULT, **since(None)})
+    weights_names: (
+        Annotated[dict[str, str], Rule("{our layer: the file's layer}", lambda _: True)] | None
+    ) = field(metadata=since(None))
+    download: bool = field(metadata=NO_RESULT)
 
 
 @dataclass
-class HeNormal(Init):
+class HeNormalConf(InitConf):
     """Settings of `etude.init.HeNormal`."""
 
-    variance_corrected: bool = setting()
+    variance_corrected: bool
 
 
 @dataclass
-class Normal(Init):
+class NormalConf(InitConf):
     """Settings of `etude.init.Normal`."""
 
-    std: float = positive()
-    ones: list[str] = setting(since=[])
+    std: Positive
+    ones: list[str] = field(metadata=since([]))
 
 
 @dataclass
-class Optimizer(Plain):
+class OptimizerConf(Plain):
     """What every optimizer has: the rate, and PyTorch's weight decay."""
 
-    lr: float = positive()
-    weight_decay: float = at_least(0)
+    lr: Positive
+    weight_decay: NotNegative
 
 
 @dataclass
-class SGD(Optimizer):
+class SGDConf(OptimizerConf):
     """Settings of `torch.optim.SGD` and `etude.optim.KerasSGD`."""
 
-    momentum: float = fraction()
-    nesterov: bool = setting()
+    momentum: Fraction
+    nesterov: bool
 
 
 @dataclass
-class Adam(Optimizer):
+class AdamConf(OptimizerConf):
     """Settings of `torch.optim.Adam` and `etude.optim.KerasAdam`."""
 
-    betas: list[float] = fraction()
-    eps: float = positive()
+    betas: list[Fraction]
+    eps: Positive
 
 
 @dataclass
-class Adadelta(Optimizer):
+class AdadeltaConf(OptimizerConf):
     """Settings of `torch.optim.Adadelta`."""
 
-    rho: float = fraction()
-    eps: float = positive()
+    rho: Fraction
+    eps: Positive
 
 
 @dataclass
-class RMSprop(Optimizer):
+class RMSpropConf(OptimizerConf):
     """Settings of `torch.optim.RMSprop`."""
 
-    alpha: float = fraction()
-    eps: float = positive()
-    momentum: float = fraction()
-    centered: bool = setting()
+    alpha: Fraction
+    eps: Positive
+    momentum: Fraction
+    centered: bool
 
 
 @dataclass
-class TensorFlowRMSprop(Optimizer):
+class TensorFlowRMSpropConf(OptimizerConf):
     """Settings of `etude.optim_tensorflow.TensorFlowRMSprop`."""
 
-    alpha: float = fraction()
-    eps: float = positive()
-    momentum: float = fraction()
+    alpha: Fraction
+    eps: Positive
+    momentum: Fraction
 
 
 @dataclass
-class Steps(Plain):
+class StepsConf(Plain):
     """Settings of `etude.schedule.Steps`."""
 
-    milestones_epochs: list[float] = positive()
-    factor: float | None = positive()
-    values: list[float] | None = positive()
+    milestones_epochs: list[Positive]
+    factor: Positive | None
+    values: list[Positive] | None
 
 
 @dataclass
-class WarmedSteps(Steps):
+class WarmedStepsConf(StepsConf):
     """Settings of `etude.schedule.WarmedSteps`."""
 
-    warmup_lr: float = positive()
-    until_error: float = fraction(zero=False)
+    warmup_lr: Positive
+    until_error: Share
 
 
 @dataclass
-class Exponential(Plain):
+class ExponentialConf(Plain):
     """Settings of `etude.schedule.Exponential`."""
 
-    factor: float = positive()
-    every_epochs: float = positive()
-    staircase: bool = setting()
+    factor: Positive
+    every_epochs: Positive
+    staircase: bool
 
 
 @dataclass
-class InverseTime(Plain):
+class InverseTimeConf(Plain):
     """Settings of `etude.schedule.InverseTime`."""
 
-    decay_per_step: float = at_least(0)
+    decay_per_step: NotNegative
 
 
 @dataclass
-class Plateau(Plain):
+class PlateauConf(Plain):
     """Settings of `etude.schedule.Plateau`."""
 
-    factor: float = fraction(zero=False)
-    patience_epochs: int = counting()
-    min_delta: float = at_least(0)
-    cooldown_epochs: int = at_least(0)
-    min_lr: float = at_least(0)
+    factor: Share
+    patience_epochs: Counting
+    min_delta: NotNegative
+    cooldown_epochs: Natural
+    min_lr: NotNegative
 
 
 @dataclass
-class Cosine(Plain):
+class CosineConf(Plain):
     """Settings of `etude.schedule.Cosine`."""
 
-    warmup_epochs: float = at_least(0)
-    final_fraction: float = fraction()
+    warmup_epochs: NotNegative
+    final_fraction: Fraction

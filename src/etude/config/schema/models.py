@@ -1,197 +1,209 @@
 """The settings of `conf/model/`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from etude.config.schema.rules import Plain, at_least, counting, fraction, one_of, positive, setting
+from etude.config.schema.rules import (
+    Counting,
+    Fraction,
+    Natural,
+    NotNegative,
+    Plain,
+    Portion,
+    Positive,
+    Rule,
+)
+
+Activation = Literal["relu", "tanh", "sigmoid"]
 
 
 @dataclass
-class BatchNormed(Plain):
+class BatchNormedConf(Plain):
     """What networks with batch norm have."""
 
-    bn_eps: float = positive()
-    bn_momentum: float = fraction(zero=False, one=True)
+    bn_eps: Positive
+    bn_momentum: Portion
 
 
 @dataclass
-class AlexNetSmall(Plain):
+class AlexNetSmallConf(Plain):
     """Settings of `etude.models.alexnet.AlexNetSmall`."""
 
-    dropout: float = fraction()
+    dropout: Fraction
 
 
 @dataclass
-class LRN:
+class LRNConf:
     """Local response normalisation, with the paper's alpha."""
 
-    size: int = counting()
-    alpha: float = positive()
-    beta: float = positive()
-    k: float = positive()
+    size: Counting
+    alpha: Positive
+    beta: Positive
+    k: Positive
 
 
 @dataclass
-class VGG(BatchNormed):
+class VGGConf(BatchNormedConf):
     """Settings of `etude.models.vgg.VGG`."""
 
-    variant: str = one_of("A", "A-LRN", "B", "C", "D", "E")
-    batch_norm: bool = setting()
-    head_batch_norm: bool = setting()
-    dropout: float = fraction()
-    stage_dropout: list[float] = fraction()
-    activation: str = one_of("relu", "tanh", "sigmoid")
-    width: float = positive()
-    hidden: int = counting()
-    lrn: LRN = field(default_factory=LRN)
+    variant: Literal["A", "A-LRN", "B", "C", "D", "E"]
+    batch_norm: bool
+    head_batch_norm: bool
+    dropout: Fraction
+    stage_dropout: list[Fraction]
+    activation: Activation
+    width: Positive
+    hidden: Counting
+    lrn: LRNConf
 
 
 @dataclass
-class ResNetSmall(BatchNormed):
+class ResNetSmallConf(BatchNormedConf):
     """Settings of `etude.models.resnet_cifar.ResNetSmall`."""
 
-    depth: int = setting("6n+2: 8, 14, 20, ...", lambda v: v >= 8 and v % 6 == 2)
-    residual: bool = setting()
-    shortcut: str = one_of("A", "B", "C")
-    width: float = positive()
+    depth: Annotated[int, Rule("6n+2: 8, 14, 20, ...", lambda v: v >= 8 and v % 6 == 2)]
+    residual: bool
+    shortcut: Literal["A", "B", "C"]
+    width: Positive
 
 
 @dataclass
-class ResNet(BatchNormed):
+class ResNetConf(BatchNormedConf):
     """Settings of `etude.models.resnet.ResNet`."""
 
-    depth: int = setting("one of 18, 34, 50, 101, 152", lambda v: v in {18, 34, 50, 101, 152})
-    residual: bool = setting()
-    shortcut: str = one_of("A", "B", "C")
-    stride_in_3x3: bool = setting()
-    small_stem: bool = setting()
-    width: float = positive()
+    depth: Literal[18, 34, 50, 101, 152]
+    residual: bool
+    shortcut: Literal["A", "B", "C"]
+    stride_in_3x3: bool
+    small_stem: bool
+    width: Positive
 
 
 @dataclass
-class ResNetPreact(BatchNormed):
+class ResNetPreactConf(BatchNormedConf):
     """Settings of `etude.models.resnet_preact.ResNetPreact`."""
 
-    depth: int = setting("6n+2, or 9n+2 with bottlenecks", lambda v: v >= 8)
-    bottleneck: bool = setting()
-    width: float = positive()
+    depth: Annotated[int, Rule("6n+2, or 9n+2 with bottlenecks", lambda v: v >= 8)]
+    bottleneck: bool
+    width: Positive
 
 
 @dataclass
-class ResNetKeras(BatchNormed):
+class ResNetKerasConf(BatchNormedConf):
     """Settings of `etude.models.resnet_keras.ResNetKeras`."""
 
-    version: int = setting("1 or 2", lambda v: v in {1, 2})
-    depth: int = setting("6n+2, or 9n+2 in version 2", lambda v: v >= 8)
-    width: float = positive()
+    version: Literal[1, 2]
+    depth: Annotated[int, Rule("6n+2, or 9n+2 in version 2", lambda v: v >= 8)]
+    width: Positive
 
 
 @dataclass
-class AlexNet(Plain):
+class AlexNetConf(Plain):
     """Settings of `etude.models.alexnet.AlexNet`."""
 
-    groups: bool = setting()
-    padding: int = at_least(0)
-    norm: str = one_of("before_pool", "after_pool", "none")
-    dropout: float = fraction()
-    dropout_first: bool = setting()
-    lrn: LRN = field(default_factory=LRN)
+    groups: bool
+    padding: Natural
+    norm: Literal["before_pool", "after_pool", "none"]
+    dropout: Fraction
+    dropout_first: bool
+    lrn: LRNConf
 
 
 @dataclass
-class AlexNetBatchNorm(BatchNormed):
+class AlexNetBatchNormConf(BatchNormedConf):
     """Settings of `etude.models.alexnet_batch_norm.AlexNetBatchNorm`."""
 
-    dropout: float = fraction()
+    dropout: Fraction
 
 
 @dataclass
-class LeNet5Of1998(Plain):
+class LeNet5Of1998Conf(Plain):
     """Settings of `etude.models.lenet5_1998.LeNet5Of1998`."""
 
-    rejection: float = positive()
+    rejection: Positive
 
 
 @dataclass
-class CNN4(Plain):
+class CNN4Conf(Plain):
     """Settings of `etude.models.cnn4.CNN4`."""
 
-    activation: str = one_of("relu", "tanh", "sigmoid")
-    width: float = positive()
+    activation: Activation
+    width: Positive
 
 
 @dataclass
-class BinaryCNN(Plain):
+class BinaryCNNConf(Plain):
     """Settings of `etude.models.binary_cnn.BinaryCNN`."""
 
-    dropout: float = fraction()
+    dropout: Fraction
 
 
 @dataclass
-class GoogLeNet(Plain):
+class GoogLeNetConf(Plain):
     """Settings of `etude.models.googlenet.GoogLeNet`."""
 
-    auxiliary_weight: float = at_least(0)
-    dropout: float = fraction()
-    auxiliary_dropout: float = fraction()
-    lrn: bool = setting()
-    stem: str = one_of("paper", "small")
-    width: float = positive()
+    auxiliary_weight: NotNegative
+    dropout: Fraction
+    auxiliary_dropout: Fraction
+    lrn: bool
+    stem: Literal["paper", "small"]
+    width: Positive
 
 
 @dataclass
-class BNInception(BatchNormed):
+class BNInceptionConf(BatchNormedConf):
     """Settings of `etude.models.bn_inception.BNInception`."""
 
-    dropout: float = fraction()
-    lrn: bool = setting()
-    stem: str = one_of("paper", "small")
-    width: float = positive()
+    dropout: Fraction
+    lrn: bool
+    stem: Literal["paper", "small"]
+    width: Positive
 
 
 @dataclass
-class InceptionV3(BatchNormed):
+class InceptionV3Conf(BatchNormedConf):
     """Settings of `etude.models.inception_v3.InceptionV3`."""
 
-    stem: str = one_of("released", "seven", "stride_1", "stride_1_no_pool", "small")
-    factorization: str = one_of("released", "square", "stacked", "asymmetric")
-    auxiliary_weight: float = at_least(0)
-    auxiliary_batch_norm: bool = setting()
-    dropout: float = fraction()
-    count_padding: bool = setting()
-    width: float = positive()
+    stem: Literal["released", "seven", "stride_1", "stride_1_no_pool", "small"]
+    factorization: Literal["released", "square", "stacked", "asymmetric"]
+    auxiliary_weight: NotNegative
+    auxiliary_batch_norm: bool
+    dropout: Fraction
+    count_padding: bool
+    width: Positive
 
 
 @dataclass
-class InceptionV4(BatchNormed):
+class InceptionV4Conf(BatchNormedConf):
     """Settings of `etude.models.inception_v4.InceptionV4`."""
 
-    dropout: float = fraction()
-    stem: str = one_of("paper", "small")
-    width: float = positive()
+    dropout: Fraction
+    stem: Literal["paper", "small"]
+    width: Positive
 
 
 @dataclass
-class InceptionResNet(InceptionV4):
+class InceptionResNetConf(InceptionV4Conf):
     """Settings of `etude.models.inception_resnet.InceptionResNet`."""
 
-    variant: str = one_of("v1", "v2", "v2_released")
-    residual_scales: list[float] = positive()
+    variant: Literal["v1", "v2", "v2_released"]
+    residual_scales: list[Positive]
 
 
 @dataclass
-class VGG16Transfer(Plain):
+class VGG16TransferConf(Plain):
     """Settings of `etude.models.vgg16_transfer.VGG16Transfer`."""
 
-    hidden: int | None = counting()
-    dropout: float = fraction()
-    one_output: bool = setting()
+    hidden: Counting | None
+    dropout: Fraction
+    one_output: bool
 
 
 @dataclass
-class ResNet50Transfer(Plain):
+class ResNet50TransferConf(Plain):
     """Settings of `etude.models.resnet50_transfer.ResNet50Transfer`."""
 
-    upsample: int = counting()
-    train_batch_norm: bool = setting()
-    hidden: int | None = counting()
-    dropout: float = fraction()
+    upsample: Counting
+    train_batch_norm: bool
+    hidden: Counting | None
+    dropout: Fraction

@@ -1,108 +1,100 @@
 """A whole run: its parts, and how it is trained and recorded."""
 
-import re
 from dataclasses import dataclass, field
-from typing import Any
-
-from omegaconf import MISSING
+from typing import Annotated, Any, Literal
 
 from etude.config.schema.rules import (
-    at_least,
-    counting,
-    fraction,
-    one_of,
-    positive,
-    seeding,
-    setting,
+    NO_RESULT,
+    Counting,
+    Fraction,
+    NotNegative,
+    Portion,
+    Positive,
+    Seed,
+    matching,
+    since,
 )
+from etude.duration import scaled_epochs
 
-_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+_METRIC = matching(
+    "best.<metric>, final.<metric> or epoch_<n>.<metric>", r"(best|final|epoch_\d+)\.\w+"
+)
+_NAME = matching("letters, digits, '.', '_' and '-', at most 80 of them", r"[\w][\w.-]{0,79}")
+_DEVICE = matching("auto, cpu, cuda or cuda:<number>", r"auto|cpu|cuda(:\d+)?")
 
 
 @dataclass
 class Train:
     """How one network is trained: durations, batches, the step and what is saved."""
 
-    epochs: int = counting()
-    batch_size: int = counting()
-    label_smoothing: float = fraction()
-    clip_norm: float | None = positive()
-    accumulate: int = counting()
-    decay: str = one_of("kernels", "all")
-    average_decay: float | None = setting(
-        "a fraction above 0 and at most 1", lambda v: 0 < v <= 1, since=None
-    )
-    test_every_epoch: bool = setting()
-    test_crops: int = setting("one of 1, 2, 10", lambda v: v in {1, 2, 10}, since=1)
-    eval_batch_size: int = counting(result=False)
-    step: str = one_of("eager", "compile", "graph", result=False)
-    channels_last: bool = setting(result=False)
-    deterministic: bool = setting(result=False)
-    checkpoint_seconds: float = at_least(0, result=False)
-    checkpoint_steps: int | None = counting(result=False)
+    epochs: Counting
+    batch_size: Counting
+    label_smoothing: Fraction
+    clip_norm: Positive | None
+    accumulate: Counting
+    decay: Literal["kernels", "all"]
+    average_decay: Portion | None = field(metadata=since(None))
+    test_every_epoch: bool
+    test_crops: Literal[1, 2, 10] = field(metadata=since(1))
+    eval_batch_size: Counting = field(metadata=NO_RESULT)
+    step: Literal["eager", "compile", "graph"] = field(metadata=NO_RESULT)
+    channels_last: bool = field(metadata=NO_RESULT)
+    deterministic: bool = field(metadata=NO_RESULT)
+    checkpoint_seconds: NotNegative = field(metadata=NO_RESULT)
+    checkpoint_steps: Counting | None = field(metadata=NO_RESULT)
 
 
 @dataclass
 class Record:
-    """What a run writes beside its metrics."""
+    """What a run writes beside its metrics; none of it changes the result."""
 
-    tensorboard: bool = setting(result=False)
-    curves: bool = setting(result=False)
-    confusion: bool = setting(result=False)
-    norms: bool = setting(result=False)
-    graph: bool = setting(result=False)
-    augmented: bool = setting(result=False)
-    predictions: bool = setting(result=False)
-    histograms: bool = setting(result=False)
-    pr_curves: bool = setting(result=False)
-    embeddings: bool = setting(result=False)
-    profile: bool = setting(result=False)
+    tensorboard: bool
+    curves: bool
+    confusion: bool
+    norms: bool
+    graph: bool
+    augmented: bool
+    predictions: bool
+    histograms: bool
+    pr_curves: bool
+    embeddings: bool
+    profile: bool
 
 
 @dataclass
 class Reference:
     """One figure of a document, and when a run agrees with it."""
 
-    metric: str = setting(
-        "best.<metric>, final.<metric> or epoch_<n>.<metric>",
-        lambda v: re.fullmatch(r"(best|final|epoch_\d+)\.\w+", v) is not None,
-        result=False,
-    )
-    value: float | None = setting(result=False)
-    tolerance: float | None = at_least(0, result=False)
-    at_least: float | None = setting(result=False)
-    source: str = setting(result=False)
+    metric: Annotated[str, _METRIC]
+    value: float | None
+    tolerance: NotNegative | None
+    at_least: float | None
+    source: str
 
 
 @dataclass
 class Config:
     """A whole run."""
 
-    model: Any = MISSING
-    dataset: Any = MISSING
-    augment: Any = MISSING
-    init: Any = MISSING
-    optimizer: Any = MISSING
-    scheduler: Any = MISSING
-    train: Train = field(default_factory=Train)
-    name: str = setting(
-        "letters, digits, '.', '_' and '-', at most 80 of them",
-        lambda v: re.fullmatch(r"[\w][\w.-]{0,79}", v) is not None,
-        result=False,
-    )
-    seed: int = seeding()
-    scale: float = positive()
-    l2: float = at_least(0)
-    device: str = setting(
-        "auto, cpu, cuda or cuda:<number>", lambda v: _DEVICE.fullmatch(v) is not None, result=False
-    )
-    precision: str = one_of("auto", "float32", "tf32", "bfloat16", "float16")
-    fresh: bool = setting(result=False)
-    packages: list[str] = setting(result=False)
-    record: Record = field(default_factory=Record)
-    reference: list[Reference] = field(default_factory=list[Reference], metadata={"result": False})
+    model: Any
+    dataset: Any
+    augment: Any
+    init: Any
+    optimizer: Any
+    scheduler: Any
+    train: Train
+    name: Annotated[str, _NAME] = field(metadata=NO_RESULT)
+    seed: Seed
+    scale: Positive
+    l2: NotNegative
+    device: Annotated[str, _DEVICE] = field(metadata=NO_RESULT)
+    precision: Literal["auto", "float32", "tf32", "bfloat16", "float16"]
+    fresh: bool = field(metadata=NO_RESULT)
+    packages: list[str] = field(metadata=NO_RESULT)
+    record: Record = field(metadata=NO_RESULT)
+    reference: list[Reference] = field(metadata=NO_RESULT)
 
     @property
     def epochs(self) -> int:
         """Epochs to train, `scale` applied; at least one."""
-        return max(1, round(self.train.epochs * self.scale))
+        return scaled_epochs(self.train.epochs, self.scale)

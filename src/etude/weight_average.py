@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from etude.errors import UserError
 
 
-class Average:
+class WeightAverage:
     """A network whose parameters and running statistics are the averages of a trained one's.
 
     After step t its values v move to the trained ones w by v += share·(w - v), where the share is

@@ -1,7 +1,6 @@
 """What a run was made with, so that a difference can be told later."""
 
 import hashlib
-import json
 import os
 import platform
 import socket
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import etude
-from etude.record.folder import ENVIRONMENT, write_json
+from etude.runs.names import ENVIRONMENT
+from etude.runs.records import read_json, write_json
 
 _LIBRARIES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scikit-learn", "pillow")
 
@@ -45,9 +45,8 @@ def software() -> dict[str, Any]:
 
 def since(folder: Path) -> list[str]:
     """Say in words how today's software differs from what a folder's run was made with."""
-    try:
-        then = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    then = read_environment(folder)
+    if not then:
         return []
     now = software()
     old = then.get("versions", {})
@@ -63,13 +62,14 @@ def since(folder: Path) -> list[str]:
 
 def write_environment(folder: Path) -> None:
     """Record what a run is made with; what it goes on with later is added to that."""
-    path = folder / ENVIRONMENT
-    now = environment()
-    if path.exists():
-        then = json.loads(path.read_text(encoding="utf-8"))
-        write_json(path, {**then, "resumed": [*then["resumed"], now]})
-    else:
-        write_json(path, {**now, "resumed": []})
+    now, then = environment(), read_environment(folder)
+    whole = {**then, "resumed": [*then.get("resumed", []), now]} if then else {**now, "resumed": []}
+    write_json(folder / ENVIRONMENT, whole)
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """Give what a folder's run was made with; nothing where it does not say."""
+    return read_json(folder / ENVIRONMENT) or {}
 
 
 def _code() -> str:

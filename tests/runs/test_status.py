@@ -4,27 +4,17 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from run_folders import make
 
 from etude.commands.status import main
-from etude.record.environment import write_environment
-from etude.record.folder import claimed, write_json
-from etude.standing import note, seconds_left, standing
+from etude.runs.claim import claimed
+from etude.runs.records import write_json
+from etude.runs.state import State
+from etude.runs.status import current_summary, finished, listed, note, seconds_left, status
 
 Output = pytest.CaptureFixture[str]
-
-
-def make(folder: Path, state: str, *, epochs: int = 0, **summary: Any) -> Path:
-    """A run's folder after so many of ten epochs, of two seconds each."""
-    folder.mkdir(parents=True)
-    asked = {"hyperparameters": {"train.epochs": 10}, "scale": 1.0}
-    write_json(folder / "summary.json", {"state": state, **asked, **summary})
-    rows = [{"epoch": i + 1, "seconds": 2.0, "validation_accuracy": i / 10} for i in range(epochs)]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    write_environment(folder)
-    return folder
 
 
 @pytest.fixture
@@ -60,26 +50,26 @@ def test_the_command_gives_json_to_scripts(runs: Path, capsys: Output):
 
 def test_a_run_whose_process_lives_is_running_and_looking_does_not_disturb_it(runs: Path):
     with claimed(runs / "c"):
-        assert standing(runs / "c").state == "running"
+        assert status(runs / "c").state == "running"
         assert main([str(runs)]) == 0
-    assert standing(runs / "c").state == "cut off"
+    assert status(runs / "c").state == "cut off"
 
 
 def test_a_run_on_another_machine_is_taken_at_its_word(runs: Path):
     environment = json.loads((runs / "c" / "environment.json").read_text())
     write_json(runs / "c" / "environment.json", {**environment, "host": "elsewhere"})
     (runs / "c" / ".lock").touch()
-    assert standing(runs / "c").state == "running"
+    assert status(runs / "c").state == "running"
 
 
 def test_runs_at_the_same_time_share_what_is_left(runs: Path):
-    found = [standing(runs / name, epochs=10) for name in "bc"]
+    found = [status(runs / name, epochs=10) for name in "bc"]
     assert seconds_left(found) == 28
     with claimed(runs / "b"), claimed(runs / "c"):
         for name in "bc":
             summary = json.loads((runs / name / "summary.json").read_text())
             write_json(runs / name / "summary.json", {**summary, "state": "running"})
-        found = [standing(runs / name, epochs=10) for name in "bc"]
+        found = [status(runs / name, epochs=10) for name in "bc"]
     left = seconds_left(found)
     assert left is not None
     assert 12 <= left <= 14  # the epochs under way are partly done
@@ -95,18 +85,65 @@ def test_a_folder_without_runs_is_refused(workplace: Path, capsys: Output):
     assert "has no runs" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("end", ["finished", "pruned", "preempted", "failed", "running"])
 def test_watching_ends_when_all_runs_are_over(
-    workplace: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+    workplace: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch, end: str
 ):
+    """A run that is `running` to its end was killed: its process let go, and could not say so."""
     run = make(workplace / "outputs" / "depth" / "a", "running", epochs=9)
+    claim = claimed(run)
+    claim.__enter__()
+    looks: list[float] = []
 
-    def finish(_: float) -> None:
-        write_json(run / "summary.json", {**json.loads(summary), "state": "failed"})
+    def pass_time(seconds: float) -> None:
+        looks.append(seconds)
+        assert len(looks) < 4, "it watches a run that is over"
+        if len(looks) == 2:
+            summary = json.loads((run / "summary.json").read_text())
+            final = {"final": {"test_accuracy": 0.5}} if end == "finished" else {}
+            write_json(run / "summary.json", {**summary, "state": end, **final})
+            claim.__exit__(None, None, None)
 
-    summary = (run / "summary.json").read_text()
-    monkeypatch.setattr("time.sleep", finish)
+    monkeypatch.setattr("time.sleep", pass_time)
     assert main([str(run.parent), "--watch"]) == 0
-    assert "1 failed" in capsys.readouterr().out
+    assert len(looks) == 2
+    assert f"1 {'cut off' if end == 'running' else end}" in capsys.readouterr().out
+
+
+def test_what_is_pruned_is_no_time_left(runs: Path):
+    given_up = make(runs / "e", "pruned", epochs=3)
+    assert status(given_up).seconds_left == 0
+    assert seconds_left([status(given_up)]) == 0
+
+
+def test_a_run_that_diverged_is_told_from_one_that_failed(runs: Path):
+    error = {"error": "Diverged: the loss became nan"}
+    assert status(make(runs / "e", "failed", epochs=3, **error)).state is State.DIVERGED
+    other = {"error": "OutOfMemoryError: too large"}
+    assert status(make(runs / "f", "failed", **other)).state is State.FAILED
+
+
+def test_the_summary_has_the_state_that_holds_now(runs: Path):
+    assert {name: (current_summary(runs / name) or {}).get("state") for name in "abcd"} == {
+        "a": "finished", "b": "preempted", "c": "cut off", "d": None,
+    }  # fmt: skip
+    assert json.loads((runs / "c" / "summary.json").read_text())["state"] == "running"
+
+
+def test_a_run_that_is_finished_need_not_be_trained(runs: Path):
+    assert [name for name in "abcd" if finished(runs / name)] == ["a"]
+
+
+def test_a_run_of_a_later_version_is_listed(runs: Path):
+    make(runs / "e", "hibernating", epochs=1)
+    assert [run.state for run in listed(runs)][-1] == "failed"
+
+
+def test_every_state_is_clear_about_what_comes_next():
+    assert [state for state in State if state.has_result] == ["finished"]
+    assert [state for state in State if not state.over] == ["running", "not started"]
+    assert [state for state in State if not state.left] == ["finished", "pruned"]
+    assert [state for state in State if state.went_wrong] == ["diverged", "failed"]
 
 
 def test_the_command_imports_nothing_heavy(runs: Path):

@@ -1,4 +1,4 @@
-"""What can be known of jobs before anything is written or started."""
+"""Whether runs can be made: their data, weights, schedules, networks and devices."""
 
 import logging
 import warnings
@@ -6,45 +6,44 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from etude import startup, weights
-from etude.config import Config, build, settings, source_of
+from etude.config import Config, build, schedule_of, settings, source_of
 from etude.data.sides import Sides
 from etude.errors import UserError
-from etude.jobs import Job
-from etude.weights import Wanted
-from etude.work import finished
+from etude.weights import WeightsSource
 
 if TYPE_CHECKING:
     from etude.data.augment import Augment
-    from etude.data.source import Facts
+    from etude.data.source import DatasetInfo
 log = logging.getLogger(__name__)
 
 
-def inspect(jobs: Sequence[Job]) -> None:
-    """Check that the jobs' data and weights are there, and that their networks can be built.
+def inspect(configs: Sequence[Config], to_come: Collection[str]) -> None:
+    """Check that runs' data and weights are there, and that their networks can be built.
 
-    Jobs that run elsewhere may have their data there, and are left alone. What needs no torch
-    comes first, for all of them; so does a job that has finished, which needs nothing more.
+    What needs no torch comes first, for all of them.
+
+    Args:
+        configs: Those that are to be trained on this machine.
+        to_come: Folders of runs that are still to be made, whose weights others begin with.
 
     Raises:
-        UserError: A job could not be trained.
+        UserError: One could not be trained.
     """
-    here = [job for job in jobs if job.local]
-    to_come = {str(job.folder) for job in jobs}  # runs whose weights others begin with
-    facts = [(job.config, _facts(job.config, to_come)) for job in here if not finished(job)]
+    facts = [(config, _facts(config, to_come)) for config in configs]
     if facts:
         _build(facts, to_come)
     startup.mark("checks")
 
 
-def _wanted(config: Config, to_come: Collection[str]) -> Wanted:
+def _wanted(config: Config, to_come: Collection[str]) -> WeightsSource:
     """Give the weights that a run begins with, unless they are still to be made."""
-    wanted = Wanted.of(settings(config.init))
+    wanted = WeightsSource.of(settings(config.init))
     made = wanted.weights in to_come
     return wanted._replace(weights=None, weights_names=None) if made else wanted
 
 
-def _facts(config: Config, to_come: Collection[str]) -> "Facts":
-    facts: Facts = source_of(config).facts()
+def _facts(config: Config, to_come: Collection[str]) -> "DatasetInfo":
+    facts: DatasetInfo = source_of(config).facts()
     sides = _sides(config, facts)
     images = _images(config, facts)
     if config.train.batch_size > images:
@@ -59,12 +58,12 @@ def _facts(config: Config, to_come: Collection[str]) -> "Facts":
     return facts
 
 
-def _sides(config: Config, facts: "Facts") -> Sides:
+def _sides(config: Config, facts: "DatasetInfo") -> Sides:
     dataset = config.dataset
     return Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
 
 
-def _images(config: Config, facts: "Facts") -> int:
+def _images(config: Config, facts: "DatasetInfo") -> int:
     from etude.data.splits import held_out  # noqa: PLC0415 (not needed to show a finished run)
 
     dataset = config.dataset
@@ -74,7 +73,7 @@ def _images(config: Config, facts: "Facts") -> int:
 
 def _bind(config: Config, images: int) -> None:
     """Try the schedule on the run; what it warns of is told when the run begins."""
-    schedule = build(config.scheduler, config.packages)
+    schedule = schedule_of(config)
     with warnings.catch_warnings(action="ignore"):
         schedule.bind(
             base_lr=settings(config.optimizer).get("lr", 1.0),
@@ -88,13 +87,14 @@ def _build(jobs: Sequence[tuple[Config, Any]], to_come: Collection[str]) -> None
     log.info("loading PyTorch …")
     import torch  # noqa: PLC0415 (seconds, and no job could start without it)
 
-    from etude.crops import check_crops  # noqa: PLC0415 (with it)
+    from etude import forward  # noqa: PLC0415 (with it)
+    from etude.test_time_views import check_test_views  # noqa: PLC0415 (with it)
 
     startup.mark("PyTorch")
     for choices in {(config.device, config.precision, config.train.step) for config, _ in jobs}:
         _check_device(*choices)
     for config, facts in jobs:
-        with torch.device("meta"):  # shapes only
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):  # shapes only
             model = build(
                 config.model,
                 config.packages,
@@ -103,9 +103,10 @@ def _build(jobs: Sequence[tuple[Config, Any]], to_come: Collection[str]) -> None
                 input_size=config.dataset.input_size or facts.size,
             )
         sides = _sides(config, facts)
-        check_crops(model, config.train.test_crops, kept=sides.kept, seen=sides.seen)
+        check_test_views(model, config.train.test_crops, kept=sides.kept, seen=sides.seen)
         weights.check(model, _wanted(config, to_come))
         _check_last_batch(config, facts, model)
+    forward.check(jobs)
 
 
 def _check_device(device: str, precision: str, step: str) -> None:
@@ -117,7 +118,7 @@ def _check_device(device: str, precision: str, step: str) -> None:
         raise UserError(f"train.step=graph needs CUDA, and device={device} is {chosen.type} here")
 
 
-def _check_last_batch(config: Config, facts: "Facts", model: Any) -> None:
+def _check_last_batch(config: Config, facts: "DatasetInfo", model: Any) -> None:
     """Refuse a last batch of one image where batch norm would have nothing to average over.
 
     Args:

@@ -10,13 +10,13 @@ from conftest import SMALL, only_run, summary_of
 from safetensors.torch import load_file
 from torch import nn
 
-from etude.average import Average
 from etude.errors import UserError
+from etude.weight_average import WeightAverage
 
 Etude = Callable[..., int]
 
 
-def walk(average: Average, model: nn.Module, steps: int) -> list[torch.Tensor]:
+def walk(average: WeightAverage, model: nn.Module, steps: int) -> list[torch.Tensor]:
     """Give the network other weights so many times; the weights after each."""
     torch.manual_seed(0)
     seen = []
@@ -30,14 +30,14 @@ def walk(average: Average, model: nn.Module, steps: int) -> list[torch.Tensor]:
     return seen
 
 
-def values(average: Average) -> torch.Tensor:
+def values(average: WeightAverage) -> torch.Tensor:
     model = average.model
     return torch.stack([model.weight, model.bias, model.running_mean])
 
 
 def test_a_decay_of_1_is_the_mean_of_all_steps():
     model = nn.BatchNorm1d(3)
-    average = Average(model, decay=1.0)
+    average = WeightAverage(model, decay=1.0)
     seen = walk(average, model, 7)
     torch.testing.assert_close(values(average), torch.stack(seen).mean(0))
     assert int(average.model.num_batches_tracked) == 7
@@ -45,7 +45,7 @@ def test_a_decay_of_1_is_the_mean_of_all_steps():
 
 def test_a_smaller_decay_forgets_from_its_memorys_length_on():
     model = nn.BatchNorm1d(3)
-    average = Average(model, decay=0.75)
+    average = WeightAverage(model, decay=0.75)
     seen = walk(average, model, 9)
     expected = torch.stack(seen[:4]).mean(0)  # 1 / (1 - 0.75) steps
     for weights in seen[4:]:
@@ -55,7 +55,7 @@ def test_a_smaller_decay_forgets_from_its_memorys_length_on():
 
 def test_the_averaged_network_is_its_own_and_is_not_trained():
     model = nn.Linear(2, 2)
-    average = Average(model, decay=0.5)
+    average = WeightAverage(model, decay=0.5)
     assert average.model.weight.data_ptr() != model.weight.data_ptr()
     assert not any(p.requires_grad for p in average.model.parameters())
     assert model.weight.requires_grad
@@ -64,7 +64,7 @@ def test_the_averaged_network_is_its_own_and_is_not_trained():
 @pytest.mark.parametrize("decay", [0.0, 1.5, -0.1])
 def test_a_decay_out_of_range_is_refused(decay: float):
     with pytest.raises(UserError, match=r"train\.average_decay"):
-        Average(nn.Linear(2, 2), decay=decay)
+        WeightAverage(nn.Linear(2, 2), decay=decay)
 
 
 def test_what_a_run_keeps_and_scores_are_the_averaged_weights(etude: Etude, workplace: Path):

@@ -9,10 +9,10 @@ from conftest import SMALL, only_run, summary_of
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import ten_crop
 
-from etude.crops import Crops, check_crops
 from etude.errors import UserError
 from etude.models.lenet import LeNet5
 from etude.models.lenet5_1998 import LeNet5Of1998
+from etude.test_time_views import MeanOfViews, check_test_views
 
 Etude = Callable[..., int]
 QUICK = [*SMALL, "record.tensorboard=false", "dataset.input_size=28", "dataset.load_size=32"]
@@ -35,7 +35,7 @@ def test_ten_crops_are_torchvisions_and_their_probabilities_are_averaged(
 ):
     views = list(ten_crop(images, [28]))
     mean = torch.stack([network(view).softmax(1) for view in views]).mean(0)
-    answers = Crops(network, count=10, size=28)(images)
+    answers = MeanOfViews(network, count=10, size=28)(images)
     assert torch.allclose(answers.exp(), mean, atol=1e-6)
     assert torch.allclose(answers.softmax(1), mean, atol=1e-6)  # so any loss of logits sees them
 
@@ -44,24 +44,24 @@ def test_ten_crops_are_torchvisions_and_their_probabilities_are_averaged(
 def test_two_crops_are_the_middle_and_its_mirror_image(network: nn.Module, images: Tensor):
     middle = images[:, :, 2:30, 2:30]
     mean = (network(middle).softmax(1) + network(middle.flip(3)).softmax(1)) / 2
-    assert torch.allclose(Crops(network, count=2, size=28)(images).exp(), mean, atol=1e-6)
+    assert torch.allclose(MeanOfViews(network, count=2, size=28)(images).exp(), mean, atol=1e-6)
 
 
 @torch.inference_mode()
 def test_one_crop_is_the_middle(network: nn.Module, images: Tensor):
     middle = network(images[:, :, 2:30, 2:30]).softmax(1)
-    assert torch.allclose(Crops(network, count=1, size=28)(images).exp(), middle, atol=1e-6)
+    assert torch.allclose(MeanOfViews(network, count=1, size=28)(images).exp(), middle, atol=1e-6)
 
 
 def test_corners_that_are_the_whole_image_are_refused(network: nn.Module):
     with pytest.raises(UserError, match="test_crops=10 has no corners to look at"):
-        check_crops(network, 10, kept=28, seen=28)
-    check_crops(network, 2, kept=28, seen=28)
+        check_test_views(network, 10, kept=28, seen=28)
+    check_test_views(network, 2, kept=28, seen=28)
 
 
 def test_a_network_without_probabilities_is_refused():
     with pytest.raises(UserError, match="LeNet5Of1998 has a loss of its own"):
-        check_crops(LeNet5Of1998(1, 10, input_size=32), 2, kept=32, seen=32)
+        check_test_views(LeNet5Of1998(1, 10, input_size=32), 2, kept=32, seen=32)
 
 
 def outcome(workplace: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from etude.errors import UserError
+from etude.runs.study import PlannedRun, StudyPlan
 
 SIZES = ("full", "small")
 METRICS = ("test_accuracy", "train_accuracy")
@@ -67,6 +68,26 @@ class Study:
             name = (f"experiment={self.experiment}", f"name={self.name}")
             yield arm, (*name, *self.words, *arm.words, f"seed={seed}")
 
+    def plan(self, runs: Mapping[str, PlannedRun], command: Sequence[str]) -> StudyPlan:
+        """Give what reports must know of it.
+
+        Args:
+            runs: By the names of their folders.
+            command: The words that were typed.
+        """
+        return {
+            "study": self.name,
+            "question": self.question,
+            "claim": self.claim,
+            "source": self.source,
+            "baseline": self.baseline,
+            "metric": self.metric,
+            "axes": list(self.axes),
+            "arms": {arm.name: list(arm.levels) for arm in self.arms},
+            "command": ["etude", *command],
+            "runs": dict(runs),
+        }
+
 
 def read(name: str, node: Mapping[str, Any], *, size: str, pretrained: bool) -> Study:
     """Make a study of its file's content.
@@ -92,7 +113,7 @@ def read(name: str, node: Mapping[str, Any], *, size: str, pretrained: bool) -> 
             source=str(node["source"]),
             experiment=str(twin["experiment"]),
             baseline=str(twin["baseline"]),
-            seeds=tuple(node["seeds"]),
+            seeds=_seeds(node["seeds"]),
             arms=arms,
             words=tuple(twin.get("words", ())),
             metric=str(node.get("metric", METRICS[0])),
@@ -104,6 +125,13 @@ def read(name: str, node: Mapping[str, Any], *, size: str, pretrained: bool) -> 
     if study.metric not in METRICS:
         raise UserError(f"study={name}: metric={study.metric} must be one of {', '.join(METRICS)}")
     return _with_baseline(study)
+
+
+def _seeds(given: Any) -> tuple[int, ...]:
+    seeds = tuple(dict.fromkeys(given if isinstance(given, list | tuple) else [given]))
+    if not seeds or not all(isinstance(seed, int) for seed in seeds):
+        raise UserError(f"study.seeds={given} must be whole numbers, such as study.seeds=0,1,2")
+    return seeds
 
 
 def _with_baseline(study: Study) -> Study:

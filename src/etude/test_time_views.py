@@ -15,7 +15,7 @@ from etude.errors import UserError
 from etude.loss import OwnLoss
 
 
-class Crops(nn.Module):
+class MeanOfViews(nn.Module):
     """Ask a network about several views of images, one view after the other.
 
     Args:
@@ -48,7 +48,7 @@ class Crops(nn.Module):
             yield window
 
 
-def check_crops(model: nn.Module, count: int, *, kept: int, seen: int) -> None:
+def check_test_views(model: nn.Module, count: int, *, kept: int, seen: int) -> None:
     """Refuse views that a network or a data set cannot give.
 
     Args:

@@ -1,0 +1,340 @@
+"""From a command's words to the jobs that they stand for, each composed, checked and named once."""
+
+import json
+import os
+import pickle
+import zlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from hydra.core.override_parser.types import Override
+from hydra.types import RunMode, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
+
+from etude.cli import hydra_door as door
+from etude.cli.hydra_door import Base, Fallen, Loader
+from etude.cli.study import KEYS
+from etude.config import Config, Identity, check, describe, identify, short_target
+from etude.config.schema import GROUPS, DownloadedConf
+from etude.errors import UserError
+from etude.preflight.contents import Contents
+
+# The launchers whose jobs find the data, the weights and the devices that this process finds.
+_HERE = (".BasicLauncher", ".LocalLauncher")
+_NOT_A_RUNS = {"hydra", *KEYS}
+_FREE = {"seed", "precision", "dataset.content"}
+_RUN, _SWEEP = ("hydra.run.dir",), ("hydra.sweep.dir", "hydra.sweep.subdir")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be made, as data: nothing of it is composed again.
+
+    Args:
+        config: What to train.
+        identity: What makes it this run.
+        folder: Where it is recorded.
+        arm: What it shares with the runs that differ only in their seed.
+        documented: Whether nothing that counts was changed in its experiment's file.
+        local: Whether it is trained on this machine.
+        words: What it was composed from.
+        label: Its arm, as its study calls it.
+    """
+
+    config: Config
+    identity: Identity
+    folder: Path
+    arm: str
+    documented: bool
+    local: bool
+    words: tuple[str, ...]
+    label: str = ""
+
+
+class Planned(NamedTuple):
+    """What a command stands for: its jobs, what a launcher is made from, and remarks for people."""
+
+    jobs: list[Job]
+    master: DictConfig
+    remarks: list[str]
+
+
+class Jobs(dict[tuple[str, ...], tuple[Job, bytes]]):
+    """Jobs and their composed configurations, by their words; small on the way to a process."""
+
+    def __reduce__(self) -> Any:
+        """Compress them: a sweep's configurations are almost the same."""
+        return _unpacked, (zlib.compress(pickle.dumps(dict(self))),)
+
+
+def _unpacked(packed: bytes) -> Jobs:
+    return Jobs(pickle.loads(zlib.decompress(packed)))  # noqa: S301 (made by our own launcher)
+
+
+def outputs() -> str:
+    """Name the folder that all results go below."""
+    return os.environ.get("ETUDE_OUTPUTS") or "outputs"
+
+
+class Composer:
+    """Composes, checks and names jobs, and remembers them for those who start them.
+
+    Args:
+        loader: Composes.
+    """
+
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
+        self.jobs = Jobs()
+        self._contents = Contents()
+        self._to_come: dict[str, str] = {}  # fingerprints of runs to be made, by their folders
+        self._name = ""  # of the job that is being named
+        loader.job = self.for_launcher
+        self._register()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind what can be found out again."""
+        return {"loader": self.loader, "jobs": self.jobs}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._contents, self._to_come, self._name = Contents(), {}, ""
+        self._register()
+
+    def _register(self) -> None:
+        """Make Étude's own interpolations known."""
+        register = OmegaConf.register_new_resolver
+        register("etude.outputs", outputs, replace=True)
+        register("etude.absolute", _absolute, replace=True)
+        register("etude.basename", _basename, replace=True)
+        register("etude.folder", self._folder, replace=True)
+        register("etude.subfolder", lambda: self._name, replace=True)
+
+    def run(self, words: Sequence[str]) -> Planned:
+        """Compose the one job of a command.
+
+        Raises:
+            UserError: Its configuration is not valid; all of its problems are told.
+            HydraException: It cannot be composed.
+        """
+        job, composed, base = self._job(words, _RUN)
+        self._remember(job, composed)
+        return Planned([job], composed, [_told(fell, base) for fell in base.fallen])
+
+    def sweep(self, words: Sequence[str]) -> Planned:
+        """Compose every job of a sweep, each by itself; one that is named twice is made once.
+
+        Raises:
+            UserError: A job's configuration is not valid, or two would share a folder.
+            HydraException: A job cannot be composed.
+        """
+        master = self.master(words)
+        params = cast("dict[str, Any]", OmegaConf.select(master, "hydra.sweeper.params") or {})
+        own = [word for word in door.parse(self.loader, words) if not word.is_hydra_override()]
+        given = [*(f"{key}={value}" for key, value in params.items()), *_lines(own)]
+        return self.several(master, [("", job) for job in door.product(self.loader, given)])
+
+    def several(
+        self,
+        master: DictConfig,
+        wanted: Sequence[tuple[str, Sequence[str]]],
+        heeded: Collection[str] = GROUPS,
+    ) -> Planned:
+        """Compose jobs for a launcher.
+
+        Args:
+            master: What the launcher is made from; its words for Hydra go to each job.
+            wanted: Of each job its label and its words.
+            heeded: Groups in which it is told what falls away.
+
+        Raises:
+            UserError: A job's configuration is not valid, or two would share a folder.
+            HydraException: A job cannot be composed.
+        """
+        jobs: dict[Path, Job] = {}
+        remarks: dict[str, None] = {}
+        hydras = cast("list[str]", list(master.hydra.overrides.hydra))
+        for label, words in wanted:
+            own = [_with_run_of_arm(word, words, jobs.values()) for word in words]
+            job, composed, base = self._job([*hydras, *own], _SWEEP, number=len(jobs))
+            job = replace(job, words=tuple(own), label=label)
+            if (other := jobs.setdefault(job.folder, job)) is job:
+                self._remember(job, composed)
+            elif other.identity.fingerprint != job.identity.fingerprint:
+                raise UserError(_clash(other, job))
+            told = (_told(fell, base) for fell in base.fallen if fell.group in heeded)
+            remarks.update(dict.fromkeys(told))
+        if (twice := len(wanted) - len(jobs)) > 0:
+            remarks[f"{twice} of {len(wanted)} jobs are named twice and are made once"] = None
+        return Planned(list(jobs.values()), master, list(remarks))
+
+    def master(self, words: Sequence[str], *more: str) -> DictConfig:
+        """Compose what a launcher or a sweeper is made from: no values, which may fit one job only.
+
+        Args:
+            words: The command's: those for Hydra and single choices are taken, and the name.
+            more: Words that are taken as well.
+        """
+        parsed = door.parse(self.loader, words)
+        kept = [w for w in parsed if w.is_hydra_override() or self._is_single_choice(w)]
+        return self.loader.compose([*_lines(kept), *more], RunMode.MULTIRUN)[0]
+
+    def _is_single_choice(self, word: Override) -> bool:
+        if word.is_sweep_override():
+            return False
+        return word.key_or_group == "name" or door.is_choice(self.loader, word)
+
+    def for_launcher(self, master: DictConfig, words: Sequence[str]) -> DictConfig:
+        """Give the configuration of a job; one that a sweeper has just thought of is composed."""
+        key = tuple(words)
+        if key not in self.jobs:
+            hydras = cast("list[str]", list(master.hydra.overrides.hydra))
+            job, composed, _ = self._job([*hydras, *words], _SWEEP)
+            self._remember(replace(job, words=key), composed)
+        return pickle.loads(self.jobs[key][1])  # noqa: S301 (our own)
+
+    def launch(self, planned: Planned, jobs: Sequence[Job], task: TaskFunction) -> None:
+        """Hand some of the planned jobs to the launcher that the configuration names."""
+        door.launch(self.loader, planned.master, task, [job.words for job in jobs])
+
+    def known(self, hydra: DictConfig) -> Job:
+        """Give the job that a composed configuration belongs to, by its node `hydra`."""
+        return self.jobs[tuple(hydra.overrides.task)][0]
+
+    def _remember(self, job: Job, composed: DictConfig) -> None:
+        key = tuple(cast("list[str]", list(composed.hydra.overrides.task)))
+        self.jobs[key] = (job, pickle.dumps(composed))
+        self._to_come[str(job.folder.absolute())] = job.identity.fingerprint
+
+    def _job(
+        self, words: Sequence[str], folder_keys: Sequence[str], number: int | None = None
+    ) -> tuple[Job, DictConfig, Base]:
+        """Compose, check and name one job."""
+        composed, base = self.loader.compose(words)
+        with open_dict(composed):
+            if number is not None:
+                composed.hydra.job.num = composed.hydra.job.id = number
+        door.make_current(composed)  # `name` and others interpolate from it
+        config = check(_plain(composed))
+        identity = identify(config, self._contents.of(config, self._to_come))
+        other = {group: own for group, own in base.chosen.items() if base.named[group] != own}
+        name = describe(identity, other, base.usual)
+        self._name = f"{name}-{identity.fingerprint}"
+        job = Job(
+            config=config,
+            identity=identity,
+            folder=_settled(composed, folder_keys),
+            arm=name.rpartition("_seed=")[0] or "as configured",
+            documented=not other and _as_documented(config, identity, base),
+            local=folder_keys == _RUN or _is_here(composed),
+            words=tuple(words),
+        )
+        OmegaConf.set_readonly(composed.hydra, False)  # a launcher writes into it  # noqa: FBT003
+        return job, composed, base
+
+    def _folder(self, *, _root_: DictConfig) -> str:
+        return str(Path(outputs(), str(_root_.name), self._name))
+
+
+def _plain(composed: DictConfig) -> DictConfig | dict[str, Any]:
+    """Give the values of what is a run's own; as they are where one of them cannot be resolved."""
+    own = [str(key) for key in composed if key not in _NOT_A_RUNS]
+    try:
+        return {
+            key: OmegaConf.to_container(value, resolve=True)
+            if OmegaConf.is_config(value)
+            else value
+            for key, value in ((key, composed[key]) for key in own)
+        }
+    except OmegaConfBaseException:
+        return OmegaConf.masked_copy(composed, own)
+
+
+def _told(fell: Fallen, base: Base) -> str:
+    """Say in a line which of an experiment's settings fall away, and for which choice."""
+    settings = (f"{fell.group}.{key}={_as_typed(value)}" for key, value in fell.settings.items())
+    return (
+        f"{fell.group}={fell.chosen} in place of {fell.named}: what experiment={base.experiment} "
+        f"sets for {fell.named} falls away ({', '.join(settings)})"
+    )
+
+
+def _as_typed(value: Any) -> str:
+    """Write a value as it would be typed."""
+    return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
+
+
+def texts(task: DictConfig, hydra: DictConfig) -> dict[str, str]:
+    """Give what a run's folder says of its configuration: as resolved, and as composed."""
+    overrides = OmegaConf.select(hydra, "overrides.task") or OmegaConf.create([])
+    return {
+        "config.yaml": OmegaConf.to_yaml(task, resolve=True),
+        ".hydra/config.yaml": OmegaConf.to_yaml(task),
+        ".hydra/hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})),
+        ".hydra/overrides.yaml": OmegaConf.to_yaml(overrides),
+    }
+
+
+def _settled(composed: DictConfig, keys: Sequence[str]) -> Path:
+    """Find a job's folder, and write it as text where a launcher will look for it."""
+    hydra = composed.hydra
+    with read_write(hydra):
+        try:
+            parts = [str(OmegaConf.select(composed, key)) for key in keys]
+        except InterpolationToMissingValueError:  # the number of a job that has none yet
+            return Path(str(hydra.sweep.dir))
+        for key, part in zip(keys, parts, strict=True):
+            OmegaConf.update(composed, key, part)
+    return Path(*parts)
+
+
+def _is_here(composed: DictConfig) -> bool:
+    return str(OmegaConf.select(composed, "hydra.launcher._target_")).endswith(_HERE)
+
+
+def _as_documented(config: Config, identity: Identity, base: Base) -> bool:
+    """Say whether all that counts is as the experiment's file has it, and on the published data."""
+    usual = base.usual
+    changed = {
+        key
+        for key, value in identity.decisive.items()
+        if short_target(key, usual.get(key)) != value
+    }
+    # Folders of images have no published content to be held against.
+    known = {"seed", "precision"} if isinstance(config.dataset, DownloadedConf) else _FREE
+    return not changed - known
+
+
+def _clash(one: Job, other: Job) -> str:
+    theirs = [*set(one.words) ^ set(other.words)]
+    return (
+        f"{one.folder} would hold runs that differ in {', '.join(sorted(theirs))}; leave "
+        "hydra.sweep.subdir and hydra.run.dir alone, or let them name what differs"
+    )
+
+
+def _with_run_of_arm(word: str, words: Sequence[str], earlier: Any) -> str:
+    """Put the folder of an earlier arm's run with the same seed in the place of `@<arm>`."""
+    key, at, label = word.partition("=@")
+    if not at:
+        return word
+    for job in earlier:
+        if job.label == label and f"seed={job.config.seed}" in words:
+            return f"{key}='{job.folder}'"
+    raise UserError(f"{word}: no arm called {label} comes before")
+
+
+def _lines(words: Sequence[Override]) -> list[str]:
+    return [str(word.input_line) for word in words]
+
+
+def _basename(path: str) -> str:
+    return Path(path).absolute().name
+
+
+def _absolute(variable: str, usual: str) -> str:
+    """Give the folder that a variable of the environment names, or the usual one, from the root."""
+    return str(Path(os.environ.get(variable) or usual).absolute())

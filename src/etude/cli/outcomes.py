@@ -1,0 +1,105 @@
+"""What several jobs came to, whichever launcher ran them, and the exit code that follows."""
+
+import os
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from etude.cli.compose import Job
+from etude.console import complain, errors
+from etude.errors import UserError
+from etude.explain import missing_extra
+from etude.runs.claim import wait_while_claimed
+from etude.runs.records import read_summary
+from etude.runs.status import finished as is_finished
+from etude.runs.status import status
+
+
+def finished(job: Job) -> bool:
+    """Say whether a job has been done, and is not to be done again."""
+    return is_finished(job.folder) and not job.config.fresh
+
+
+def name(job: Job) -> str:
+    """Call a study's run by its arm and its seed; an empty text if it belongs to no study."""
+    return f"{job.label}, seed {job.config.seed}" if job.label else ""
+
+
+def outcome(job: Job) -> tuple[str, str, float | None, str]:
+    """Give a job's folder, state, test accuracy and remark, whichever launcher ran it."""
+    run = status(job.folder)
+    accuracy = run.accuracy if run.state == "finished" else None
+    return job.folder.name, run.state, accuracy, run.error
+
+
+def verdict(planned: Sequence[Job]) -> int:
+    """Give the exit code of several jobs, and say how many did not finish."""
+    unfinished = sum(outcome(job)[1] not in {"finished", "pruned"} for job in planned)
+    if unfinished:
+        complain(f"{unfinished} of {len(planned)} runs did not finish; the same command goes on")
+    return 1 if unfinished else 0
+
+
+class Unwritable(Exception):  # noqa: N818
+    """Results cannot be written."""
+
+
+@contextmanager
+def outputs_needed() -> Generator[None]:
+    """Turn the system's word that results cannot be written into one line.
+
+    Raises:
+        Unwritable: They cannot.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise Unwritable(f"{error}; results go below outputs/, or below ETUDE_OUTPUTS") from error
+
+
+@contextmanager
+def launcher_needed() -> Generator[None]:
+    """Tell in one line of a launcher that failed; what its jobs came to is in their folders.
+
+    Raises:
+        UserError: It is not installed.
+    """
+    try:
+        yield
+    except (UserError, HydraException, OmegaConfBaseException, OSError):
+        raise
+    except Exception as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            errors.print_exception()
+        if (missing := missing_extra(str(error))) is not None:
+            raise UserError(missing) from error
+        first_line = str(error).strip().partition("\n")[0]
+        complain(
+            f"the launcher lost a job ({type(error).__name__}: {first_line}); "
+            "others may still be at work where it put them"
+        )
+
+
+def launch_all(planned: Sequence[Job], launch: Callable[[Sequence[Job]], None]) -> None:
+    """Launch jobs, so that one that a launcher loses does not cost the others.
+
+    Ray gives up on all jobs with the first that is lost, and ends them with this process. So those
+    that have not begun are launched again, and those that have are waited for.
+
+    Args:
+        planned: The jobs.
+        launch: Launches some of them, and waits.
+    """
+    left: Sequence[Job] = planned
+    while left:
+        with launcher_needed():
+            launch(left)
+            return
+        for job in planned:
+            if job.folder.exists():
+                wait_while_claimed(job.folder)
+        begun_before, left = left, [job for job in left if read_summary(job.folder) is None]
+        if len(left) == len(begun_before):
+            return

@@ -1,0 +1,103 @@
+"""A study's runs: from the words of a command to the jobs of its arms and seeds."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+from hydra.core.override_parser.types import Override
+from omegaconf import OmegaConf
+
+from etude.cli import hydra_door as door
+from etude.cli.compose import Composer, Planned
+from etude.cli.hydra_door import Loader
+from etude.cli.study import KEYS, Study, read
+from etude.errors import UserError
+
+
+class Split(NamedTuple):
+    """A command's words: those that choose and change its study, Hydra's, and its runs'."""
+
+    own: list[str]
+    hydra: list[str]
+    others: list[str]
+
+
+def names_study(words: Sequence[str]) -> bool:
+    """Say whether a command is about a study.
+
+    Raises:
+        UserError: It is not, and yet has a word that only studies know.
+    """
+    keys = {_key(word): word for word in words}
+    if "study" in keys:
+        return True
+    for key in KEYS:
+        if key in keys:
+            raise UserError(f"{keys[key]} is for a study; add study=<name>, or leave it out")
+    return False
+
+
+def split(loader: Loader, words: Sequence[str]) -> Split:
+    """Tell a study's own words from those that go to its runs.
+
+    Raises:
+        UserError: A word of its own has several values.
+        HydraException: A word is no override.
+    """
+    parsed = door.parse(loader, words)
+    own = [word for word in parsed if _key(str(word.input_line)) in KEYS]
+    others = [word for word in parsed if word not in own]
+    return Split(
+        own=[_meant(word) for word in own],
+        hydra=[str(word.input_line) for word in others if word.is_hydra_override()],
+        others=[str(word.input_line) for word in others if not word.is_hydra_override()],
+    )
+
+
+def node_of(composer: Composer, own: Sequence[str]) -> tuple[str, dict[str, Any], Any]:
+    """Give the name of the study that words choose, what its file says, and all as composed."""
+    chosen = composer.master([], *own)
+    node = cast("dict[str, Any]", OmegaConf.to_container(chosen.study, resolve=True))
+    return str(chosen.hydra.runtime.choices.study), node, chosen
+
+
+def plan(composer: Composer, words: Sequence[str]) -> tuple[Study, Planned]:
+    """Compose and check every run of a study.
+
+    Args:
+        composer: Composes.
+        words: The command's: the study's, and others that go to all of its runs.
+
+    Raises:
+        UserError: The study or a run's configuration is not valid.
+        HydraException: A run cannot be composed.
+    """
+    given = split(composer.loader, words)
+    name, node, chosen = node_of(composer, given.own)
+    study = read(name, node, size=chosen.size, pretrained=chosen.pretrained)
+    master = composer.master([], *given.own, *given.hydra, f"name={study.name}")
+    wanted = [
+        (arm.name, expanded)
+        for arm, run in study.runs()
+        for expanded in door.product(composer.loader, _last_of_each(run, given.others))
+    ]
+    # A study's file knows what its own choices leave behind; a user may not.
+    return study, composer.several(master, wanted, heeded={_key(word) for word in given.others})
+
+
+def _key(word: str) -> str:
+    return word.partition("=")[0].lstrip("+~").split(".")[0]
+
+
+def _meant(word: Override) -> str:
+    """Write `study.seeds=5,6` as the list that it means; other keys take one value."""
+    key, line = word.key_or_group, str(word.input_line)
+    if not word.is_sweep_override():
+        return line
+    if key != "study.seeds":
+        raise UserError(f"{line}: a command has one {key}; give a command for each")
+    return f"study.seeds=[{','.join(word.sweep_string_iterator())}]"
+
+
+def _last_of_each(words: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Let a later word for a key take the place of an earlier one; the user's come last."""
+    return list({word.partition("=")[0]: word for word in (*words, *others)}.values())

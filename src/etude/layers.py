@@ -1,0 +1,97 @@
+"""A network's tensors by layer: which of a file's fit it, and loading those that do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Shape = tuple[int, ...]
+Layers = dict[str, dict[str, "Tensor"]]  # by the layer's name, then weight, bias, running_mean, …
+
+
+class Mismatch(NamedTuple):
+    """A layer of another shape in the file: that of its first such tensor, None if missing."""
+
+    layer: str
+    ours: Shape | None
+    theirs: Shape | None
+
+    def __str__(self) -> str:
+        """Name both shapes."""
+        return f"{self.layer} is {_sizes(self.ours)} here and {_sizes(self.theirs)} there"
+
+
+class Report(NamedTuple):
+    """The layers that were loaded, those that were not, and of these the ones that do not fit."""
+
+    loaded: list[str]
+    fresh: list[str]
+    mismatched: list[Mismatch]
+
+    def plain(self) -> dict[str, Any]:
+        """Give it as JSON has it."""
+        return {**self._asdict(), "mismatched": [odd._asdict() for odd in self.mismatched]}
+
+    def lines(self) -> list[str]:
+        """Put it into words: how many, the loaded ones, the others."""
+        shapes = {mismatch.layer: mismatch for mismatch in self.mismatched}
+        numbers = f"{len(self.loaded)} layers loaded, {len(self.fresh)} fresh"
+        return [
+            f"weights: {numbers}, {len(self.mismatched)} of them for their shapes",
+            f"loaded: {', '.join(self.loaded)}",
+            f"fresh: {', '.join(str(shapes.get(layer, layer)) for layer in self.fresh) or 'none'}",
+        ]
+
+
+def by_layer(state: Mapping[str, Tensor]) -> Layers:
+    """Sort a network's tensors by the layer that they belong to."""
+    layers: Layers = {}
+    for key, tensor in state.items():
+        layer, _, name = key.rpartition(".")
+        if name != "num_batches_tracked":  # decides nothing, and older files are without it
+            layers.setdefault(layer, {})[name] = tensor
+    return layers
+
+
+def copy_layers(ours: Layers, theirs: Layers, names: Mapping[str, str]) -> Report:
+    """Load each layer of ours that has a name there, and the same tensors under it.
+
+    Args:
+        ours: They are written to.
+        theirs: They are read.
+        names: Their layer's name by ours.
+    """
+    report = Report([], [], [])
+    for layer, tensors in ours.items():
+        there = theirs.get(names[layer], {}) if layer in names else {}
+        mismatch = _mismatch(layer, tensors, there)
+        if mismatch is None:
+            for name, tensor in tensors.items():
+                tensor.copy_(there[name])
+            report.loaded.append(layer)
+            continue
+        report.fresh.append(layer)
+        if there:
+            report.mismatched.append(mismatch)
+    return report
+
+
+def _mismatch(
+    layer: str, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]
+) -> Mismatch | None:
+    for name in {**ours, **theirs}:
+        here, there = _shape(ours.get(name)), _shape(theirs.get(name))
+        if here != there:
+            return Mismatch(layer, here, there)
+    return None
+
+
+def _shape(tensor: Tensor | None) -> Shape | None:
+    return None if tensor is None else tuple(tensor.shape)
+
+
+def _sizes(shape: Shape | None) -> str:
+    return "missing" if shape is None else "×".join(map(str, shape))

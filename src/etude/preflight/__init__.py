@@ -1,0 +1,1 @@
+"""What can be known of jobs before anything is written or started."""

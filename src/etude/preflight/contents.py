@@ -1,0 +1,60 @@
+"""What a run reads besides its configuration, by content: data, weights, a user's own code."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from etude import weights
+from etude.config import Config, settings, source_of
+from etude.config.code import source_digest
+from etude.config.schema import GROUPS
+from etude.weights import WeightsSource
+
+
+class Contents:
+    """Digests, each made once; a sweep's jobs mostly read the same."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str | None] = {}
+
+    def of(self, config: Config, runs: Mapping[str, str]) -> dict[str, str]:
+        """Give the digests of what a run reads, by what they are for.
+
+        What everybody has alike is left out: a published data set, data inside a package, the code
+        of Étude and PyTorch, whose versions a run's folder records. So is what is not there: a job
+        that trains elsewhere may have it, and a later check tells what is missing.
+
+        Args:
+            config: The run.
+            runs: Fingerprints of runs that are still to be made, by their absolute folders.
+
+        Raises:
+            UserError: A user's own code cannot be found, or the weights are none.
+        """
+        found: dict[str, str | None] = {"dataset.content": self._data(config)}
+        for group in GROUPS:
+            target = str(settings(getattr(config, group))["_target_"])
+            found[f"{group}.code"] = self._code(target, config)
+        found["init.weights"] = weights.content(WeightsSource.of(settings(config.init)), runs)
+        return {name: digest for name, digest in found.items() if digest is not None}
+
+    def _data(self, config: Config) -> str | None:
+        key = f"dataset {settings(config.dataset)}"
+        if key not in self._known:
+            self._known[key] = source_of(config).content() or settings(config.dataset).get("name")
+        return self._known[key]
+
+    def _code(self, target: str, config: Config) -> str | None:
+        key = f"code {target}"
+        if key not in self._known:
+            self._known[key] = source_digest(target, config.packages)
+        return self._known[key]
+
+
+def changed(then: Mapping[str, str], config: Config) -> list[str]:
+    """Name what a run would read otherwise today than when it was planned.
+
+    Raises:
+        UserError: A user's own code cannot be found, or the weights are none.
+    """
+    now: dict[str, Any] = Contents().of(config, {})
+    return [name for name, digest in then.items() if now.get(name, digest) != digest]

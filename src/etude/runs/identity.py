@@ -1,0 +1,80 @@
+"""Whether a folder holds the run that is asked for, and which of its kin stand beside it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from etude.config import Identity, short_target
+from etude.errors import UserError
+from etude.runs.records import read_summary
+
+_SHOWN = 4  # differences in a message
+_NO_LONGER = ("dataset.name", "init.weights")  # earlier runs had them in the place of contents
+_CONTENTS = (".content", ".code", "init.weights")
+
+
+def check_identity(folder: Path, identity: Identity) -> None:
+    """Hold a folder against the run that is to work in it.
+
+    Raises:
+        UserError: Another run is in it; what differs is named.
+    """
+    summary = read_summary(folder)
+    if summary is None or summary.get("fingerprint") == identity.fingerprint:
+        return
+    apart = list(_differences(summary, identity)) or ["an earlier version of Étude"]
+    more = f" and {len(apart) - _SHOWN} more" if len(apart) > _SHOWN else ""
+    raise UserError(
+        f"{folder} holds another run, with {', '.join(apart[:_SHOWN])}{more}; give this one "
+        "another folder, or set that run aside with fresh=true"
+    )
+
+
+def kin(folder: Path, identity: Identity) -> list[str]:
+    """Tell of runs with this configuration that are nevertheless others.
+
+    Args:
+        folder: The run's own, not there yet.
+        identity: The run's.
+
+    Returns:
+        A line for each: what it was made with that is different now.
+    """
+    lines: list[str] = []
+    for other in sorted(folder.parent.glob(f"{folder.name.rpartition('-')[0]}-????????")):
+        summary = read_summary(other)
+        if summary is None:
+            continue
+        apart = list(_differences(summary, identity))
+        if "contents" not in summary and not apart:
+            lines.append(
+                f"{other} was made before runs were known by their data and code; it is left as "
+                "it is, and trained anew"
+            )
+        elif "contents" in summary and all(line.startswith("other ") for line in apart):
+            lines.append(f"{other} was made with {', '.join(apart)}; this is another run")
+    return lines
+
+
+def _differences(summary: Mapping[str, Any], identity: Identity) -> Iterator[str]:
+    then = {k: short_target(k, v) for k, v in summary.get("hyperparameters", {}).items()}
+    now = json.loads(json.dumps(identity.decisive))
+    if "contents" not in summary:
+        then, now = (
+            {k: v for k, v in values.items() if not k.endswith((*_NO_LONGER, *_CONTENTS))}
+            for values in (then, now)
+        )
+    for key in {**now, **then}:
+        if now.get(key) == then.get(key):
+            continue
+        if key.endswith(_CONTENTS):
+            yield f"other {_words(key)}"
+        else:
+            yield f"{key}={then.get(key)} instead of {now.get(key)}"
+
+
+def _words(key: str) -> str:
+    group, _, what = key.rpartition(".")
+    words = {"content": "images or labels", "weights": "weights to begin with"}
+    return words.get(what, f"code of the {group}")

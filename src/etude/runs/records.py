@@ -1,0 +1,159 @@
+"""What a run writes down of itself: a row of metrics for each epoch, and a summary."""
+
+import json
+import logging
+from functools import cache
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict, cast
+
+from etude.atomic import write_text
+from etude.runs.names import METRICS, SUMMARY
+
+log = logging.getLogger(__name__)
+
+
+class Row(TypedDict):
+    """An epoch's metrics, a line of `metrics.jsonl`; what was not finite is None.
+
+    Other versions of Étude may have other keys. `train_loss` and its like are cross-entropies,
+    `penalty` is what l2 adds to them, accuracies are fractions.
+    """
+
+    epoch: int
+    step: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: NotRequired[float]
+    validation_accuracy: NotRequired[float]
+    test_loss: NotRequired[float]
+    test_accuracy: NotRequired[float]
+    penalty: float
+    lr: float
+    images_per_second: float
+    seconds: float
+    memory_bytes: int | None
+
+
+class Parameters(TypedDict):
+    """A network's parameters, counted."""
+
+    trainable: int
+    total: int
+
+
+class Agreement(TypedDict):
+    """A document's figure beside the run's own; `agrees` is None where nobody judges."""
+
+    metric: str
+    value: float | None
+    rule: str
+    source: str
+    ours: float | None
+    agrees: bool | None
+
+
+class Summary(TypedDict):
+    """What `summary.json` says; other versions of Étude may have other keys.
+
+    A run that is not finished lacks what stands from `final` on: ask the state first.
+    """
+
+    state: str
+    name: str
+    fingerprint: str
+    seed: int
+    scale: float
+    parameters: Parameters
+    device: str
+    precision: str
+    data: dict[str, Any]
+    weights: dict[str, Any] | None
+    hyperparameters: dict[str, Any]
+    error: NotRequired[str]  # of one that failed
+    epochs: NotRequired[int]  # done, of one that ended
+    final: dict[str, Any]
+    best: dict[str, Any]
+    selection: str
+    seconds: float
+    images_per_second: float
+    peak_memory_bytes: int | None
+    test_crops: int
+    reference: list[Agreement]
+
+
+def read_json(path: Path) -> Any:
+    """Give a file's value; None if there is none, and after a warning if it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    except ValueError as error:
+        _warn(path, getattr(error, "lineno", 1), "the file is taken as missing")
+        return None
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a value as JSON, in one go; what is not finite becomes null, as JSON asks."""
+    write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def append_line(path: Path, value: object) -> None:
+    """Add one line of JSON."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(_finite(value), ensure_ascii=False) + "\n")
+
+
+def read_summary(folder: Path) -> Summary | None:
+    """Give a run's summary; None where there is none, and after a warning where it is damaged."""
+    found = read_json(folder / SUMMARY)
+    if found is None or (isinstance(found, dict) and "state" in found):
+        return cast("Summary | None", found)
+    _warn(folder / SUMMARY, 1, "there is no state; the file is taken as missing")
+    return None
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """Give a run's epochs; a last line that a crash cut off is left out, a damaged one is told."""
+    path = folder / METRICS
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    lines = text.splitlines()
+    try:  # all at once takes a report over many runs half the time
+        rows = cast("list[Any]", json.loads(f"[{','.join(lines)}]"))
+    except ValueError:
+        rows = [_row(path, number, line, text) for number, line in enumerate(lines, 1)]
+    return [cast("Row", row) for row in rows if isinstance(row, dict) and "epoch" in row]
+
+
+def keep_rows(folder: Path, epochs: int) -> list[Row]:
+    """Cut a run's epochs back to those that a checkpoint knows of, and give them."""
+    rows = [row for row in read_rows(folder) if row["epoch"] <= epochs]
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_text(folder / METRICS, "".join(lines))
+    return rows
+
+
+def _row(path: Path, number: int, line: str, text: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        if not text.endswith(line):  # the last one may be half-written, by a run that is going on
+            _warn(path, number, "the epoch is left out")
+        return None
+
+
+@cache  # folders are looked at again and again
+def _warn(path: Path, line: int, consequence: str) -> None:
+    log.warning("%s, line %d, is damaged: %s", path, line, consequence)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and (value != value or abs(value) == float("inf")):  # noqa: PLR0124
+        return None
+    return value

@@ -1,0 +1,207 @@
+"""Where runs stand, as their folders tell: for tables, reports, and another terminal."""
+
+from __future__ import annotations
+
+import socket
+import statistics
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict, cast
+
+from etude.duration import scaled_epochs
+from etude.runs.claim import is_claimed
+from etude.runs.environment import read_environment
+from etude.runs.names import LISTING, LOCK, METRICS, SUMMARY
+from etude.runs.records import Row, Summary, read_json, read_rows, read_summary, write_json
+from etude.runs.state import State
+
+_KNOWN = set(State)
+
+
+class _Wanted(TypedDict):
+    """A run that the last sweep or study wants, as `jobs.json` has it."""
+
+    folder: str
+    label: str
+    epochs: int
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How far one run is.
+
+    Args:
+        folder: Its folder.
+        label: What its study calls it.
+        state: Where it stands.
+        epoch: Epochs done.
+        epochs: Epochs asked for; None where nobody knows.
+        accuracy: At its end on the test split; before, the last epoch's evaluation.
+        seconds_an_epoch: The median of those done; None before the first.
+        seconds_left: Of training; None where nothing can be told yet.
+        error: What ended it.
+    """
+
+    folder: Path
+    label: str
+    state: State
+    epoch: int
+    epochs: int | None
+    accuracy: float | None
+    seconds_an_epoch: float | None
+    seconds_left: float | None
+    error: str
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.label or self.folder.name
+
+    def plain(self) -> dict[str, Any]:
+        """Give it as JSON has it."""
+        return {**vars(self), "folder": str(self.folder)}
+
+
+def status(folder: Path, label: str = "", epochs: int | None = None) -> RunStatus:
+    """Read where a run stands; this takes no lock, and keeps no run from beginning.
+
+    Args:
+        folder: Its folder, which need not be there.
+        label: What its study calls it.
+        epochs: Asked for; its summary knows better where there is one.
+    """
+    summary = current_summary(folder)
+    rows = read_rows(folder) if summary is not None else []
+    epochs = epochs if summary is None else _epochs(summary)
+    state = state_of(summary)
+    each = statistics.median(row["seconds"] for row in rows) if rows else None
+    return RunStatus(
+        folder=folder,
+        label=label,
+        state=state,
+        epoch=len(rows),
+        epochs=epochs,
+        accuracy=_accuracy(summary, rows),
+        seconds_an_epoch=each,
+        seconds_left=_left(folder, state, len(rows), epochs, each),
+        error="" if summary is None else summary.get("error", ""),
+    )
+
+
+def current_summary(folder: Path) -> Summary | None:
+    """Give a run's summary, with the `State` that holds now, which its process may not have said.
+
+    It is `cut off` where the process died without a word, `diverged` where that is why it failed.
+    """
+    summary = read_summary(folder)
+    if summary is not None and summary["state"] == State.RUNNING and not _at_work(folder):
+        # It may have finished, and let go of its folder, after its summary was read.
+        summary = read_summary(folder) or summary
+        if summary["state"] == State.RUNNING:
+            return {**summary, "state": State.CUT_OFF}
+    return summary and {**summary, "state": state_of(summary)}
+
+
+def state_of(summary: Summary | None) -> State:
+    """Name the state that a summary tells of, whether or not its process is alive."""
+    if summary is None:
+        return State.NOT_STARTED
+    if summary["state"] == State.FAILED and summary.get("error", "").startswith("Diverged"):
+        return State.DIVERGED
+    # A word of a later version: as far as this one can tell, the run is not finished.
+    return State(summary["state"]) if summary["state"] in _KNOWN else State.FAILED
+
+
+def finished(folder: Path) -> bool:
+    """Say whether a run is done, so that it need not be trained."""
+    return state_of(read_summary(folder)).has_result
+
+
+def listed(folder: Path) -> list[RunStatus]:
+    """Read where all runs in a folder stand, those that are to come included.
+
+    Args:
+        folder: Of a study or a sweep, or of one run.
+    """
+    if (folder / SUMMARY).exists():
+        return [status(folder)]
+    wanted = cast("list[_Wanted]", read_json(folder / LISTING) or [])
+    found = [status(folder / run["folder"], run["label"], run["epochs"]) for run in wanted]
+    known = {run.folder for run in found}
+    others = sorted(path.parent for path in folder.glob(f"*/{SUMMARY}"))
+    return found + [status(path) for path in others if path not in known]
+
+
+def note(runs: Iterable[tuple[Path, str, int]]) -> None:
+    """Write down which runs are wanted: folders, labels and epochs, beside the folders."""
+    beside: dict[Path, list[_Wanted]] = {}
+    for folder, label, epochs in runs:
+        run = _Wanted(folder=folder.name, label=label, epochs=epochs)
+        beside.setdefault(folder.parent, []).append(run)
+    for parent, listing in beside.items():
+        parent.mkdir(parents=True, exist_ok=True)
+        write_json(parent / LISTING, listing)
+
+
+def seconds_left(runs: Sequence[RunStatus]) -> float | None:
+    """Estimate the seconds until all runs are done, as many at a time as are running now."""
+    paces = [run.seconds_an_epoch for run in runs if run.seconds_an_epoch is not None]
+    if not paces:
+        return None
+    pace = statistics.median(paces)
+    lefts = [_left_of(run, pace) for run in runs if run.state.left]
+    running = sum(run.state is State.RUNNING for run in runs)
+    return sum(lefts) / max(1, running)
+
+
+def _left_of(run: RunStatus, pace: float) -> float:
+    if run.seconds_left is not None:
+        return run.seconds_left
+    return pace * max(0, (run.epochs or 0) - run.epoch)
+
+
+def _epochs(summary: Summary) -> int | None:
+    """Give the epochs that a run was asked for, `scale` applied."""
+    asked = summary.get("hyperparameters", {}).get("train.epochs")
+    return None if asked is None else scaled_epochs(asked, summary.get("scale", 1.0))
+
+
+def _accuracy(summary: Summary | None, rows: Sequence[Row]) -> float | None:
+    if summary is not None and state_of(summary).has_result:
+        return summary["final"].get("test_accuracy")
+    if not rows:
+        return None
+    return rows[-1].get("validation_accuracy", rows[-1].get("test_accuracy"))
+
+
+def _left(
+    folder: Path, state: State, epoch: int, epochs: int | None, each: float | None
+) -> float | None:
+    """Estimate a run's seconds from its epochs so far; the one under way is partly done."""
+    if not state.left:
+        return 0.0
+    if each is None or epochs is None:
+        return None
+    try:
+        running = state is State.RUNNING
+        spent = time.time() - (folder / METRICS).stat().st_mtime if running else 0.0
+    except OSError:
+        spent = 0.0
+    return max(0.0, each * (epochs - epoch) - min(spent, each))
+
+
+def _at_work(folder: Path) -> bool:
+    """Say whether a process may hold the run's folder.
+
+    Not every file system tells other machines of its locks, so that the word of a run on another
+    one is taken while its lock's file is there.
+    """
+    if is_claimed(folder):
+        return True
+    if not (folder / LOCK).exists():
+        return False
+    made = read_environment(folder)
+    last = [made, *made.get("resumed", [])][-1]
+    return last.get("host", socket.gethostname()) != socket.gethostname()

@@ -1,0 +1,45 @@
+"""What a study set out to do, for reports: its question, its arms, and the runs that it planned."""
+
+from pathlib import Path
+from typing import TypedDict
+
+from etude.runs.names import STUDY
+from etude.runs.records import read_json, write_json
+
+
+class PlannedRun(TypedDict):
+    """One of a study's runs: its arm's name, and its seed."""
+
+    arm: str
+    seed: int
+
+
+class StudyPlan(TypedDict):
+    """What `study.json` says."""
+
+    study: str
+    question: str
+    claim: str
+    source: str
+    baseline: str
+    metric: str
+    axes: list[str]
+    arms: dict[str, list[str]]  # of each arm its level on each axis
+    command: list[str]
+    runs: dict[str, PlannedRun]  # by the names of their folders
+
+
+def write_plan(folder: Path, plan: StudyPlan) -> None:
+    """Put a study's plan into the folder that holds its runs.
+
+    Runs that an earlier command planned in there (other seeds, another scale) stay in the plan.
+    """
+    earlier = read_plan(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    runs = plan["runs"] if earlier is None else {**earlier["runs"], **plan["runs"]}
+    write_json(folder / STUDY, {**plan, "runs": runs})
+
+
+def read_plan(folder: Path) -> StudyPlan | None:
+    """Give the plan of the study whose runs a folder holds, or None."""
+    return read_json(folder / STUDY)

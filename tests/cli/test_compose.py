@@ -1,0 +1,213 @@
+"""Configurations compose: what is chosen holds, and what it replaces falls away, told in a line."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import SMALL, summary_of
+from hydra.errors import HydraException
+
+import etude as package
+from etude.cli import study_jobs
+from etude.cli.compose import Composer
+from etude.config import settings
+from etude.errors import UserError
+
+Etude = Callable[..., int]
+Output = pytest.CaptureFixture[str]
+CONF = Path(package.__file__).parents[2] / "conf"
+REPLACEABLE = ("optimizer", "scheduler", "init", "augment")
+
+
+def choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def values_of(group: str, choice: str) -> dict[str, Any]:
+    """A choice's own values, those of the file that it builds on included."""
+    node = yaml.safe_load((CONF / group / f"{choice}.yaml").read_text())
+    below = [name for name in node.pop("defaults", []) if name != "_self_"]
+    return {key: value for name in below for key, value in values_of(group, name).items()} | node
+
+
+@pytest.mark.parametrize("experiment", choices("experiment"))
+def test_every_choice_goes_with_every_experiment_or_is_refused_in_the_users_words(
+    composer: Composer, experiment: str
+):
+    (documented,) = composer.run([f"experiment={experiment}"]).jobs
+    assert documented.documented
+    for group in REPLACEABLE:
+        for choice in choices(group):
+            try:
+                planned = composer.run([f"experiment={experiment}", f"{group}={choice}"])
+            except UserError as error:
+                said = str(error)
+                assert f"{group}:" in said or f"{group}." in said, said
+                assert choice in {"plateau", "from_a", "pytorch"}, said
+                continue
+            (job,) = planned.jobs
+            if job.documented:
+                assert job.identity == documented.identity
+                continue
+            part = settings(getattr(job.config, group))
+            assert {**part, **values_of(group, choice)} == part, (group, choice)
+
+
+def test_what_falls_away_is_told_in_one_line(composer: Composer):
+    planned = composer.run(["experiment=vgg19_cifar10", "optimizer=adam"])
+    assert planned.remarks == [
+        "optimizer=adam in place of sgd_keras: what experiment=vgg19_cifar10 sets for sgd_keras "
+        "falls away (optimizer.lr=0.01, optimizer.momentum=0.9, optimizer.nesterov=true)"
+    ]
+    assert settings(planned.jobs[0].config.optimizer)["lr"] == 0.001
+
+
+def test_an_experiments_rate_is_not_left_to_another_optimizer(composer: Composer):
+    words = ["experiment=resnet20_keras_cifar10_as_seed", "optimizer=sgd"]
+    (job,) = composer.run(words).jobs
+    assert settings(job.config.optimizer)["lr"] == values_of("optimizer", "sgd")["lr"]
+    (job,) = composer.run([*words, "optimizer.lr=0.3"]).jobs
+    assert settings(job.config.optimizer)["lr"] == 0.3
+
+
+def test_the_choice_that_an_experiment_names_keeps_its_settings(composer: Composer):
+    planned = composer.run(["experiment=vgg19_cifar10", "optimizer=sgd_keras"])
+    assert planned.remarks == []
+    assert planned.jobs[0].documented
+    assert settings(planned.jobs[0].config.optimizer)["nesterov"] is True
+
+
+def test_a_users_own_experiment_without_a_choice_means_the_default_one(
+    etude: Etude, workplace: Path, capsys: Output
+):
+    (workplace / "conf" / "experiment").mkdir(parents=True)
+    (workplace / "conf" / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\nname: mine\noptimizer:\n  lr: 0.5\n"
+    )
+    own = ["--config-dir=conf", "experiment=mine", "--cfg", "job", "-p", "optimizer"]
+    assert etude(*own) == 0
+    assert "lr: 0.5" in capsys.readouterr().out
+    assert etude(*own, "optimizer=sgd") == 0
+    output, errors = capsys.readouterr()
+    assert "lr: 0.01" in output
+    assert "optimizer=sgd in place of adam_keras" in errors
+    assert "optimizer.lr=0.5" in errors
+
+
+def test_each_job_of_a_sweep_is_composed_and_checked_by_itself(composer: Composer):
+    planned = composer.sweep(["optimizer=sgd,sgd_keras", "optimizer.momentum=0.8"])
+    assert [settings(job.config.optimizer)["momentum"] for job in planned.jobs] == [0.8, 0.8]
+    words = ["experiment=vgg19_cifar10,resnet20_cifar10", "scheduler.milestones_epochs=[1,2]"]
+    names = [job.config.name for job in composer.sweep(words).jobs]
+    assert names == ["vgg19_cifar10", "resnet20_cifar10"]
+    with pytest.raises(HydraException, match=r"optimizer\.momentum"):
+        composer.sweep(["optimizer=sgd,adam", "optimizer.momentum=0.8"])
+
+
+def test_a_job_that_is_named_twice_is_made_once(etude: Etude, workplace: Path, capsys: Output):
+    assert etude("-m", "seed=3,3", "optimizer.lr=0.1,0.10", *SMALL) == 0
+    assert "3 of 4 jobs are named twice and are made once" in capsys.readouterr().err
+    assert len(list(workplace.glob("outputs/*/*/summary.json"))) == 1
+
+
+def test_one_run_is_composed_checked_and_named_once(etude: Etude, monkeypatch: pytest.MonkeyPatch):
+    from etude.cli import compose, hydra_door  # noqa: PLC0415
+
+    counts: dict[str, int] = {}
+
+    def counted(owner: Any, name: str) -> None:
+        inner = getattr(owner, name)
+
+        def outer(*args: Any, **kwargs: Any) -> Any:
+            counts[name] = counts.get(name, 0) + 1
+            return inner(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, outer)
+
+    counted(hydra_door.ConfigLoaderImpl, "_load_configuration_impl")
+    counted(compose, "check")
+    counted(compose, "describe")
+    assert etude("optimizer.lr=0.05", "model=cnn4", *SMALL) == 0
+    assert counts == {"_load_configuration_impl": 1, "check": 1, "describe": 1}
+
+
+@pytest.mark.parametrize("launcher", ["basic", "local"])
+def test_a_sweeps_jobs_cross_to_their_launcher_as_data(
+    etude: Etude, monkeypatch: pytest.MonkeyPatch, workplace: Path, launcher: str
+):
+    from etude.cli import hydra_door  # noqa: PLC0415
+
+    composed: list[Any] = []
+    inner = hydra_door.ConfigLoaderImpl._load_configuration_impl
+
+    def outer(*args: Any, **kwargs: Any) -> Any:
+        composed.append(args)
+        return inner(*args, **kwargs)
+
+    monkeypatch.setattr(hydra_door.ConfigLoaderImpl, "_load_configuration_impl", outer)
+    words = [f"hydra/launcher={launcher}", "record.tensorboard=false", "train.epochs=1", *SMALL[:2]]
+    assert etude("-m", "seed=0,1,2", "record.curves=false", *words) == 0
+    assert len(composed) <= 3  # what is common to all: for the mode, the launcher, and the jobs
+    assert len(list(workplace.glob("outputs/*/*/summary.json"))) == 3
+
+
+def own_study(workplace: Path) -> str:
+    folder = workplace / "conf" / "study"
+    folder.mkdir(parents=True)
+    (folder / "rates.yaml").write_text(
+        "question: Which rate?\nclaim: The lower.\nsource: nobody\nseeds: [0, 1]\n"
+        "full: {experiment: lenet5_digits, baseline: low, axes: {rate: "
+        "{low: [optimizer.lr=0.001], high: [optimizer.lr=0.01]}}}\n"
+    )
+    return "--config-dir=conf"
+
+
+@pytest.mark.parametrize(
+    ("word", "seeds"),
+    [("study.seeds=5,6", [5, 6]), ("study.seeds=7", [7]), ("study.seeds=[8,9]", [8, 9]),
+     ("study.seeds=range(3)", [0, 1, 2]), ("study.seeds=4,4", [4])],
+)  # fmt: skip
+def test_a_studys_seeds_are_those_that_are_typed(composer: Composer, word: str, seeds: list[int]):
+    study, planned = study_jobs.plan(composer, ["study=optimizers", "size=small", word])
+    assert list(study.seeds) == seeds
+    assert {job.config.seed for job in planned.jobs} == set(seeds)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["study=optimizers,depth"], "study=optimizers,depth: a command has one study"),
+     (["study=optimizers", "size=small,full"], "size=small,full: a command has one size"),
+     (["study=optimizers", "study.seeds=[]"], "study.seeds=[] must be whole numbers"),
+     (["study=optimizers", "study.seeds=x"], "study.seeds=x must be whole numbers"),
+     (["size=small"], "size=small is for a study; add study=<name>"),
+     (["pretrained=false"], "pretrained=false is for a study")],
+)  # fmt: skip
+def test_a_studys_own_words_are_refused_where_they_mean_nothing(
+    etude: Etude, workplace: Path, capsys: Output, words: list[str], said: str
+):
+    assert etude(*words) == 2
+    assert said in capsys.readouterr().err
+    assert list(workplace.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_sample_of_combinations_trains(etude: Etude, workplace: Path):
+    """Thirty of them, on a hundred images for two epochs."""
+    draw = random.Random(0)
+    small = [name for name in choices("experiment") if name.endswith(("_mnist", "_digits"))]
+    cut = ["dataset=digits", "dataset.limit_train=100", "dataset.limit_test=20",
+           "train.epochs=2", "train.batch_size=20", "record.tensorboard=false",
+           "record.curves=false", "dataset.validation_split=last_fraction"]  # fmt: skip
+    for number in range(30):
+        group = REPLACEABLE[number % 4]
+        choice = draw.choice([c for c in choices(group) if c not in {"from_a", "alexnet"}])
+        experiment = draw.choice([name for name in small if not name.startswith("vgg11")])
+        size = {"inception_digits": 75, "alexnet_mnist": 56}.get(experiment, 32)
+        words = [f"experiment={experiment}", f"{group}={choice}", f"dataset.input_size={size}"]
+        assert etude(*words, f"dataset.load_size={size}", *cut, f"name=n{number}") == 0, words
+    summaries = [summary_of(path.parent) for path in workplace.glob("outputs/*/*/summary.json")]
+    assert len(summaries) == 30
+    assert all(summary["state"] == "finished" for summary in summaries)
