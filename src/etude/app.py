@@ -290,11 +290,10 @@ def _launch_study(composer: Composer, args: argparse.Namespace) -> int:
 
 def _report(folder: Path) -> None:
     """End a study by writing its report."""
-    from etude.report.painter import Painter  # noqa: PLC0415 (not needed for --help)
-    from etude.report.write import make, write  # noqa: PLC0415
+    from etude.report.write import make, write  # noqa: PLC0415 (not needed for --help)
 
-    with outputs_needed(), Painter(apart=True) as painter:
-        write(make([folder]), folder / "report", painter=painter)
+    with outputs_needed():
+        write(make([folder]), folder / "report")
     announce_report(folder / "report" / "report.html")
 
 

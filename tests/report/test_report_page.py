@@ -2,14 +2,18 @@
 
 import csv
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 from browser import chromium, complaints
 from fake_runs import Make, maker, unfinished
+from PIL import Image
 
 from etude.commands.report import main
 from etude.report.write import FORMATS
@@ -108,6 +112,66 @@ def test_a_chart_of_several_lines_names_them_in_its_own_file(study: Path):
     assert all(f">{arm}</text>" in text for arm in ("lr=0.001", "lr=0.01", "lr=0.1"))
 
 
+def test_a_png_file_has_all_panels_of_its_group_and_letters_without_any_font(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))  # no fonts of the user's own
+    assert main([str(study), "--format", "png,svg"]) == 0
+    with Image.open(study / "report" / "train_accuracy.png") as image:
+        pixels = np.asarray(image.convert("L"))
+    one = ET.parse(study / "report" / "train_accuracy.svg").getroot()  # noqa: S314
+    assert pixels.shape[1] > 1.5 * 2 * float(one.attrib["width"])  # two beside each other
+    title = pixels[: int(1.5 * 20)]  # above the charts there are letters and nothing else
+    assert (title < 128).sum() > 200
+
+
+def test_a_chance_far_below_all_arms_does_not_squeeze_them_and_is_told_in_words(study: Path):
+    shutil.rmtree(next(study.glob("rate=0.1_seed=0*")))
+    shutil.rmtree(next(study.glob("rate=0.1_seed=1*")))
+    assert main([str(study), "--format", "svg,html"]) == 0
+    text = (study / "report" / "arms.svg").read_text()
+    assert "(guessing, 0.5000, is left of it)" in text
+    assert 'class="guessing"' not in text
+    places = sorted(float(x) for x in re.findall(r'class="seed" cx="([\d.]+)"', text))
+    assert places[-1] - places[0] > 200  # of 441: from 0.90 to 0.96, not from 0.50
+    assert "always naming the most frequent class" in (study / "report" / "report.html").read_text()
+
+
+def test_a_chance_among_the_arms_is_a_line(study: Path):
+    assert main([str(study), "--format", "svg"]) == 0  # 0.1, 0.5 and 0.9
+    text = (study / "report" / "arms.svg").read_text()
+    assert 'class="guessing"' in text
+    assert "is left of it" not in text
+
+
+def test_the_interval_of_a_difference_is_given_plain_and_corrected_as_p_is(
+    make: Make, tmp_path: Path
+):
+    for arm, values in {
+        "1": [0.9, 0.91, 0.93],
+        "2": [0.95, 0.93, 0.96],
+        "3": [0.91, 0.9, 0.92],
+    }.items():
+        for seed, value in enumerate(values):
+            make(arm, seed, value)
+    assert main([str(tmp_path), "--format", "csv", "--baseline", "lr=1"]) == 0
+    with (tmp_path / "report" / "arms.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["p"]]
+    for row in rows:
+        wide = float(row["difference_high_holm"]) - float(row["difference_low_holm"])
+        assert wide >= float(row["difference_high"]) - float(row["difference_low"])
+    by_p = sorted(rows, key=lambda row: float(row["p"]))
+    assert by_p[0]["difference_low_holm"] != by_p[0]["difference_low"]  # tested at 5 % / 2
+
+
+def test_epochs_are_counted_in_whole_numbers(make: Make, tmp_path: Path):
+    make("0.1", 0, 0.9, epochs=2)
+    assert main([str(tmp_path), "--format", "svg"]) == 0
+    text = (tmp_path / "report" / "train_loss.svg").read_text()
+    below = re.findall(r'class="tick"[^>]*text-anchor="middle">([^<]*)<', text)
+    assert below == ["1", "2"]
+
+
 def test_watching_ends_when_nothing_is_going_on(study: Path):
     assert main([str(study), "--watch", "1", "--format", "html"]) == 0
     assert "http-equiv" not in (study / "report" / "report.html").read_text()
@@ -140,7 +204,8 @@ def test_a_report_loads_neither_torch_nor_hydra(study: Path):
     code = (
         "import sys; from etude.commands.report import main; "
         f"main([{str(study)!r}]); "
-        "sys.exit(', '.join({'torch', 'hydra', 'omegaconf', 'scipy'} & sys.modules.keys()) or 0)"
+        "slow = {'torch', 'hydra', 'omegaconf', 'scipy.stats', 'matplotlib'}; "
+        "sys.exit(', '.join(slow & sys.modules.keys()) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,7 @@
 """From folders to arms to what they came to, on folders made by hand."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,11 @@ from etude.report.arms import group, where
 from etude.report.read import read
 from etude.report.references import figures
 from etude.report.results import Results, Row, compare
+from etude.report.table import remarks
+from etude.report.words import WHY
 from etude.report.write import make as make_report
 from etude.runs.claim import claimed
+from etude.runs.state import State
 
 
 @pytest.fixture
@@ -137,6 +141,73 @@ def test_a_running_run_is_told_from_one_that_was_cut_off(make: Make, tmp_path: P
     told = text(results(tmp_path))
     assert "No run has a result yet" in told
     assert "2 runs are cut off without a word" in told
+
+
+def test_a_run_that_its_search_gave_up_is_not_waited_for(make: Make, tmp_path: Path):
+    fill(make, lr0_1=[0.9])
+    make("1", 0, None, **unfinished("pruned"))
+    found = results(tmp_path)
+    kinds = {row.label: verdict(row, found) for row in found.rows}
+    assert kinds == {"lr=0.1": "baseline", "lr=1": "pruned"}
+    told = text(found)
+    assert "No result, and none to come: “lr=1”: 1 pruned." in told
+    assert "1 run is given up by the search" in told
+    assert "No result yet" not in told
+
+
+@pytest.mark.parametrize(
+    ("state", "awaited"),
+    [("preempted", True), ("running", True), ("pruned", False), ("finished", False)],
+)
+def test_an_arm_is_awaited_while_one_of_its_runs_is(
+    make: Make, tmp_path: Path, state: str, awaited: bool
+):
+    fill(make, lr0_1=[0.9])
+    make("1", 0, None, **unfinished(state))
+    make("1", 1, None, **unfinished("failed"))
+    told = text(results(tmp_path))
+    assert ("No result yet: “lr=1”." in told) is awaited
+    assert ("No result, and none to come: “lr=1”: 1 " in told) is not awaited
+
+
+def test_runs_that_failed_are_not_awaited(make: Make, tmp_path: Path):
+    make("1", 0, None, **unfinished("failed"))
+    told = text(results(tmp_path))
+    assert told.startswith("No run has a result.")
+    assert "yet" not in told
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_of_a_run_is_counted_and_told(make: Make, tmp_path: Path, state: State):
+    fill(make, lr0_1=[0.9])
+    written = {
+        State.FINISHED: {},
+        State.CUT_OFF: unfinished("running"),
+        State.DIVERGED: unfinished("failed", error="Diverged: nan"),
+    }.get(state, unfinished(state))
+    path = make("1", 0, 0.5, **written)
+    with claimed(path) if state is State.RUNNING else nullcontext():
+        found = results(tmp_path)
+    assert [row.states for row in found.rows] == [{"finished": 1}, {state: 1}]
+    told = text(found)
+    assert (remarks(found.rows[1], found).count(state), told.count("1 run ")) == (
+        (0, 0) if state.has_result else (1, 1)
+    )
+    if not state.has_result:
+        assert f"1 run {WHY[state].format(are='is')} (after 2 epochs)" in told
+
+
+def test_a_state_of_a_later_version_counts_as_failed(make: Make, tmp_path: Path):
+    fill(make, lr0_1=[0.9])
+    make("1", 0, None, **unfinished("a state of tomorrow"))
+    assert "1 run failed" in text(results(tmp_path))
+
+
+def test_the_plan_of_an_earlier_version_may_lack_a_key(make: Make, tmp_path: Path):
+    path = make("0.1", 0, 0.9)
+    plan(tmp_path, {path.name: ("low", 0)})
+    (run,) = read([tmp_path])
+    assert (run.name, run.label, run.plan["metric"]) == ("rates", "low", "")
 
 
 def test_a_study_names_its_arms_its_baseline_and_the_runs_that_have_not_begun(

@@ -1,14 +1,16 @@
 """Every number against SciPy's."""
 
 import math
+import random
 import warnings
+from collections.abc import Hashable
 
 import pytest
 from scipy import stats
 
-from etude.report.statistics import difference, holm, spread
-from etude.report.student import quantile, two_sided
+from etude.report.statistics import LEVEL, difference, holm, quantile, spread, two_sided
 
+Values = dict[Hashable, float]
 SAMPLES = [[0.91, 0.93], [0.9, 0.95, 0.97], [0.1, 0.1000001, 0.3, 0.2, 0.15], [5.0, -3.0, 2.0, 8.0]]
 
 
@@ -49,7 +51,7 @@ def test_arms_with_shared_seeds_are_compared_in_pairs():
     low, high = expected.confidence_interval(0.95)
     assert found is not None
     assert found.p == pytest.approx(expected.pvalue)
-    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert found.interval() == (pytest.approx(low), pytest.approx(high))
     assert found.method == "paired over 3 seeds"
 
 
@@ -70,7 +72,7 @@ def test_arms_without_shared_seeds_are_compared_by_welch():
     low, high = expected.confidence_interval(0.95)
     assert found is not None
     assert found.p == pytest.approx(expected.pvalue)
-    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert found.interval() == (pytest.approx(low), pytest.approx(high))
 
 
 @pytest.mark.parametrize("base", [{0: 0.5}, {9: 0.5}])
@@ -78,7 +80,7 @@ def test_one_seed_on_one_side_has_a_difference_and_no_certainty(base: dict[int, 
     found = difference({0: 0.7, 1: 0.7}, base)
     assert found is not None
     assert found.mean == pytest.approx(0.2)
-    assert (found.low, found.high, found.p, found.method) == (None, None, None, "one seed")
+    assert (found.interval(), found.p, found.method) == (None, None, "one seed")
 
 
 def test_a_tie_is_no_difference():
@@ -92,19 +94,72 @@ def test_differences_without_any_spread_are_not_called_certain():
     assert found is not None
     with warnings.catch_warnings(action="ignore"):
         assert stats.ttest_rel([0.5, 0.75, 1.0], [0.25, 0.5, 0.75]).pvalue == 0  # what not to say
-    assert (found.mean, found.p, found.low) == (0.25, None, None)
+    assert (found.mean, found.p, found.interval()) == (0.25, None, None)
 
 
 def test_an_arm_without_values_is_not_compared():
     assert difference({}, {0: 1.0, 1: 2.0}) is None
 
 
+def corrected(probabilities: list[float | None]) -> list[float | None]:
+    return [found.p for found in holm(probabilities)]
+
+
 def test_holms_correction_is_that_of_the_paper():
     # Holm (1979) step by step for .01, .04, .03, .005: 4·.005, 3·.01, 2·.03, and never falling.
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.01, None, 0.9]) == [pytest.approx(0.02), None, pytest.approx(0.9)]
+    assert corrected([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert corrected([0.01, None, 0.9]) == [pytest.approx(0.02), None, pytest.approx(0.9)]
     assert holm([]) == []
-    assert max(p for p in holm([0.8, 0.9, 0.7]) if p is not None) <= 1
+    assert max(p for p in corrected([0.8, 0.9, 0.7]) if p is not None) <= 1
+
+
+def test_an_interval_has_the_confidence_at_which_holms_method_tests_its_arm():
+    # .005 at .05/4 and .01 at .05/3 pass; .03 at .05/2 does not, and so .04 is not tested alone.
+    levels = [1 - found.confidence for found in holm([0.01, 0.04, 0.03, 0.005])]
+    assert levels == pytest.approx([0.05 / 3, 0.05 / 2, 0.05 / 2, 0.05 / 4])
+
+
+def random_arms(draw: random.Random) -> tuple[Values, list[Values]]:
+    """Draw a baseline and arms with and without its seeds, some equal to it and some far off."""
+    seeds = range(draw.randint(2, 6))
+    base: Values = {seed: draw.gauss(0.9, 0.01) for seed in seeds}
+    arms: list[Values] = []
+    for _ in range(draw.randint(1, 8)):
+        shift, first = draw.choice([0, 0.01, 0.02, 0.05, -0.03]), draw.choice([0, 1, 100])
+        count = draw.randint(2, 6)
+        arms.append({first + s: draw.gauss(0.9 + shift, 0.01) for s in range(count)})
+    return base, arms
+
+
+def test_an_interval_excludes_0_just_where_the_corrected_p_is_below_the_level():
+    draw, told = random.Random(0), {True: 0, False: 0}
+    for _ in range(2000):
+        base, arms = random_arms(draw)
+        found = [difference(arm, base) for arm in arms]
+        for d, (p, confidence) in zip(found, holm([d and d.p for d in found]), strict=True):
+            assert d is not None
+            interval, plain = d.interval(confidence), d.interval()
+            assert p is not None
+            assert interval is not None
+            assert plain is not None
+            excludes = not interval[0] <= 0 <= interval[1]
+            assert excludes == (p < LEVEL)
+            assert interval[0] <= plain[0] <= plain[1] <= interval[1]  # never narrower
+            told[excludes] += 1
+    assert min(told.values()) > 1000  # both kinds came up
+
+
+def test_at_most_one_family_of_twenty_has_an_interval_that_excludes_0_wrongly():
+    draw, wrong, families = random.Random(1), 0, 2000
+    for _ in range(families):
+        base: Values = {seed: draw.gauss(0, 1) for seed in range(4)}
+        arms = [{seed: draw.gauss(0, 1) for seed in base} for _ in range(5)]
+        arms.append({seed: draw.gauss(9, 1) for seed in base})  # one that differs truly
+        found = [difference(arm, base) for arm in arms]
+        intervals = [d and d.interval(c.confidence) for d, c in
+                     zip(found, holm([d and d.p for d in found]), strict=True)]  # fmt: skip
+        wrong += any(i is not None and not i[0] <= 0 <= i[1] for i in intervals[:-1])
+    assert wrong / families < 0.05 + 3 * math.sqrt(0.05 * 0.95 / families)
 
 
 def test_infinity_is_certain():

@@ -340,6 +340,14 @@ def test_the_report_shows_the_best_what_mattered_and_two_figures(
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
+def test_one_complete_trial_is_drawn_without_a_warning(tmp_path: Path):
+    search = search_in(tmp_path, n_trials=1)
+    search.run()
+    report.show(search, tmp_path)
+    assert (tmp_path / "parallel.png").exists()
+    assert not (tmp_path / "importance.png").exists()
+
+
 def test_a_search_that_found_nothing_says_so(tmp_path: Path):
     search = search_in(tmp_path, lambda *_: None, n_trials=3)
     search.run()

@@ -13,7 +13,6 @@ from pathlib import Path
 from etude.commands.words import Words
 from etude.console import complain, console, near
 from etude.errors import UserError
-from etude.report.painter import Painter
 from etude.report.results import METRIC
 from etude.report.table import show
 from etude.report.write import FORMATS, Report, make, write
@@ -35,10 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         args = _parser().parse_args(arguments)
         formats = _formats(args.format)
-        with Painter(apart="png" in formats) as painter:
-            if args.watch is not None:
-                return _watch(args, formats, painter)
-            _report(args, formats, painter)
+        if args.watch is not None:
+            return _watch(args, formats)
+        _report(args, formats)
     except UserError as error:
         complain(error)
         return 2
@@ -85,12 +83,7 @@ def _formats(words: str) -> list[str]:
     return wanted
 
 
-def _report(
-    args: argparse.Namespace,
-    formats: Sequence[str],
-    painter: Painter,
-    refresh: int | None = None,
-) -> Report:
+def _report(args: argparse.Namespace, formats: Sequence[str], refresh: int | None = None) -> Report:
     report = make(
         args.folders,
         metric=args.metric,
@@ -101,7 +94,7 @@ def _report(
     folder = args.output or _folder(args.folders)
     # The files first: a reader that has seen enough, as `head`, ends the command.
     if formats:
-        write(report, folder, formats, painter=painter, refresh=refresh)
+        write(report, folder, formats, refresh=refresh)
     if args.tensorboard:
         from etude.report.tensorboard import write_averages  # noqa: PLC0415 (takes its time)
 
@@ -119,15 +112,15 @@ def _folder(folders: Sequence[Path]) -> Path:
     return Path(os.path.commonpath([folder.absolute() for folder in folders])) / "report"
 
 
-def _watch(args: argparse.Namespace, formats: Sequence[str], painter: Painter) -> int:
+def _watch(args: argparse.Namespace, formats: Sequence[str]) -> int:
     """Report again and again, as long as something may still change by itself."""
     if args.watch < 1:
         raise UserError(f"--watch {args.watch} must be a number of seconds above 0")
     while True:
         console.clear()
-        report = _report(args, formats, painter, refresh=args.watch)
+        report = _report(args, formats, refresh=args.watch)
         if all(run.state.over for run in report.results.runs):
-            _report(args, formats, painter)  # the page need not be loaded again any more
+            _report(args, formats)  # the page need not be loaded again any more
             return 0
         time.sleep(args.watch)
 

@@ -3,22 +3,13 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from etude.report.read import Run
 from etude.report.results import Results, Row, finished
 from etude.report.statistics import LEVEL, Spread
-from etude.report.words import NONE, amount, counted, gap, listed, probability, signed
+from etude.report.words import NONE, WHY, amount, counted, gap, listed, probability, signed
 from etude.runs.state import State
-
-_WHY = {
-    State.PRUNED: "given up by the search",
-    State.RUNNING: "still being trained",
-    State.PREEMPTED: "preempted: saved and stopped, to go on with the same command",
-    State.CUT_OFF: "cut off without a word (killed, or the machine went down)",
-    State.DIVERGED: "diverged: the loss became NaN or infinite",
-    State.FAILED: "failed",
-    State.NOT_STARTED: "not started",
-}
 
 
 @dataclass(frozen=True)
@@ -26,7 +17,7 @@ class Sentence:
     """One thing to know.
 
     Args:
-        kind: `failed`, `worse`, `better`, `open`, `even`, `unknown` or `note`.
+        kind: `failed`, `worse`, `better`, `open`, `even`, `pruned`, `unknown` or `note`.
         text: In plain words.
     """
 
@@ -37,13 +28,14 @@ class Sentence:
 def answer(results: Results) -> list[Sentence]:
     """Say what the arms came to, the most certain first."""
     if results.baseline is None:
-        text = f"No run has a result{_yet(results.runs)}."
+        yet = " yet" if any(row.awaited for row in results.rows) else ""
+        text = f"No run has a result{yet}."
         return [Sentence("unknown", text), *_counts(results)]
     groups: dict[str, list[Row]] = {}
     for row in results.rows:
         groups.setdefault(verdict(row, results), []).append(row)
     told = [_baseline(results)]
-    for kind in ("failed", "worse", "better", "open", "even", "unknown", "none"):
+    for kind in ("failed", "worse", "better", "open", "even", "pruned", "unknown", "none"):
         told += _of_kind(kind, groups.get(kind, []), results)
     return [*told, *_counts(results)]
 
@@ -55,13 +47,13 @@ def verdict(row: Row, results: Results) -> str:
         `failed` (no better than guessing, or no run that did not diverge or fail), `worse` or
         `better` (surely), `open` (the difference is large, or its interval is), `even` (no
         difference was found, and a large one is unlikely), `unknown` (too few seeds to tell),
-        `none` (no result), or `baseline`.
+        `pruned` (no result, and none to come: the search gave it up), `none` (no result), or
+        `baseline`.
     """
-    lost = all(run.state.went_wrong for run in row.arm.runs)
-    if lost or guesses(row, results):
+    if all(state.went_wrong for state in row.states) or guesses(row, results):
         return "failed"
     if row.result is None:
-        return "none"
+        return "pruned" if State.PRUNED in row.states and not row.awaited else "none"
     if row.label == results.baseline:
         return "baseline"
     if row.difference is None or row.p is None:
@@ -75,9 +67,8 @@ def verdict(row: Row, results: Results) -> str:
 def chance(results: Results) -> float | None:
     """Give the accuracy of always naming the most frequent class; None where it is not known."""
     for run in results.runs:
-        counts = run.confusion.get("counts")
-        if counts:
-            rows = [sum(row) for row in counts]
+        if run.confusion is not None:
+            rows = [sum(row) for row in run.confusion.counts]
             return max(rows) / sum(rows)
     return None
 
@@ -96,7 +87,8 @@ def _baseline(results: Results) -> Sentence:
     row = next(row for row in results.rows if row.label == results.baseline)
     what = "The baseline" if results.chosen else "The best arm, here the baseline,"
     if row.result is None:
-        return Sentence("unknown", f"{what} {_name(row)} has no result{_yet(row.arm.runs)}.")
+        yet = " yet" if row.awaited else f": {_states(row)}"
+        return Sentence("unknown", f"{what} {_name(row)} has no result{yet}.")
     text = f"{what} {_name(row)} reaches {_reached(row.result, results.metric)}"
     best = results.best
     if best is not None and best is not row and best.result is not None:
@@ -106,38 +98,32 @@ def _baseline(results: Results) -> Sentence:
     return Sentence("note", f"{text}.")
 
 
-def _yet(runs: Sequence[Run]) -> str:
-    """Give hope where there is something left to train."""
-    return " yet" if any(run.state.left for run in runs) else ""
-
-
 def _of_kind(kind: str, rows: Sequence[Row], results: Results) -> Iterator[Sentence]:
     if not rows:
         return
     if kind == "failed":
         yield from _failed(rows, results)
-    elif kind in {"worse", "better"}:
-        for row in rows:
-            yield Sentence(kind, f"{_name(row)} is {kind}: {_sure(row, results)}")
-    elif kind == "open":
-        for row in rows:
-            yield Sentence(kind, f"{_name(row)} is uncertain: {_unsure(row, results)}")
     elif kind == "even":
         yield Sentence(
             kind, f"No difference from the baseline was found for {_even(rows, results)}"
         )
-    elif kind == "unknown":
-        for row in rows:
-            yield Sentence(kind, f"{_name(row)}: {_too_few(row, results)}")
+    elif kind in {"pruned", "none"}:
+        yield from _without_result(kind, rows)
     else:
-        yield from _without_result(rows)
+        tell = {"open": _unsure, "unknown": _too_few}.get(kind, partial(_sure, kind))
+        for row in rows:
+            yield Sentence(kind, f"{_name(row)}{tell(row, results)}")
 
 
-def _without_result(rows: Sequence[Row]) -> Iterator[Sentence]:
-    for yet in (" yet", ""):
-        some = [row for row in rows if _yet(row.arm.runs) == yet]
-        if some:
-            yield Sentence("unknown", f"No result{yet}: {_labels(some)}.")
+def _without_result(kind: str, rows: Sequence[Row]) -> Iterator[Sentence]:
+    awaited = [row for row in rows if row.awaited]
+    if awaited:
+        yield Sentence("unknown", f"No result yet: {_labels(awaited)}.")
+    lost = "; ".join(f"{_name(row)}: {_states(row)}" for row in rows if not row.awaited)
+    if lost:
+        yield Sentence(
+            "pruned" if kind == "pruned" else "unknown", f"No result, and none to come: {lost}."
+        )
 
 
 def _even(rows: Sequence[Row], results: Results) -> str:
@@ -160,43 +146,43 @@ def _failed(rows: Sequence[Row], results: Results) -> Iterator[Sentence]:
             f"{_how_far(guessing, results)}",
         )
     for row in lost:
-        states = ", ".join(f"{count} {state}" for state, count in row.states.items())
-        yield Sentence("failed", f"{_name(row)} has no result: {states}.")
+        yield Sentence("failed", f"{_name(row)} has no result: {_states(row)}.")
+
+
+def _states(row: Row) -> str:
+    return ", ".join(f"{count} {state}" for state, count in row.states.items())
 
 
 def _how_far(rows: Sequence[Row], results: Results) -> str:
     """Say by how much, and how surely, arms that learnt nothing are below the baseline."""
-    found = [row.difference for row in rows if row.difference is not None]
-    if not found:
+    gaps = sorted(abs(row.difference.mean) for row in rows if row.difference is not None)
+    if not gaps:
         return ""
-    gaps = sorted(abs(d.mean) for d in found)
     one, other = gap(gaps[0], results.metric), gap(gaps[-1], results.metric)
     size = one if one == other else f"{one.partition(' ')[0]} to {other}"
     text = f" That is {size} below the baseline"
-    lows = [d.low for d in found if d.low is not None]
-    highs = [d.high for d in found if d.high is not None]
-    if len(lows) == len(found):
-        known = [row.p for row in rows if row.p is not None]
-        text += (
-            f" (95 % interval: {signed(min(lows), results.metric)} to "
-            f"{signed(max(highs), results.metric)}; p {_compared(max(known))} after correction)"
-        )
+    ends = [row.interval for row in rows if row.interval is not None]
+    if len(ends) == len(gaps):
+        span = _between(min(low for low, _ in ends), max(high for _, high in ends), results)
+        p = max(row.p for row in rows if row.p is not None)
+        text += f" (95 % interval: {span}; p {_compared(p)}; both corrected)"
     return f"{text}."
 
 
-def _sure(row: Row, results: Results) -> str:
+def _sure(kind: str, row: Row, results: Results) -> str:
     return (
-        f"{_mean(row, results)}, {_away(row, results)} (95 % interval: {_span(row, results)}; "
-        f"p {_compared(row.p)} after correction; {row.difference and row.difference.method})."
+        f" is {kind}: {_mean(row, results)}, {_away(row, results)} (95 % interval: "
+        f"{_span(row, results)}; p {_compared(row.p)}; both corrected; "
+        f"{row.difference and row.difference.method})."
     )
 
 
 def _unsure(row: Row, results: Results) -> str:
     values = [amount(value, results.metric) for value in sorted(row.values.values())]
     return (
-        f"its {counted(len(values), 'seed')} gave {listed(values)}; on average "
+        f" is uncertain: its {counted(len(values), 'seed')} gave {listed(values)}; on average "
         f"{_away(row, results)}, but anything from {_span(row, results)} fits "
-        f"(p {_compared(row.p)} after correction). More seeds would tell."
+        f"(p {_compared(row.p)}; both corrected). More seeds would tell."
     )
 
 
@@ -209,14 +195,15 @@ def _away(row: Row, results: Results) -> str:
 
 
 def _span(row: Row, results: Results) -> str:
-    d = row.difference
-    if d is None or d.low is None or d.high is None:
-        return NONE
-    return f"{signed(d.low, results.metric)} to {signed(d.high, results.metric)}"
+    return NONE if row.interval is None else _between(*row.interval, results)
+
+
+def _between(low: float, high: float, results: Results) -> str:
+    return f"{signed(low, results.metric)} to {signed(high, results.metric)}"
 
 
 def _too_few(row: Row, results: Results) -> str:
-    text, d = _mean(row, results), row.difference
+    text, d = f": {_mean(row, results)}", row.difference
     if d is None:
         return f"{text}; the baseline has no result to compare with."
     if d.method == "one seed":
@@ -228,12 +215,11 @@ def _too_few(row: Row, results: Results) -> str:
 
 def _counts(results: Results) -> Iterator[Sentence]:
     """Tell of every run that has no result, and why."""
-    for state in list(State)[1:]:
-        runs = [run for run in results.runs if run.state == state]
+    for state, why in WHY.items():
+        runs = [run for run in results.runs if run.state is state]
         if runs:
-            verb = "is" if len(runs) == 1 else "are"
-            why = _WHY[state] if state.went_wrong else f"{verb} {_WHY[state]}"
-            yield Sentence("note", f"{counted(len(runs), 'run')} {why}{_progress(runs)}.")
+            said = why.format(are="is" if len(runs) == 1 else "are")
+            yield Sentence("note", f"{counted(len(runs), 'run')} {said}{_progress(runs)}.")
     single = [row for row in results.rows if "one seed" in row.warnings]
     if single and len(single) == len(results.rows):
         yield Sentence("note", "Every arm has one seed: nothing here says how sure it is.")
@@ -282,10 +268,7 @@ def _compared(p: float | None) -> str:
 
 
 def _widest(row: Row) -> float:
-    d = row.difference
-    if d is None or d.low is None or d.high is None:
-        return 0.0
-    return max(abs(d.low), abs(d.high))
+    return max(map(abs, row.interval)) if row.interval is not None else 0.0
 
 
 def _narrow(results: Results) -> float:

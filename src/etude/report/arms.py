@@ -9,10 +9,10 @@ from typing import Any
 
 from etude.errors import UserError
 from etude.report.read import Run
+from etude.report.words import NONE, setting
 
 # A run that begins with another's weights names that run's folder, which has a seed in its name.
 _FOLDER_OF_A_SEED = re.compile(r"seed=\d+-[0-9a-f]{8}")
-_ABSENT = "–"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def varied(arms: Sequence[Arm]) -> list[str]:
     """Name the hyperparameters in which arms differ, in the order of the configuration."""
     known = [arm.settings for arm in arms if any(run.hyperparameters for run in arm.runs)]
     keys = list(dict.fromkeys(key for settings in known for key in settings))
-    return [key for key in keys if len({settings.get(key, _ABSENT) for settings in known}) > 1]
+    return [key for key in keys if len({settings.get(key, NONE) for settings in known}) > 1]
 
 
 def axes(arms: Sequence[Arm]) -> list[str]:
@@ -123,13 +123,9 @@ def _settings(run: Run) -> dict[str, str]:
 def _word(value: Any) -> str:
     if isinstance(value, str):
         return _FOLDER_OF_A_SEED.sub("seed=*", value)
-    if isinstance(value, float):
-        return f"{value:g}"
     if isinstance(value, list):
         return f"[{', '.join(_word(item) for item in value)}]"  # pyright: ignore[reportUnknownVariableType]
-    if value is None or isinstance(value, bool):  # as YAML writes them
-        return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
+    return setting(value)
 
 
 def _named(groups: Sequence[tuple[Run, ...]]) -> list[Arm]:
@@ -149,9 +145,9 @@ def _named(groups: Sequence[tuple[Run, ...]]) -> list[Arm]:
 
 
 def _levels(run: Run, words: Sequence[str]) -> dict[str, str]:
-    plan = run.plan
-    if run.label in plan.get("arms", {}):
-        return dict(zip(plan["axes"], plan["arms"][run.label], strict=True))
+    planned = run.plan["arms"].get(run.label or "")
+    if planned is not None:
+        return dict(zip(run.plan["axes"], planned, strict=True))
     return {key: _level(run, key) for key in words}
 
 
@@ -178,7 +174,7 @@ def _distinct(arms: Sequence[Arm]) -> list[Arm]:
     for arm in arms:
         same = [other for other in arms if other.label == arm.label]
         differing = varied(same) if len(same) > 1 else []
-        own = ", ".join(f"{_short(key)}={arm.settings.get(key, _ABSENT)}" for key in differing)
+        own = ", ".join(f"{_short(key)}={arm.settings.get(key, NONE)}" for key in differing)
         named.append(Arm(f"{arm.label} ({own})", arm.levels, arm.runs) if own else arm)
     return named
 
@@ -207,8 +203,8 @@ def _attribute(run: Run, key: str) -> str:
     if key == "arm":
         return run.label or ""
     if key in {"name", "device", "precision"}:
-        return str(run.summary.get(key, _ABSENT))
-    return _word(run.hyperparameters.get(key)) if key in run.hyperparameters else _ABSENT
+        return str(run.summary.get(key, NONE))
+    return _word(run.hyperparameters.get(key)) if key in run.hyperparameters else NONE
 
 
 def _order(level: str) -> tuple[int, float, str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from etude.report.read import Run
-from etude.report.words import NONE, lasted, number, size
+from etude.report.words import NONE, lasted, number, setting, size, spaced
 
 _RESULTS = ("train_accuracy", "validation_accuracy", "test_accuracy", "train_loss",
             "validation_loss", "test_loss")  # fmt: skip
@@ -33,16 +33,8 @@ def contrast(runs: Sequence[Run], *, everything: bool = False) -> dict[str, list
 
 def _lines(sides: Sequence[Mapping[str, Any]], *, everything: bool) -> list[Line]:
     keys = dict.fromkeys(key for side in sides for key in side)
-    lines = [(key, [_word(side.get(key, NONE)) for side in sides]) for key in keys]
+    lines = [(key, [setting(side.get(key, NONE)) for side in sides]) for key in keys]
     return [(key, words) for key, words in lines if everything or len(set(words)) > 1]
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
 
 
 def _environment(run: Run) -> Iterator[tuple[str, Any]]:
@@ -65,7 +57,7 @@ def _results(runs: Sequence[Run]) -> Iterator[Line]:
         for key in keys:
             digits = 0 if key == "epoch" else 4
             values = [number(run.value(f"{place}.{key}"), digits) for run in runs]
-            yield f"{place} {key.replace('_', ' ')}", values
+            yield f"{place} {spaced(key)}", values
     yield "time", [lasted(run.value("seconds")) for run in runs]
     yield "images/s", [number(run.value("images_per_second"), 0) for run in runs]
     yield "memory", [size(run.value("peak_memory_bytes")) for run in runs]

@@ -1,182 +1,237 @@
-"""Charts as PNG files, drawn by matplotlib."""
+"""All charts of a report: which there are, and which arms are in them."""
 
+import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from itertools import product
 
-import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
-from matplotlib.transforms import ScaledTranslation
+import numpy as np
 
-from etude.report import svg
-from etude.report.charts import Chart, Dots, Heat, Line, Lines
-from etude.report.palette import COLOURS
-from etude.report.scale import Scale, tick_label
+from etude.report.answer import chance
+from etude.report.arms import Arm, axes
+from etude.report.charts import Dot, Dots, Heat, Line, Lines, Style
+from etude.report.drawing import Drawing, draw
+from etude.report.results import Results, Row, finished
+from etude.report.statistics import Spread
+from etude.report.words import number, spaced
 
-DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
-DPI = 110
-_LEGEND = 3  # columns
-_LETTER = 0.075  # inches of a letter at 9 points
-_DIGITS = 7  # letters left of an axis until its label
-_BELOW = 0.25  # inches below an axis until its label
+MOST_ARMS = 16  # lines that an eye can follow
+_COLOURS = 7
 
 
-def save(group: Sequence[Chart], folder: Path) -> None:
-    """Draw charts side by side into one PNG, named after the first."""
-    with mpl.rc_context({"font.size": 9}):
-        _draw(group).savefig(
-            folder / f"{group[0].name}.png", dpi=DPI, pil_kwargs={"compress_level": 3}
-        )
+@dataclass(frozen=True)
+class Figures:
+    """A report's charts by what they show; without runs that say anything, a list is empty.
+
+    Args:
+        comparison: The arms' results; at most one chart.
+        curves: Loss and accuracy over the epochs.
+        settings: The result against each axis of numbers, and over two axes.
+        confusions: The best arm's answers, and its hits by class.
+    """
+
+    comparison: list[Drawing]
+    curves: list[Drawing]
+    settings: list[Drawing]
+    confusions: list[Drawing]
+
+    @property
+    def all(self) -> list[Drawing]:
+        """Every chart."""
+        return [*self.comparison, *self.curves, *self.settings, *self.confusions]
+
+    @property
+    def groups(self) -> list[list[Drawing]]:
+        """Those that share a picture as a PNG file."""
+        found = self.comparison, self.curves, *([one] for one in self.settings), self.confusions
+        return [group for group in found if group]
 
 
-def _draw(group: Sequence[Chart]) -> Figure:
-    columns = min(2, len(group))
-    rows = -(-len(group) // columns)
-    left = 0.3 + _LETTER * max(_letters_left(chart) for chart in group)
-    lines = group[0].lines if isinstance(group[0], Lines) and len(group[0].lines) > 1 else ()
-    legend = 0.2 * -(-len(lines) // _LEGEND)
-    panel = max(_height(chart) for chart in group) + 1.1
-    size = columns * (left + 4.3), rows * panel + legend
-    figure = Figure(figsize=size)
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(rows, columns, squeeze=False).flat
-    # Margins by counting letters: matplotlib's own layouts draw everything twice to measure it.
-    figure.subplots_adjust(
-        left=left / size[0],
-        right=1 - 0.15 / size[0],
-        bottom=(0.75 + legend) / size[1],
-        top=1 - 0.35 / size[1],
-        wspace=(left + 0.15) / 4.15,
-        hspace=1.1 / (panel - 1.1),
+def find(results: Results) -> Figures:
+    """Draw everything that there is to see."""
+    return Figures(
+        comparison=list(map(draw, comparison(results))),
+        curves=list(map(draw, curves(results))),
+        settings=list(map(draw, [*sweeps(results), *grid(results)])),
+        confusions=list(map(draw, confusions(results))),
     )
-    for axes, chart in zip(panels, group, strict=False):
-        if isinstance(chart, Lines):
-            _lines(axes, chart)
-        elif isinstance(chart, Dots):
-            _dots(axes, chart)
-        else:
-            _heat(axes, chart)
-        axes.set_title(chart.title, fontsize="medium", y=1.01)
-        axes.set_xlabel(chart.x_label)
-        if not isinstance(chart, Heat):
-            _hold_labels(axes, figure)
-    if lines:
-        place: dict[str, Any] = {"loc": "lower center", "ncols": _LEGEND, "frameon": False}
-        figure.legend(handles=[_handle(line) for line in lines], fontsize="small", **place)
-    return figure
 
 
-def _hold_labels(axes: Any, figure: Figure) -> None:
-    """Fix the labels' distance from the axes; matplotlib measures every tick to find its own."""
-    for axis, x, y, inches in (
-        (axes.xaxis, 0.5, 0, (0, -_BELOW)),
-        (axes.yaxis, 0, 0.5, (-_LETTER * _DIGITS, 0)),
-    ):
-        shift = ScaledTranslation(*inches, figure.dpi_scale_trans)
-        axis.set_label_coords(x, y, transform=axes.transAxes + shift)
+def styles(results: Results) -> dict[str, Style]:
+    """Give every arm its look: the last axis chooses the colour, the others the dash."""
+    arms = [row.arm for row in results.rows]
+    *others, last = axes(arms) or [""]
+    colours = list(dict.fromkeys(arm.levels.get(last) for arm in arms))
+    dashes = list(dict.fromkeys(_place(arm, others) for arm in arms))
+    if len(dashes) > 4 or len(colours) > _COLOURS or len(colours) * len(dashes) < len(arms):
+        return {arm.label: Style(i % _COLOURS, i // _COLOURS % 4) for i, arm in enumerate(arms)}
+    return {
+        arm.label: Style(colours.index(arm.levels.get(last)), dashes.index(_place(arm, others)))
+        for arm in arms
+    }
 
 
-def _handle(line: Line) -> Line2D:
-    return Line2D([], [], label=line.label, lw=1.3, **_look(line))
+def drawn(results: Results) -> list[Row]:
+    """Choose the arms that are drawn: all, or of many the best, the worst and the baseline."""
+    rows = [row for row in results.rows if row.result is not None or _epochs(row.arm)]
+    if len(rows) <= MOST_ARMS:
+        return rows
+    sign = 1 if results.higher_is_better else -1
+    known = [row for row in rows if row.result is not None]
+    ranked = sorted(known, key=lambda row: -sign * (row.result.mean if row.result else 0.0))
+    kept = {row.label for row in (*ranked[: MOST_ARMS - 5], *ranked[-4:])} | {results.baseline}
+    return [row for row in rows if row.label in kept]
 
 
-def _look(line: Line) -> dict[str, Any]:
-    return {"color": COLOURS[line.style.colour], "linestyle": DASHES[line.style.dash]}
+def comparison(results: Results) -> list[Dots]:
+    """Show each arm's mean, its 95 % interval and its seeds."""
+    look = styles(results)
+    dots = [_dot(row, row.result, look[row.label]) for row in drawn(results) if row.result]
+    base = next((row for row in results.rows if row.label == results.baseline), None)
+    reference = base.result.mean if base is not None and base.result is not None else None
+    luck = chance(results) if results.metric.endswith("accuracy") else None
+    return [Dots("arms", "Arms", spaced(results.metric), dots, reference, luck)] if dots else []
 
 
-def _height(chart: Chart) -> float:
-    """Give a panel's height in inches, without its margins."""
-    if isinstance(chart, Lines):
-        return 2.3
-    return 0.3 * len(chart.dots if isinstance(chart, Dots) else chart.rows)
+def curves(results: Results) -> list[Lines]:
+    """Show loss and accuracy over the epochs, a panel each for training and evaluation."""
+    panels: list[Lines] = []
+    rows, look = drawn(results), styles(results)
+    keys = {key for row in rows for run in row.arm.runs for key in run.columns}
+    watched = next((p for p in ("validation", "test") if f"{p}_accuracy" in keys), None)
+    for quantity, part in product(("accuracy", "loss"), ("train", watched)):
+        found = (_curve(row, look[row.label], f"{part}_{quantity}") for row in rows)
+        lines = [line for line in found if line is not None]
+        if lines:
+            title = f"{'Training' if part == 'train' else str(part).capitalize()} {quantity}"
+            unit = "cross-entropy" if quantity == "loss" else "accuracy"
+            panels.append(Lines(f"{part}_{quantity}", title, "epoch", unit, lines))
+    return panels
 
 
-def _letters_left(chart: Chart) -> int:
-    if isinstance(chart, Lines):
-        return _DIGITS
-    if isinstance(chart, Dots):
-        return max(len(dot.label) for dot in chart.dots)
-    return max(len(name) for name in chart.rows) + 3
+def sweeps(results: Results) -> list[Lines]:
+    """Show the result against each axis of numbers, a line for each place on the other axes."""
+    names = axes([row.arm for row in results.rows])
+    found = (_sweep(results, axis, [name for name in names if name != axis]) for axis in names)
+    return [chart for chart in found if chart is not None]
 
 
-def _lines(axes: Any, chart: Lines) -> None:
-    if chart.marked:
-        for line in chart.lines:
-            axes.errorbar(line.x, line.y, _arms(line), marker="o", ms=4, capsize=2, **_look(line))
-    else:
-        _curves(axes, chart.lines)
-    x, y = svg.scales(chart)
-    if chart.logarithmic:
-        axes.set_xscale("log")
-    _ticks(axes.xaxis, x)
-    _ticks(axes.yaxis, y)
-    axes.set_xlim(x.low, x.high)
-    axes.set_ylim(y.low, y.high)
-    axes.set_ylabel(chart.y_label)
-    axes.grid(alpha=0.3)
+def grid(results: Results) -> list[Heat]:
+    """Show the result over two axes, where there are two."""
+    names = axes([row.arm for row in results.rows])
+    means = {
+        _place(row.arm, names): row.result.mean for row in results.rows if row.result is not None
+    }
+    if len(names) != 2 or len(means) < 2:
+        return []
+    places = [_place(row.arm, names) for row in results.rows]
+    rows, columns = (list(dict.fromkeys(found)) for found in zip(*places, strict=True))
+    low, high = min(means.values()), max(means.values())
+    cells = [[means.get((r, c)) for c in columns] for r in rows]
+    shares = [[None if v is None else (v - low) / ((high - low) or 1) for v in r] for r in cells]
+    texts = [[number(v) for v in line] for line in cells]
+    title = f"Mean {spaced(results.metric)}"
+    return [Heat("grid", title, names[1], names[0], columns, rows, texts, shares)]
 
 
-def _curves(axes: Any, lines: Sequence[Line]) -> None:
-    """Add all bands and all lines as one artist each, which takes half the time of one by one."""
-    colours = [COLOURS[line.style.colour] for line in lines]
-    bands = [
-        [*zip(n.x, n.low, strict=True), *zip(n.x[::-1], n.high[::-1], strict=True)] for n in lines
+def confusions(results: Results) -> list[Heat | Dots]:
+    """Show which class the best arm takes for which, over all its seeds, and each class's hits."""
+    best = results.best
+    kept = [run.confusion for run in finished(best.arm) if run.confusion] if best else []
+    if best is None or not kept or any(c.classes != kept[0].classes for c in kept):
+        return []
+    classes = kept[0].classes
+    counts = np.sum([c.counts for c in kept], axis=0)
+    totals = counts.sum(axis=1)
+    shares = counts / np.maximum(totals, 1)[:, None]
+    texts = [[str(count) if count else "" for count in line] for line in counts.tolist()]
+    across = "answer (down: the true class)"
+    table = classes, classes, texts, shares.tolist()
+    dots = [
+        Dot(name, Style(0, 0), hit, None, None, (), f"{name}: {number(hit)} of {total} images")
+        for name, hit, total in zip(classes, np.diag(shares).tolist(), totals.tolist(), strict=True)
     ]
-    axes.add_collection(PolyCollection(bands, facecolors=colours, alpha=0.15, linewidths=0))
-    points = [list(zip(line.x, line.y, strict=True)) for line in lines]
-    dashes = [DASHES[line.style.dash] for line in lines]
-    axes.add_collection(LineCollection(points, colors=colours, linestyles=dashes, linewidths=1.3))
-    for line in lines:
-        if len(line.x) == 1:
-            axes.plot(line.x, line.y, "o", color=_look(line)["color"])
+    return [
+        Heat("confusion", f"Answers of {best.label}", across, "class", *table),
+        Dots("classes", f"Accuracy by class, {best.label}", "accuracy", dots),
+    ]
 
 
-def _ticks(axis: Any, scale: Scale) -> None:
-    """Set an axis's ticks; matplotlib's own search for good ones takes most of its time."""
-    places = scale.ticks()
-    axis.set_minor_locator(NullLocator())
-    axis.set_ticks(places, [tick_label(place) for place in places])
+def _dot(row: Row, r: Spread, style: Style) -> Dot:
+    values = list(row.values.values())
+    note = f"{row.label}: mean {number(r.mean)}, interval {number(r.low)} to {number(r.high)}, "
+    note += f"seeds {', '.join(map(number, values))}"
+    return Dot(row.label, style, r.mean, r.low, r.high, values, note)
 
 
-def _arms(line: Line) -> list[list[float]]:
-    below = [y - low for y, low in zip(line.y, line.low, strict=True)]
-    return [below, [high - y for y, high in zip(line.y, line.high, strict=True)]]
+def _curve(row: Row, style: Style, key: str) -> Line | None:
+    """Average a key over the seeds, epoch by epoch, over those that got that far."""
+    found = [run.columns[key] for run in row.arm.runs if key in run.columns]
+    if not found:
+        return None
+    length = max(len(values) for values in found)
+    table = np.full((len(found), length), np.nan)
+    for place, values in zip(table, found, strict=True):
+        place[: len(values)] = values
+    there = ~np.isnan(table).all(axis=0)
+    if not there.any():
+        return None
+    epochs, table = np.arange(1, length + 1)[there], table[:, there]
+    mean, low, high = np.nanmean(table, 0), np.nanmin(table, 0), np.nanmax(table, 0)
+    return Line(row.label, style, *(values.tolist() for values in (epochs, mean, low, high)))
 
 
-def _dots(axes: Any, chart: Dots) -> None:
-    places = list(range(len(chart.dots)))[::-1]
-    for place, dot in zip(places, chart.dots, strict=True):
-        colour = COLOURS[dot.style.colour]
-        if dot.low is not None and dot.high is not None:
-            axes.plot([dot.low, dot.high], [place, place], color=colour, lw=1.5)
-        if len(dot.values) > 1:
-            axes.plot(dot.values, [place] * len(dot.values), "o", color=colour, ms=4, alpha=0.4)
-        axes.plot(dot.mean, place, "D", color=colour, ms=6)
-    if chart.reference is not None:
-        axes.axvline(chart.reference, color="0.4", lw=0.8)
-    if chart.chance is not None:
-        axes.axvline(chart.chance, color="0.4", lw=0.8, ls=":")
-    x = svg.scale_of_dots(chart)
-    _ticks(axes.xaxis, x)
-    axes.set_xlim(x.low, x.high)
-    axes.set_yticks(places, [dot.label for dot in chart.dots])
-    axes.set_ylim(-0.6, len(places) - 0.4)
-    axes.grid(alpha=0.3, axis="x")
+def _sweep(results: Results, axis: str, others: Sequence[str]) -> Lines | None:
+    places = [_number(row.arm.levels.get(axis, "")) for row in results.rows]
+    if len(set(places) - {None}) < 3:
+        return None
+    groups: dict[tuple[str, ...], list[tuple[float, Spread]]] = {}
+    for row, x in zip(results.rows, places, strict=True):
+        if row.result is not None and x is not None:
+            groups.setdefault(_place(row.arm, others), []).append((x, row.result))
+    if not groups:
+        return None
+    known = [x for points in groups.values() for x, _ in points]
+    wide = min(known) > 0 and max(known) >= 10 * min(known)
+    name, title = f"against_{axis.replace('.', '_')}", f"Result against {axis}"
+    lines = [
+        _line(" ".join(map(_named, others, place)) or "result", index, points)
+        for index, (place, points) in enumerate(groups.items())
+    ]
+    label = spaced(results.metric)
+    return Lines(name, title, axis, label, lines, logarithmic=wide, marked=True)
 
 
-def _heat(axes: Any, chart: Heat) -> None:
-    shares = [[0.0 if share is None else share for share in row] for row in chart.shares]
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.15, aspect="auto")
-    for r, texts in enumerate(chart.texts):
-        for c, text in enumerate(texts):
-            colour = "white" if shares[r][c] > 0.6 else "black"
-            axes.text(c, r, text, ha="center", va="center", color=colour, fontsize="small")
-    long = max(map(len, chart.columns)) * len(chart.columns) > 60
-    look: dict[str, Any] = {"rotation": 20, "ha": "right"} if long else {}
-    axes.set_xticks(range(len(chart.columns)), chart.columns, **look)
-    axes.set_yticks(range(len(chart.rows)), chart.rows)
-    axes.set_ylabel(chart.y_label)
+def _line(label: str, index: int, points: Sequence[tuple[float, Spread]]) -> Line:
+    points = sorted(points, key=lambda point: point[0])
+    return Line(
+        label,
+        Style(index % _COLOURS, index // _COLOURS % 4),
+        [x for x, _ in points],
+        [s.mean for _, s in points],
+        [s.mean if s.low is None else s.low for _, s in points],
+        [s.mean if s.high is None else s.high for _, s in points],
+    )
+
+
+def _place(arm: Arm, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(arm.levels.get(name, "–") for name in names)
+
+
+def _named(axis: str, level: str) -> str:
+    """Put the axis before a level that says nothing alone."""
+    alone = level in {"true", "false", "null"} or ("=" not in level and _number(level) is not None)
+    return f"{axis.rpartition('.')[2]}={level}" if alone else level
+
+
+def _number(word: str) -> float | None:
+    """Read a level as a number; a study's may have a name before it, as in `λ=1e-4`."""
+    try:
+        value = float(word.rpartition("=")[2])
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _epochs(arm: Arm) -> int:
+    return max(run.epochs for run in arm.runs)

@@ -8,7 +8,7 @@ from typing import Any
 from etude.report.answer import Sentence
 from etude.report.arms import axes
 from etude.report.read import Run
-from etude.report.references import Figure
+from etude.report.references import TITLES, DocumentFigure
 from etude.report.results import Results, Row
 from etude.report.statistics import Spread
 from etude.report.table import columns, remarks
@@ -30,7 +30,9 @@ def runs_csv(results: Results) -> str:
     return _csv([_run(row.label, run) for row in results.rows for run in row.arm.runs])
 
 
-def markdown(results: Results, sentences: Sequence[Sentence], figures: Sequence[Figure]) -> str:
+def markdown(
+    results: Results, sentences: Sequence[Sentence], figures: Sequence[DocumentFigure]
+) -> str:
     """Write the answer and the tables for a README."""
     shown = columns(results)
     lines = [f"- {sentence.text}" for sentence in sentences]
@@ -38,8 +40,7 @@ def markdown(results: Results, sentences: Sequence[Sentence], figures: Sequence[
     lines.append(_line([":--" if column.left else "--:" for column in shown]))
     lines += [_line([c.cell(row, results).text for c in shown]) for row in results.rows]
     if figures:
-        titles = ["arm", "figure", "document", "asked for", "here", "agrees", "source"]
-        lines += ["", _line(titles), _line([":--"] * len(titles))]
+        lines += ["", _line(TITLES), _line([":--"] * len(TITLES))]
         lines += [_line(figure.texts()) for figure in figures]
     return "\n".join(lines) + "\n"
 
@@ -56,7 +57,8 @@ def latex(results: Results) -> str:
 
 
 def _arm(row: Row, results: Results, names: Sequence[str]) -> dict[str, Any]:
-    d = row.difference
+    d, none = row.difference, (None, None)
+    plain, holm = (d and d.interval()) or none, row.interval or none
     return {
         "arm": row.label,
         **{f"axis {name}": row.arm.levels.get(name) for name in names},
@@ -67,10 +69,12 @@ def _arm(row: Row, results: Results, names: Sequence[str]) -> dict[str, Any]:
         **_spread("other_", row.other),
         "baseline": results.baseline,
         "difference": d.mean if d else None,
-        "difference_low": d.low if d else None,
-        "difference_high": d.high if d else None,
+        "difference_low": plain[0],
+        "difference_high": plain[1],
         "method": d.method if d else None,
         "p": d.p if d else None,
+        "difference_low_holm": holm[0],
+        "difference_high_holm": holm[1],
         "p_holm": row.p,
         "seconds": row.median("seconds"),
         "images_per_second": row.median("images_per_second"),

@@ -1,24 +1,28 @@
 """The page: one file that needs nothing else, with the answer at its top."""
 
+import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
-from html import escape
 from pathlib import Path
-from string import Template
+from typing import NamedTuple
+from urllib.parse import quote
 
-from etude.report import svg
+from markupsafe import Markup, escape
+
 from etude.report.answer import Sentence, verdict
 from etude.report.arms import varied
-from etude.report.assets import asset
-from etude.report.charts import Dots, Style, drawn, styles
-from etude.report.drawings import Drawing, Drawings
-from etude.report.html import panels, table
-from etude.report.provenance import commands, every_run, made_with
-from etude.report.references import Figure
+from etude.report.assets import asset, render
+from etude.report.charts import Dots
+from etude.report.drawing import DASHES, beyond
+from etude.report.figures import Figures, drawn, styles
+from etude.report.read import Run
+from etude.report.references import TITLES, DocumentFigure
 from etude.report.results import Results
 from etude.report.statistics import CONFIDENCE
 from etude.report.table import Cell, columns
-from etude.report.words import NONE, counted, listed
+from etude.report.words import NONE, lasted, listed, number
+from etude.runs.state import State
 
 _TAGS = {
     "failed": "failed",
@@ -26,16 +30,43 @@ _TAGS = {
     "better": "surely better",
     "open": "open",
     "even": "no difference found",
+    "pruned": "given up",
     "unknown": "cannot be told",
-    "note": "",
 }
+_LARGEST = 1.35  # times a chart's own size: larger letters than the text's look loud
+_COMMANDS = 20  # shown
+
+
+class Head(NamedTuple):
+    """A column's title and hint, and whether its text stands left, and may take several lines."""
+
+    title: str
+    hint: str = ""
+    left: bool = True
+    wrap: bool = False
+
+
+class Line(NamedTuple):
+    """A row of a table: its class, its cells, and where its first one leads."""
+
+    kind: str
+    cells: Sequence[Cell]
+    link: str = ""
+
+
+class Table(NamedTuple):
+    """A table that sorts."""
+
+    name: str
+    heads: Sequence[Head]
+    lines: Sequence[Line]
 
 
 def page(
     results: Results,
     sentences: Sequence[Sentence],
-    figures: Sequence[Figure],
-    drawings: Drawings,
+    documents: Sequence[DocumentFigure],
+    figures: Figures,
     *,
     folder: Path,
     refresh: int | None = None,
@@ -45,171 +76,178 @@ def page(
     Args:
         results: All arms.
         sentences: The answer.
-        figures: The documents' figures beside ours.
-        drawings: Every chart.
+        documents: The documents' figures beside ours.
+        figures: Every chart.
         folder: Where the page will stand; its links start there.
         refresh: Seconds until a browser loads it again; None: never.
     """
-    plan = next((run.plan for run in results.runs if run.plan), {})
-    names = list(dict.fromkeys(run.name for run in results.runs))
-    again = f'<meta http-equiv="refresh" content="{refresh}">' if refresh else ""
-    claim = (
-        f"<p><b>What the document says:</b> {escape(plan['claim'])} "
-        f'<span class="soft">({escape(plan["source"])})</span></p>'
-        if plan.get("claim")
-        else ""
-    )
-    contents = _contents(results, figures, drawings, folder)
-    return Template(asset("page.html")).substitute(
-        refresh=again,
-        title=escape(f"{listed(names[:3])}: report"),
-        style=f"{asset('page.css')}{asset('chart.css')}",
-        kicker=escape(f"{'Study' if plan else 'Report'} {listed(names)}"),
-        heading=escape(plan.get("question") or f"How do the arms of {listed(names)} compare?"),
-        claim=claim,
-        sections="\n".join((_answer(sentences), *_sections(contents))),
-        footer=made_with(results),
+    return render(
+        "page.html",
+        refresh=refresh,
+        sentences=[(_TAGS.get(s.kind), s.kind, _bold(s.text)) for s in sentences],
+        figures=figures,
+        caption=_caption(figures),
+        largest=_LARGEST,
+        arms=_arms(results),
+        documents=_documents(documents),
+        configuration=_configuration(results),
+        runs=_runs(results, folder),
+        style=asset("page.css") + asset("chart.css"),
         script=asset("page.js"),
+        **_names(results),
+        **_method(results),
     )
 
 
-def _contents(
-    results: Results, figures: Sequence[Figure], drawings: Drawings, folder: Path
-) -> dict[tuple[str, str], str]:
-    """Give the sections in their order, by anchor and title; what has nothing to say is empty."""
+def _names(results: Results) -> dict[str, object]:
+    """Name what the page is about: its runs, arms, commands and makers."""
+    shown, look = drawn(results), styles(results)
     return {
-        ("arms", "The arms"): _arms(results, drawings.comparison),
-        ("documents", "Against the documents"): _documents(figures),
-        ("curves", "Learning curves"): _curves(results, drawings.curves),
-        ("settings", "Result by setting"): panels([*drawings.sweeps, *drawings.grid]),
-        ("classes", "What the best arm takes for what"): panels(drawings.confusions),
-        ("configuration", "What differs"): _configuration(results),
-        ("runs", "Every run"): every_run(results, folder),
-        ("again", "Do it again"): commands(results),
-        ("method", "How to read this"): _method(results),
+        "names": list(dict.fromkeys(run.name for run in results.runs)),
+        "plan": next((run.plan for run in results.runs if run.plan["study"]), None),
+        "legend": [(row.label, look[row.label]) for row in shown],
+        "left_out": len(results.rows) - len(shown),
+        "dashes": DASHES,
+        "shared": _shared(results),
+        "typed": list(dict.fromkeys(map(shlex.join, _typed(results))))[:_COMMANDS],
+        "alone": list(_alone(results)),
+        "made_with": list(_made_with(results)),
     }
 
 
-def _sections(contents: dict[tuple[str, str], str]) -> Iterator[str]:
-    there = {heading: content for heading, content in contents.items() if content}
-    links = "".join(f'<a href="#{name}">{title}</a>' for name, title in there)
-    yield f'<nav class="toc">{links}</nav>'
-    for (name, title), content in there.items():
-        yield f'<section id="{name}"><h2>{title}</h2>{content}</section>'
+def _method(results: Results) -> dict[str, object]:
+    """Give what the page tells of how it came to its numbers."""
+    done = [run for run in results.runs if run.state.has_result]
+    sizes = {run.summary.get("data", {}).get("test") for run in done} - {None}
+    return {
+        "confidence": f"{CONFIDENCE:.0%}",
+        "compared": len([row for row in results.rows if row.p is not None]),
+        "images": sizes.pop() if len(sizes) == 1 else None,
+        "selection": sorted({str(run.summary.get("selection")) for run in done}),
+    }
 
 
-def _answer(sentences: Sequence[Sentence]) -> str:
-    items: list[str] = []
-    for sentence in sentences:
-        tag = f'<span class="tag">{_TAGS[sentence.kind]}</span>' if _TAGS[sentence.kind] else ""
-        items.append(f'<li class="{sentence.kind}">{tag}{_bold(sentence.text)}</li>')
-    return f'<ul class="answer" aria-label="The answer">{"".join(items)}</ul>'
-
-
-def _bold(text: str) -> str:
+def _bold(text: str) -> Markup:
     """Set the names of arms apart by their weight, and keep numbers and their units on a line."""
     whole = re.sub(
         r"(?<=\d) (?=%|points)|(?<=\bp) (?=[=<])|(?<=[=<]) (?=\d)", "\N{NO-BREAK SPACE}", text
     )
-    return escape(whole).replace("“", "<b>").replace("”", "</b>")
+    return escape(whole).replace("“", Markup("<b>")).replace("”", Markup("</b>"))
 
 
-def _arms(results: Results, drawings: Sequence[Drawing]) -> str:
+def _caption(figures: Figures) -> str:
+    text = "Diamond: mean; line: its 95 % interval; dots: seeds; upright line: the baseline"
+    for drawing in figures.comparison:
+        if isinstance(drawing.chart, Dots) and drawing.chart.chance is not None:
+            dotted = "" if beyond(drawing.chart) else "dotted, "
+            text += f"; {dotted}guessing: always naming the most frequent class"
+    return f"{text}."
+
+
+def _arms(results: Results) -> Table:
     shown = columns(results)
-    heads = [(column.title, column.hint, column.left) for column in shown]
-    rows = [
-        (
+    wraps = {"arm", "remarks", "95 % interval", "its 95 % interval"}
+    heads = [Head(c.title, c.hint, c.left, c.title in wraps) for c in shown]
+    lines = [
+        Line(
             "base" if row.label == results.baseline else verdict(row, results),
             [column.cell(row, results) for column in shown],
         )
         for row in results.rows
     ]
-    figure = "".join(map(_compared, drawings))
-    return f"{figure}{table('arms-table', (heads, rows))}"
+    return Table("arms-table", heads, lines)
 
 
-def _compared(drawing: Drawing) -> str:
-    chart = drawing.chart
-    caption = "Diamond: mean; line: its 95 % interval; dots: seeds; upright line: the baseline"
-    dotted = isinstance(chart, Dots) and chart.chance is not None
-    luck = "; dotted: always naming the most frequent class" if dotted else ""
-    return f"<figure>{drawing.svg}<figcaption>{caption}{luck}.</figcaption></figure>"
+def _documents(documents: Sequence[DocumentFigure]) -> Table:
+    heads = [
+        Head(title, left=title not in {"document", "here"}, wrap=title in {"arm", "source"})
+        for title in TITLES
+    ]
+    return Table("documents-table", heads, [_words(figure.texts()) for figure in documents])
 
 
-def _documents(figures: Sequence[Figure]) -> str:
-    if not figures:
-        return ""
-    titles = ("arm", "figure", "document", "asked for", "here", "agrees", "source")
-    heads = [(title, "", index not in {2, 4}) for index, title in enumerate(titles)]
-    rows = [("", [Cell(text, text) for text in figure.texts()]) for figure in figures]
-    note = "Only the documented run at its full length gets a verdict; others show a dash."
-    return f'{table("documents-table", (heads, rows))}<p class="soft">{note}</p>'
-
-
-def _curves(results: Results, drawings: Sequence[Drawing]) -> str:
-    if not drawings:
-        return ""
-    look = styles(results)
-    shown = drawn(results)
-    items = (
-        f'<li><button data-arm="{escape(row.label)}" '
-        f'aria-pressed="true">{_sample(look[row.label])}{escape(row.label)}</button></li>'
-        for row in shown
-    )
-    left_out = len(results.rows) - len(shown)
-    note = f" {counted(left_out, 'arm')} of the middle not drawn." if left_out else ""
-    return (
-        f'<ul class="legend">{"".join(items)}</ul>{panels(drawings)}'
-        f'<p class="soft">Lines are means over the seeds, bands go from the lowest seed to the '
-        f"highest.{note}</p>"
-    )
-
-
-def _sample(style: Style) -> str:
-    dash = svg.DASHES[style.dash]
-    return (
-        f'<svg class="c{style.colour}" viewBox="0 0 30 8" aria-hidden="true">'
-        f'<path class="line" stroke-dasharray="{dash}" d="M0 4H30"/></svg>'
-    )
-
-
-def _configuration(results: Results) -> str:
+def _configuration(results: Results) -> Table:
     arms = [row.arm for row in results.rows]
     keys = varied(arms)
-    heads = [("arm", "", True), *((key, "", True) for key in keys)]
-    rows = [
-        ("", [Cell(text, text) for text in (arm.label, *(arm.settings.get(k, NONE) for k in keys))])
-        for arm in arms
-    ]
+    heads = [Head("arm", wrap=True), *map(Head, keys)]
+    lines = [_words([arm.label, *(arm.settings.get(k, NONE) for k in keys)]) for arm in arms]
+    return Table("configuration-table", heads, lines if keys else [])
+
+
+def _words(texts: Sequence[str]) -> Line:
+    return Line("", [Cell(text, text) for text in texts])
+
+
+def _shared(results: Results) -> list[str]:
+    arms = [row.arm for row in results.rows]
+    keys = varied(arms)
     first = next((arm.settings for arm in arms if arm.settings), {})
-    same = "\n".join(f"{key} = {value}" for key, value in first.items() if key not in keys)
-    differing = table("configuration-table", (heads, rows)) if keys else ""
-    shared = (
-        f"<details><summary>What all of them share</summary><pre>{escape(same)}</pre></details>"
-    )
-    return f"{differing}{shared}" if first else ""
+    return [f"{key} = {value}" for key, value in first.items() if key not in keys]
 
 
-def _method(results: Results) -> str:
-    count = len([row for row in results.rows if row.p is not None])
-    done = [run for run in results.runs if run.state.has_result]
-    images = {run.summary.get("data", {}).get("test") for run in done} - {None}
-    selection = sorted({str(run.summary.get("selection")) for run in done})
-    one = (
-        f" The test split has {next(iter(images)):,} images, so one image is worth "
-        f"{1 / next(iter(images)):.4f}."
-        if len(images) == 1
-        else ""
-    )
-    return (
-        "<p>A seed decides the order of the data, the initialisation and every other draw. "
-        f"Intervals hold the mean with {CONFIDENCE:.0%} certainty if results are spread normally "
-        "(Student's t); one that passes 0 or 1 says that so few seeds bound little. They tell how "
-        f"another seed would do, not another test split.{one}</p>"
-        "<p>Differences are taken seed by seed where arms share seeds (a paired t-test), else "
-        f"between the means (Welch). p is corrected for {counted(count, 'comparison')} by Holm's "
-        "method; below 0.05 a difference is called sure. Runs that did not finish are counted and "
-        "have no part in the means.</p>"
-        f"<p>final: after the last epoch; best: of the epoch with the best accuracy on "
-        f"{escape(listed(selection)) or 'the evaluation split'}.</p>"
-    )
+def _runs(results: Results, folder: Path) -> Table:
+    """List the runs, with links that start at the page's folder."""
+    titles = ("run", "arm", "seed", "state", "epochs", "final", "best", "time", "remark")
+    wraps = {"arm", "remark"}
+    heads = [Head(title, left=title in {"run", "state"} | wraps, wrap=title in wraps)
+             for title in titles]  # fmt: skip
+    lines = [_run(row.label, run, folder) for row in results.rows for run in row.arm.runs]
+    return Table("runs-table", heads, lines)
+
+
+def _run(label: str, run: Run, folder: Path) -> Line:
+    final, best = (run.value(f"{place}.test_accuracy") for place in ("final", "best"))
+    seconds, error = run.value("seconds"), str(run.summary.get("error") or "")
+    cells = [
+        Cell(run.folder.name, run.folder.name),
+        Cell(label, label),
+        Cell(str(run.seed), run.seed),
+        Cell(run.state, run.state),
+        Cell(str(run.epochs), run.epochs),
+        Cell(number(final), final),
+        Cell(number(best), best),
+        Cell(lasted(seconds), seconds),
+        Cell(error, error),
+    ]
+    path = Path(os.path.relpath(run.folder, folder)).as_posix()
+    return Line("", cells, "" if run.state is State.NOT_STARTED else f"{quote(path)}/")
+
+
+def _typed(results: Results) -> Iterator[Sequence[str]]:
+    """Give what was typed: the study's own command, then those that the runs remember."""
+    planned = next((plan["command"] for run in results.runs if (plan := run.plan)["command"]), None)
+    if planned is not None:
+        yield planned
+    for run in results.runs:
+        words = [str(word) for word in run.environment.get("command", ())]
+        if words:
+            yield words
+
+
+def _alone(results: Results) -> Iterator[str]:
+    """Give the command that makes each arm alone."""
+    for row in results.rows:
+        run = next((run for run in row.arm.runs if run.words), None)
+        if run is not None:
+            words = [f"{key}={value}" for key, value in run.words.items()]
+            seeds = ",".join(str(s) for s in sorted({r.seed for r in row.arm.runs}))
+            yield shlex.join(["etude", "-m", *words, f"name={run.name}", f"seed={seeds}"])
+
+
+def _made_with(results: Results) -> Iterator[str]:
+    """Name the versions, commits, devices and precisions of all runs."""
+    for key in ("etude", "torch", "python"):
+        found = {run.environment.get("versions", {}).get(key) for run in results.runs} - {None}
+        if found:
+            yield f"{key} {listed(sorted(found))}"
+    commits = {
+        f"{git['commit'][:10]}{' (changed)' if git['dirty'] else ''}"
+        for run in results.runs
+        if (git := run.environment.get("git"))
+    }
+    if commits:
+        yield f"commit {listed(sorted(commits))}"
+    for key in ("device", "precision"):
+        found = {str(run.summary[key]) for run in results.runs if key in run.summary}
+        if found:
+            yield listed(sorted(found))

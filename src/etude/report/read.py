@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from etude.errors import UserError
 from etude.runs.environment import read_environment
@@ -15,9 +15,20 @@ from etude.runs.names import CONFUSION, OVERRIDES, SUMMARY
 from etude.runs.records import read_json, read_rows
 from etude.runs.state import State
 from etude.runs.status import current_summary, state_of
-from etude.runs.study import read_plan
+from etude.runs.study import PlannedRun, StudyPlan, read_plan
 
 Values = Mapping[str, Any]
+NO_PLAN: Final = StudyPlan(
+    study="", question="", claim="", source="", baseline="", metric="", axes=[], arms={},
+    command=[], runs={},
+)  # fmt: skip
+
+
+class Confusion(NamedTuple):
+    """The best weights' answers: a row of counts for each true class."""
+
+    classes: list[str]
+    counts: list[list[int]]
 
 
 @dataclass(frozen=True)
@@ -28,31 +39,37 @@ class Run:
         folder: Where it is.
         state: Where it stands.
         summary: `summary.json`, empty before the run has begun.
-        plan: Of the study that it belongs to; empty without one.
+        plan: Of the study that holds its folder; `NO_PLAN` where none does.
         columns: `metrics.jsonl` by key, NaN where an epoch has no number.
     """
 
     folder: Path
     state: State
     summary: Values = field(default_factory=dict[str, Any])
-    plan: Values = field(default_factory=dict[str, Any])
+    plan: StudyPlan = field(default_factory=lambda: NO_PLAN)
     columns: Mapping[str, Sequence[float]] = field(default_factory=dict[str, Sequence[float]])
 
     @property
     def name(self) -> str:
         """The experiment's or the study's name."""
-        study = self.plan.get("study") if self._planned else None
+        study = "" if self._planned is None else self.plan["study"]
         return str(study or self.summary.get("name") or self.folder.parent.name)
 
     @property
     def seed(self) -> int:
         """Its seed."""
-        return int(self.summary.get("seed", self._planned.get("seed", 0)))
+        planned = 0 if self._planned is None else self._planned["seed"]
+        return int(self.summary.get("seed", planned))
 
     @property
     def label(self) -> str | None:
         """Its arm, as its study calls it."""
-        return self._planned.get("arm")
+        return None if self._planned is None else self._planned["arm"]
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a result is still to come: by itself, or with its command given again."""
+        return self.state.left and not self.state.went_wrong
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
@@ -75,9 +92,10 @@ class Run:
         return read_environment(self.folder)
 
     @cached_property
-    def confusion(self) -> dict[str, Any]:
-        """Classes and counts of the best weights' answers; empty where they were not kept."""
-        return read_json(self.folder / CONFUSION) or {}
+    def confusion(self) -> Confusion | None:
+        """The best weights' answers; None where they were not kept."""
+        found = read_json(self.folder / CONFUSION)
+        return Confusion(list(map(str, found["classes"])), found["counts"]) if found else None
 
     @property
     def epochs(self) -> int:
@@ -91,8 +109,8 @@ class Run:
         return float(found) if isinstance(found, int | float) else None
 
     @property
-    def _planned(self) -> dict[str, Any]:
-        return self.plan.get("runs", {}).get(self.folder.name, {})
+    def _planned(self) -> PlannedRun | None:
+        return self.plan["runs"].get(self.folder.name)
 
 
 def read(folders: Iterable[Path]) -> list[Run]:
@@ -103,19 +121,13 @@ def read(folders: Iterable[Path]) -> list[Run]:
     """
     folders = list(folders)
     for folder in folders:
-        if not folder.is_dir():
-            beside = [path.name for path in folder.absolute().parent.glob("*/")]
-            near = get_close_matches(folder.name, beside, n=1)
-            hint = (
-                f"did you mean {folder.parent / near[0]}?" if near else "give one that holds runs"
-            )
-            raise UserError(f"{folder} is no folder; {hint}")
+        _check_folder(folder)
     found = {path.resolve(): path for folder in folders for path in find_runs(folder)}
-    plans: dict[Path, Values] = {}
+    plans: dict[Path, StudyPlan] = {}
     runs = [read_run(path, plans) for path in found.values()]
     for parent, plan in plans.items():
         whole = any(parent.resolve().is_relative_to(folder.resolve()) for folder in folders)
-        missing = (parent / name for name in plan.get("runs", {}) if whole)
+        missing = (parent / name for name in plan["runs"] if whole)
         runs += [Run(path, State.NOT_STARTED, plan=plan) for path in missing if not path.exists()]
     if not runs:
         given = ", ".join(map(str, folders))
@@ -123,19 +135,29 @@ def read(folders: Iterable[Path]) -> list[Run]:
     return sorted(runs, key=lambda run: (run.name, _place(run), run.folder.name))
 
 
-def read_run(folder: Path, plans: dict[Path, Values] | None = None) -> Run:
+def read_run(folder: Path, plans: dict[Path, StudyPlan] | None = None) -> Run:
     """Read one run's folder; `plans` keeps the plans of the folders above, read once each."""
     plans = {} if plans is None else plans
     if folder.parent not in plans:
-        plans[folder.parent] = read_plan(folder.parent) or {}
+        found = read_plan(folder.parent)
+        # One of an earlier version may lack a key.
+        plans[folder.parent] = NO_PLAN if found is None else {**NO_PLAN, **found}
     summary = current_summary(folder)
-    state = state_of(summary)
-    return Run(folder, state, summary or {}, plans[folder.parent], _columns(folder))
+    plan, columns = plans[folder.parent], _columns(folder)
+    return Run(folder, state_of(summary), summary or {}, plan, columns)
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        beside = [path.name for path in folder.absolute().parent.glob("*/")]
+        near = get_close_matches(folder.name, beside, n=1)
+        hint = f"did you mean {folder.parent / near[0]}?" if near else "give one that holds runs"
+        raise UserError(f"{folder} is no folder; {hint}")
 
 
 def _place(run: Run) -> int:
     """Order runs as their study planned them."""
-    planned = list(run.plan.get("arms", {}))
+    planned = list(run.plan["arms"])
     return planned.index(run.label) if run.label in planned else len(planned)
 
 

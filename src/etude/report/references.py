@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from etude.report.results import Results, finished
-from etude.report.words import NONE, number
+from etude.report.words import NONE, number, spaced
+
+TITLES = ("arm", "figure", "document", "asked for", "here", "agrees", "source")
 
 
 @dataclass(frozen=True)
-class Figure:
+class DocumentFigure:
     """One figure of a document, and what the runs of one arm have instead.
 
     Args:
@@ -43,11 +45,11 @@ class Figure:
         )
 
     def texts(self) -> list[str]:
-        """Give what a table shows."""
+        """Give what a table shows, a cell for each of `TITLES`."""
         mean = sum(self.ours) / len(self.ours) if self.ours else None
         return [
             self.arm,
-            self.metric.replace(".", " ").replace("_", " "),
+            spaced(self.metric),
             number(self.document),
             self.rule,
             number(mean),
@@ -56,9 +58,9 @@ class Figure:
         ]
 
 
-def figures(results: Results) -> list[Figure]:
+def figures(results: Results) -> list[DocumentFigure]:
     """Collect every figure that the runs were held against."""
-    found: list[Figure] = []
+    found: list[DocumentFigure] = []
     for row in results.rows:
         lists = [run.summary.get("reference") or [] for run in finished(row.arm)]
         for same in zip(*lists, strict=False):
@@ -66,15 +68,15 @@ def figures(results: Results) -> list[Figure]:
             verdicts = [figure["agrees"] for figure in same if figure["agrees"] is not None]
             ours = [figure["ours"] for figure in same if figure["ours"] is not None]
             found.append(
-                Figure(
-                    row.label,
-                    first["metric"],
-                    first["value"],
-                    first["rule"],
-                    ours,
-                    sum(verdicts),
-                    len(verdicts),
-                    first["source"],
+                DocumentFigure(
+                    arm=row.label,
+                    metric=first["metric"],
+                    document=first["value"],
+                    rule=first["rule"],
+                    ours=ours,
+                    agreeing=sum(verdicts),
+                    judged=len(verdicts),
+                    source=first["source"],
                 )
             )
     return found

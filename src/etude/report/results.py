@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from etude.errors import UserError
 from etude.report.arms import Arm
 from etude.report.read import Run
-from etude.report.statistics import Difference, Spread, difference, holm, spread
+from etude.report.statistics import Difference, Interval, Spread, difference, holm, spread
 from etude.runs.state import State
 
 METRIC = "final.test_accuracy"
@@ -25,25 +25,32 @@ class Row:
         values: The metric by run, of finished runs that have one.
         result: Their spread; None without any.
         other: The same for the metric's twin: `best.` of a `final.` one, and the other way round.
-        difference: From the baseline; None for itself, and where one of them has no result.
-        p: Its p value after Holm's correction over all arms.
         states: How many runs are in which state.
         warnings: What a reader of the row must know, each in a few words.
+        difference: From the baseline; None for itself, and where one of them has no result.
+        p: Its p value after Holm's correction over all arms.
+        interval: Of the difference, by the same correction: without 0 just where p is below 0.05.
     """
 
     arm: Arm
     values: Mapping[Hashable, float]
     result: Spread | None
     other: Spread | None
-    difference: Difference | None
-    p: float | None
-    states: Mapping[str, int]
+    states: Mapping[State, int]
     warnings: tuple[str, ...]
+    difference: Difference | None = None
+    p: float | None = None
+    interval: Interval | None = None
 
     @property
     def label(self) -> str:
         """The arm's name."""
         return self.arm.label
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a run of the arm is still to give its result."""
+        return any(run.awaited for run in self.arm.runs)
 
     def median(self, metric: str) -> float | None:
         """Give the middle of a number over the finished runs, as `seconds`."""
@@ -114,8 +121,8 @@ def compare(arms: Sequence[Arm], *, metric: str = METRIC, baseline: str | None =
     found = [None if row is base else difference(row.values, base.values) for row in alone.rows]
     corrected = holm([d.p if d is not None else None for d in found])
     rows = (
-        replace(row, difference=d, p=p)
-        for row, d, p in zip(alone.rows, found, corrected, strict=True)
+        replace(row, difference=d, p=c.p, interval=d and d.interval(c.confidence))
+        for row, d, c in zip(alone.rows, found, corrected, strict=True)
     )
     return replace(alone, baseline=label, chosen=chosen, rows=tuple(rows))
 
@@ -130,10 +137,10 @@ def _row(arm: Arm, metric: str, seeds: Set[int]) -> Row:
     place, _, key = metric.rpartition(".")
     other = _values(arm, f"{_OTHER[place]}.{key}") if place in _OTHER else {}
     counted = Counter(run.state for run in arm.runs)
-    states: dict[str, int] = {state: counted[state] for state in State if state in counted}
+    states = {state: counted[state] for state in State if state in counted}
     warnings = tuple(_warnings(arm, len(values), seeds))
     result = spread(list(values.values()))
-    return Row(arm, values, result, spread(list(other.values())), None, None, states, warnings)
+    return Row(arm, values, result, spread(list(other.values())), states, warnings)
 
 
 def _values(arm: Arm, metric: str) -> dict[Hashable, float]:
@@ -170,7 +177,7 @@ def _baseline(results: Results, wanted: str | None) -> tuple[str | None, bool]:
             meant = f"did you mean '{near[0]}'? " if near else ""
             raise UserError(f"--baseline {wanted} is no arm; {meant}there are: {'; '.join(labels)}")
         return wanted, True
-    planned = {run.plan.get("baseline") for run in results.runs}
+    planned = {run.plan["baseline"] for run in results.runs}
     (study,) = planned if len(planned) == 1 else (None,)
     if study in labels:
         return study, True

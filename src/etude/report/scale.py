@@ -8,21 +8,26 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class Scale:
-    """Map values from `low` to `high` onto places from `start` to `end`."""
+    """Map values from `low` to `high` onto places; with `whole`, only whole ones are labelled."""
 
     low: float
     high: float
     start: float
     end: float
     logarithmic: bool = False
+    whole: bool = False
 
-    def __call__(self, value: float) -> float:
-        """Give a value's place; outside values stay at the edge."""
+    def __call__(self, value: float) -> str:
+        """Give a value's place as SVG has it; outside values stay at the edge."""
         low, width = self._flat_ends
         part = ((self._flat(value) if self.logarithmic else value) - low) / width
-        if part < 0.0:
-            return self.start
-        return self.end if part > 1.0 else self.start + part * (self.end - self.start)
+        part = 0.0 if part < 0.0 else 1.0 if part > 1.0 else part  # curves ask very often
+        return f"{self.start + part * (self.end - self.start):.1f}"
+
+    @property
+    def middle(self) -> float:
+        """Its middle's place."""
+        return (self.start + self.end) / 2
 
     def ticks(self, about: int = 5) -> list[float]:
         """Give round values between the ends."""
@@ -32,13 +37,13 @@ class Scale:
             powers = [10.0**power for power in range(first, last + 1, every)]
             return [power for power in powers if self.low * 0.999 <= power <= self.high * 1.001]
         step = _round_step((self.high - self.low) / about)
+        step = math.ceil(step) if self.whole else step
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [index * step for index in range(first, last + 1)]
 
     @cached_property
     def _flat_ends(self) -> tuple[float, float]:
-        """Give the lower end and the width of the axis; curves ask for them at every point."""
         low, high = self._flat(self.low), self._flat(self.high)
         return low, (high - low) or 1.0
 
@@ -46,14 +51,21 @@ class Scale:
         return math.log10(max(value, 1e-300)) if self.logarithmic else value
 
 
-def fit(values: Iterable[float], start: float, end: float, *, logarithmic: bool = False) -> Scale:
+def fit(
+    values: Iterable[float],
+    start: float,
+    end: float,
+    *,
+    logarithmic: bool = False,
+    whole: bool = False,
+) -> Scale:
     """Choose ends a little beyond all values that are finite."""
     known = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
     low, high = min(known), max(known)
     if logarithmic:
         return Scale(low / 1.15, high * 1.15, start, end, logarithmic=True)
     margin = 0.04 * (high - low) or 0.05 * abs(high) or 0.5
-    return Scale(low - margin, high + margin, start, end)
+    return Scale(low - margin, high + margin, start, end, whole=whole)
 
 
 def tick_label(value: float) -> str:

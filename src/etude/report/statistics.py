@@ -3,11 +3,14 @@
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
+from typing import NamedTuple
 
-from etude.report.student import quantile, two_sided
+from scipy.special import stdtr, stdtrit  # not scipy.stats, which takes a second to import
 
 CONFIDENCE = 0.95
 LEVEL = 1 - CONFIDENCE
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -35,24 +38,48 @@ class Difference:
 
     Args:
         mean: Arm minus baseline; over the shared seeds where it is paired.
-        low: Lower end of its 95 % confidence interval; None where there is none.
-        high: Its upper end.
-        p: Probability of a difference this large between equal arms; None: cannot be told.
         method: `paired over <n> seeds`, `Welch`, or `one seed`.
+        p: Probability of a difference this large between equal arms; None: cannot be told.
+        error: Standard error of the mean; 0 where nothing is known of it.
+        freedom: Degrees of freedom of that.
     """
 
     mean: float
-    low: float | None
-    high: float | None
-    p: float | None
     method: str
+    p: float | None = None
+    error: float = 0.0
+    freedom: float = 1.0
+
+    def interval(self, confidence: float = CONFIDENCE) -> Interval | None:
+        """Give the confidence interval by Student's t; None where there is none."""
+        if not self.error:
+            return None
+        half = quantile(confidence, self.freedom) * self.error
+        return self.mean - half, self.mean + half
+
+
+class Corrected(NamedTuple):
+    """A p value after correction, and the confidence at which its interval tells the same."""
+
+    p: float | None
+    confidence: float
+
+
+def two_sided(t: float, freedom: float) -> float:
+    """Give the probability of a |T| of at least |t| with `freedom` degrees of freedom."""
+    return 2 * float(stdtr(freedom, -abs(t)))
+
+
+def quantile(confidence: float, freedom: float) -> float:
+    """Give the t that |T| stays below with a probability of `confidence`, in (0, 1)."""
+    return -float(stdtrit(freedom, (1 - confidence) / 2))
 
 
 def spread(values: Sequence[float]) -> Spread | None:
     """Describe values that are finite; None of none."""
     if not values:
         return None
-    mean = math.fsum(values) / len(values)
+    mean = fmean(values)
     if len(values) == 1:
         return Spread(1, mean)
     deviation = math.sqrt(variance(values))
@@ -62,7 +89,7 @@ def spread(values: Sequence[float]) -> Spread | None:
 
 def variance(values: Sequence[float]) -> float:
     """Give the unbiased variance of at least two values."""
-    mean = math.fsum(values) / len(values)
+    mean = fmean(values)
     return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
@@ -82,30 +109,37 @@ def difference(
     if len(arm) >= 2 and len(baseline) >= 2:
         return _welch(list(arm.values()), list(baseline.values()))
     if shared:  # the same seed on both sides says more than two means of one value
-        return Difference(arm[shared[0]] - baseline[shared[0]], None, None, None, "one seed")
-    mean = _mean(list(arm.values())) - _mean(list(baseline.values()))
-    return Difference(mean, None, None, None, "one seed")
+        return Difference(arm[shared[0]] - baseline[shared[0]], "one seed")
+    return Difference(fmean(arm.values()) - fmean(baseline.values()), "one seed")
 
 
-def holm(probabilities: Sequence[float | None]) -> list[float | None]:
-    """Correct p values for their number (Holm 1979); None stays None and does not count."""
+def holm(probabilities: Sequence[float | None]) -> list[Corrected]:
+    """Correct p values for their number (Holm 1979); None stays None and does not count.
+
+    Holm's method tests the smallest of m values at 5 % / m, the next at 5 % / (m - 1), and stops
+    at the first that fails; what is left shares that one's level. An interval at its own level so
+    leaves out 0 just where the corrected p is below 5 %: in at most 5 % of all reports does any
+    interval leave out 0 wrongly, and none is narrower than its plain 95 % interval.
+    """
     known = sorted((p, index) for index, p in enumerate(probabilities) if p is not None)
-    corrected: list[float | None] = [None] * len(probabilities)
-    largest = 0.0
+    corrected = [Corrected(None, CONFIDENCE)] * len(probabilities)
+    largest, sharing = 0.0, len(known)
     for rank, (p, index) in enumerate(known):
+        if largest < LEVEL:
+            sharing = len(known) - rank
         largest = max(largest, min(1.0, p * (len(known) - rank)))
-        corrected[index] = largest
+        corrected[index] = Corrected(largest, 1 - LEVEL / sharing)
     return corrected
 
 
 def _paired(differences: Sequence[float]) -> Difference:
-    mean, count = _mean(differences), len(differences)
+    count = len(differences)
     error = math.sqrt(variance(differences) / count)
-    return _tested(mean, error, count - 1, f"paired over {count} seeds")
+    return _tested(fmean(differences), error, count - 1, f"paired over {count} seeds")
 
 
 def _welch(arm: Sequence[float], baseline: Sequence[float]) -> Difference:
-    mean = _mean(arm) - _mean(baseline)
+    mean = fmean(arm) - fmean(baseline)
     a, b = variance(arm) / len(arm), variance(baseline) / len(baseline)
     if a + b == 0:
         return _tested(mean, 0.0, 1, "Welch")
@@ -116,10 +150,5 @@ def _welch(arm: Sequence[float], baseline: Sequence[float]) -> Difference:
 def _tested(mean: float, error: float, freedom: float, method: str) -> Difference:
     if error <= 1e-12 * abs(mean) or error == 0:
         # Without any spread a t-test would be certain of whatever a few rounded values show.
-        return Difference(mean, None, None, 1.0 if mean == 0 else None, method)
-    half = quantile(CONFIDENCE, freedom) * error
-    return Difference(mean, mean - half, mean + half, two_sided(mean / error, freedom), method)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+        return Difference(mean, method, 1.0 if mean == 0 else None)
+    return Difference(mean, method, two_sided(mean / error, freedom), error, freedom)

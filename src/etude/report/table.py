@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from etude.report.answer import Sentence, verdict
-from etude.report.references import Figure
-from etude.report.results import Results, Row
+from etude.report.references import TITLES, DocumentFigure
+from etude.report.results import Results, Row, finished
 from etude.report.statistics import Spread
-from etude.report.words import NONE, difference, lasted, number, probability, size
+from etude.report.words import NONE, difference, lasted, number, probability, size, spaced
 
 _BESIDE = ("− baseline", "its 95 % interval", "p", "time", "images/s", "memory")
 _FILE_WIDTH = 132  # characters; a terminal's own width otherwise
@@ -38,7 +38,7 @@ class Column:
 
 def columns(results: Results) -> list[Column]:
     """Give the columns that have something to say."""
-    metric = _title(results.metric)
+    metric = spaced(results.metric)
     found = [
         Column("arm", "what the runs share, the seed aside", _label, left=True),
         Column("runs", "finished runs, of all that there are or were planned", _runs),
@@ -46,11 +46,11 @@ def columns(results: Results) -> list[Column]:
         Column("95 % interval", "of the mean, by Student's t", lambda r, _: _interval(r.result)),
     ]
     if results.other_metric is not None:
-        other = _title(results.other_metric)
+        other = spaced(results.other_metric)
         found.append(Column(other, "mean ± standard deviation", lambda r, _: _mean(r.other)))
     found += [
         Column("− baseline", "difference to the baseline, seed by seed if shared", _difference),
-        Column("its 95 % interval", "of the difference", _difference_interval),
+        Column("its 95 % interval", "of the difference, corrected as p is", _difference_interval),
         Column("p", "probability of such a difference between equal arms; Holm's correction", _p),
         Column("remarks", "what to know before relying on the row", _remarks, left=True),
         Column("time", "of a run, median", lambda r, _: _time(r)),
@@ -61,7 +61,10 @@ def columns(results: Results) -> list[Column]:
 
 
 def show(
-    console: Console, results: Results, sentences: Sequence[Sentence], figures: Sequence[Figure]
+    console: Console,
+    results: Results,
+    sentences: Sequence[Sentence],
+    figures: Sequence[DocumentFigure],
 ) -> None:
     """Print the answer, the table of arms, and the documents' figures."""
     if not console.is_terminal:
@@ -80,7 +83,7 @@ def show(
 
 def remarks(row: Row, results: Results) -> str:
     """Put what is special about a row into a few words."""
-    states = [f"{n} {state}" for state, n in row.states.items() if state != "finished"]
+    states = [f"{n} {state}" for state, n in row.states.items() if not state.has_result]
     said = {"failed": "did not learn", "better": "better", "worse": "worse"}
     kind = verdict(row, results)
     judged = [said[kind]] if kind in said and row.result is not None else []
@@ -100,17 +103,13 @@ def _table(shown: Sequence[Column], results: Results) -> Table:
     return table
 
 
-def _documents(figures: Sequence[Figure]) -> Table:
+def _documents(figures: Sequence[DocumentFigure]) -> Table:
     table = Table(title="against the documents", title_justify="left", box=SIMPLE_HEAD)
-    for title in ("arm", "figure", "document", "asked for", "here", "agrees", "source"):
+    for title in TITLES:
         table.add_column(title)
     for figure in figures:
         table.add_row(*figure.texts())
     return table
-
-
-def _title(metric: str) -> str:
-    return metric.replace(".", " ").replace("_", " ")
 
 
 def _label(row: Row, _: Results) -> Cell:
@@ -118,7 +117,7 @@ def _label(row: Row, _: Results) -> Cell:
 
 
 def _runs(row: Row, _: Results) -> Cell:
-    done, all_runs = row.states.get("finished", 0), len(row.arm.runs)
+    done, all_runs = len(finished(row.arm)), len(row.arm.runs)
     return Cell(str(done) if done == all_runs else f"{done} of {all_runs}", done)
 
 
@@ -141,10 +140,10 @@ def _difference(row: Row, _: Results) -> Cell:
 
 
 def _difference_interval(row: Row, _: Results) -> Cell:
-    d = row.difference
-    if d is None or d.low is None:
+    if row.interval is None:
         return Cell(NONE, None)
-    return Cell(f"{difference(d.low)} to {difference(d.high)}", d.low)
+    low, high = row.interval
+    return Cell(f"{difference(low)} to {difference(high)}", low)
 
 
 def _p(row: Row, _: Results) -> Cell:

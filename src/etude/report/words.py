@@ -1,10 +1,35 @@
-"""Numbers as people read them."""
+"""Numbers and states as people read them."""
 
 import math
 
 from etude.duration import duration
+from etude.runs.state import State
 
 NONE = "–"
+# Why runs have no result, as a sentence says it.
+WHY = {
+    State.PRUNED: "{are} given up by the search",
+    State.RUNNING: "{are} still being trained",
+    State.PREEMPTED: "{are} preempted: saved and stopped, to go on with the same command",
+    State.CUT_OFF: "{are} cut off without a word (killed, or the machine went down)",
+    State.DIVERGED: "diverged: the loss became NaN or infinite",
+    State.FAILED: "failed",
+    State.NOT_STARTED: "{are} not started",
+}
+
+
+def spaced(metric: str) -> str:
+    """Write a metric as words: `final.test_accuracy` is `final test accuracy`."""
+    return metric.replace(".", " ").replace("_", " ")
+
+
+def setting(value: object) -> str:
+    """Write a setting as its YAML does."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def is_fraction(metric: str) -> bool:

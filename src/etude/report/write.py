@@ -2,23 +2,19 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
-from etude.atomic import write_text
-from etude.report import files, svg
+from etude.atomic import replacing, write_text
+from etude.report import files
 from etude.report.answer import Sentence, answer
 from etude.report.arms import group as by_arm
 from etude.report.arms import where
-from etude.report.drawings import draw
-from etude.report.page import page
-from etude.report.painter import Painter
 from etude.report.read import Run, read
-from etude.report.references import Figure, figures
+from etude.report.references import DocumentFigure, figures
 from etude.report.results import METRIC, Results, compare
 
 FORMATS = ("html", "csv", "md", "tex", "png", "svg")
-PICTURES = {"html", "png", "svg"}
+_PICTURES = {"html", "png", "svg"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +23,7 @@ class Report:
 
     results: Results
     sentences: list[Sentence]
-    figures: list[Figure]
+    figures: list[DocumentFigure]
 
 
 def make(
@@ -59,8 +55,8 @@ def make(
 
 def _of_the_study(runs: Collection[Run]) -> str:
     """Choose what a study asks about, if all runs belong to studies that ask the same."""
-    asked = {run.plan.get("metric") for run in runs}
-    return f"final.{asked.pop()}" if len(asked) == 1 and None not in asked else METRIC
+    asked = {run.plan["metric"] for run in runs}
+    return f"final.{asked.pop()}" if len(asked) == 1 and "" not in asked else METRIC
 
 
 def write(
@@ -68,38 +64,17 @@ def write(
     folder: Path,
     formats: Collection[str] = FORMATS,
     *,
-    painter: Painter,
     refresh: int | None = None,
 ) -> None:
-    """Write a report's files; each text is replaced in one go, so that none is read half-written.
+    """Write a report's files; each is replaced in one go, so that none is read half-written.
 
     Args:
         report: What they say.
         folder: Made if it is not there.
         formats: Some of `FORMATS`.
-        painter: Draws the PNG files while the others are written.
         refresh: Seconds after which a browser loads the page again.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if PICTURES.isdisjoint(formats):
-        _write_tables(report, folder, formats)
-        return
-    drawings = draw(report.results)
-    if "png" in formats:
-        painter.begin([[drawing.chart for drawing in g] for g in drawings.groups], folder)
-    _write_tables(report, folder, formats)
-    if "html" in formats:
-        given = report.results, report.sentences, report.figures, drawings
-        write_text(folder / "report.html", page(*given, folder=folder, refresh=refresh))
-    if "svg" in formats:
-        for drawing in chain(*drawings.groups):
-            text = svg.standalone(drawing.chart, drawing.svg)
-            write_text(folder / f"{drawing.chart.name}.svg", text)
-    if "png" in formats:
-        painter.finish()
-
-
-def _write_tables(report: Report, folder: Path, formats: Collection[str]) -> None:
     results = report.results
     if "csv" in formats:
         write_text(folder / "arms.csv", files.arms_csv(results))
@@ -109,3 +84,25 @@ def _write_tables(report: Report, folder: Path, formats: Collection[str]) -> Non
         write_text(folder / "table.md", text)
     if "tex" in formats:
         write_text(folder / "table.tex", files.latex(results))
+    if not _PICTURES.isdisjoint(formats):
+        _write_pictures(report, folder, formats, refresh)
+
+
+def _write_pictures(
+    report: Report, folder: Path, formats: Collection[str], refresh: int | None
+) -> None:
+    from etude.report.drawing import picture, png  # noqa: PLC0415 (not needed for the tables)
+    from etude.report.figures import find  # noqa: PLC0415
+    from etude.report.page import page  # noqa: PLC0415
+
+    found = find(report.results)
+    if "html" in formats:
+        given = report.results, report.sentences, report.figures, found
+        write_text(folder / "report.html", page(*given, folder=folder, refresh=refresh))
+    if "svg" in formats:
+        for drawing in found.all:
+            write_text(folder / f"{drawing.chart.name}.svg", picture([drawing]))
+    if "png" in formats:
+        for group in found.groups:
+            with replacing(folder / f"{group[0].chart.name}.png") as file:
+                file.write_bytes(png(picture(group)))

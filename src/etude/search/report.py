@@ -33,8 +33,10 @@ def show(search: Search, folder: Path) -> None:
     console.print(_best(search, complete[:_SHOWN]))
     if weights:
         console.print(_importance(weights))
-        draw_importance(weights, folder / "importance.png", metric=search.settings.metric)
-    draw_parallel(complete, search.space.axes, folder / "parallel.png", search.settings)
+        path = folder / "importance.png"
+        draw_importance(search.study, path, search.settings, evaluator=_evaluator())
+    keys = list(search.space.axes)
+    draw_parallel(search.study, keys, folder / "parallel.png", search.settings)
     console.print(f"the best  {complete[0].user_attrs[FOLDER]}", markup=False)
     console.print(f"figures   {near(folder)}/*.png", markup=False)
 
@@ -54,7 +56,11 @@ def importance(study: Study, complete: list[FrozenTrial]) -> dict[str, float]:
     if len(complete) < _ENOUGH or len({trial.value for trial in complete}) < 2:
         return {}
     with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-        return get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+        return get_param_importances(study, evaluator=_evaluator())
+
+
+def _evaluator() -> FanovaImportanceEvaluator:
+    return FanovaImportanceEvaluator(seed=0)
 
 
 def _print_counts(trials: list[FrozenTrial]) -> None:
