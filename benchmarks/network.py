@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.rows import Row
-from etude import app, jobs
 from etude.builders import make_model, make_state
+from etude.cli.compose import composing
 from etude.config import Config, settings, source_of
 from etude.hardware import choose_device
 
@@ -39,11 +39,8 @@ def compose(row: Row, *, device: str, precision: str, step: str = "eager") -> Co
 def compose_words(words: list[str]) -> Config:
     """Compose a configuration as the command would; PyTorch keeps to one thread from here on."""
     torch.set_num_threads(1)
-    hydra = app._hydra(None)
-    try:
-        (job,) = jobs.plan(hydra, words, app.RunMode.RUN)
-    finally:
-        app.GlobalHydra.instance().clear()
+    with composing() as composer:
+        (job,) = composer.run(words).jobs
     return job.config
 
 

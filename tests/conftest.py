@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from etude.app import _shipped, main
-from etude.cli import hydra_door
-from etude.cli.compose import Composer
+from etude.app import main
+from etude.cli.compose import Composer, composing
 
 torch.set_num_threads(1)  # small networks, and the same bits whatever else the machine does
 
@@ -54,10 +53,8 @@ def etude(workplace: Path) -> Callable[..., int]:
 @pytest.fixture
 def composer(workplace: Path) -> Iterator[Composer]:
     """What the command composes its jobs with."""
-    loader = hydra_door.make_loader(_shipped(), None)
-    hydra_door.make_hydra(loader)
-    yield Composer(loader)
-    hydra_door.close()
+    with composing() as composer:
+        yield composer
 
 
 def only_run(workplace: Path) -> Path:

@@ -176,7 +176,7 @@ def test_a_file_of_the_users_own_puts_schedules_one_after_the_other(etude: Etude
 
 REFUSED = [
     (["scheduler=pytorch"], ["scheduler._target_=<class>"]),
-    ([*STEP_LR, "+scheduler.gama=1"], ["StepLR", "gama"]),
+    ([*STEP_LR, "+scheduler.gama=1"], ["scheduler.gama", "did you mean 'scheduler.gamma'"]),
     ([*STEP_LR, "scheduler.per=batch"], ["per=batch must be epoch or step"]),
     ([*STEP_LR, "~scheduler.per"], ["per must be epoch or step", "+scheduler.per=epoch"]),
     ([*STEP_LR, "scheduler.step_size=0"], ["StepLR", "ZeroDivisionError"]),

@@ -281,7 +281,7 @@ def test_a_deeper_net_takes_over_the_weights_of_a_run_of_a(etude: Etude, workpla
     log = (b / "run.log").read_text()
     assert "weights: 7 layers loaded, 6 fresh" in log
     assert "loaded: features.stage1.conv1, " in log
-    assert summary["hyperparameters"]["init.weights"] == str(a.relative_to(workplace))
+    assert summary["hyperparameters"]["init.weights"] == f"run:{a.name[-8:]}"
 
 
 def test_a_run_begins_exactly_with_the_weights_it_was_given(etude: Etude, workplace: Path):
@@ -340,7 +340,7 @@ def test_a_file_of_weights_is_known_by_its_content_alone(
 
 
 def test_a_runs_folder_is_known_by_its_fingerprint(tmp_path: Path, file: Path):
-    run = made(tmp_path / "run", '{"fingerprint": "0123abcd"}')
+    run = made(tmp_path / "run", '{"state": "finished", "fingerprint": "0123abcd"}')
     assert content(wanted(run), {}) == "run:0123abcd"
     assert content(wanted(run.rename(tmp_path / "moved")), {}) == "run:0123abcd"
 

@@ -110,7 +110,7 @@ def _answer(
         refuse_words(args.overrides)
         own = _own_files(args.config_dir)
         import_from(Path.cwd(), *([] if own is None else [own]))
-        loader = door.make_loader(_shipped(), own)
+        loader = door.make_loader(own)
         hydra = door.make_hydra(loader)
         return dispatch(Composer(loader), args)
     except Unwritable as error:
@@ -186,13 +186,6 @@ def _own_files(config_dir: str | None) -> Path | None:
     if not folder.is_dir():
         raise UserError(f"--config-dir {config_dir} is no folder")
     return folder
-
-
-def _shipped() -> Path:
-    """Find `conf/`: inside the package in a wheel, at the top of the checkout otherwise."""
-    package = Path(etude.__file__).parent
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parents[1] / "conf"
 
 
 def _dispatch(composer: Composer, args: argparse.Namespace) -> int:

@@ -7,8 +7,9 @@ from typing import Any
 
 from etude.atomic import write_text
 from etude.builders import Parts
-from etude.config import Config, Identity
+from etude.config import Config
 from etude.hardware import describe
+from etude.identity import Identity
 from etude.memory import count_parameters
 from etude.runs.environment import since, write_environment
 from etude.runs.names import SUMMARY

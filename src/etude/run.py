@@ -11,8 +11,9 @@ import torch
 from etude import startup
 from etude.builders import Parts, make_parts
 from etude.checkpoint import Checkpoints
-from etude.config import Config, Identity
+from etude.config import Config
 from etude.finish import finish, record_predictions
+from etude.identity import Identity
 from etude.logfile import logged
 from etude.loop import Display, fit
 from etude.opening import begin

@@ -4,7 +4,8 @@ import json
 import os
 import pickle
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -17,10 +18,12 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 from etude.cli import hydra_door as door
 from etude.cli.hydra_door import Base, Fallen, Loader
 from etude.cli.study import KEYS
-from etude.config import Config, Identity, check, describe, identify, short_target
+from etude.config import Config, check, describe, identify
 from etude.config.schema import GROUPS, DownloadedConf
 from etude.errors import UserError
+from etude.identity import Identity, short_target
 from etude.preflight.contents import Contents
+from etude.runs.names import COMPOSED, CONFIG, HYDRA, OVERRIDES
 
 # The launchers whose jobs find the data, the weights and the devices that this process finds.
 _HERE = (".BasicLauncher", ".LocalLauncher")
@@ -239,6 +242,21 @@ class Composer:
         return str(Path(outputs(), str(_root_.name), self._name))
 
 
+@contextmanager
+def composing(own: Path | None = None) -> Generator[Composer]:
+    """Give what composes jobs, for as long as they are needed.
+
+    Args:
+        own: A folder with a user's own configuration files.
+    """
+    loader = door.make_loader(own)
+    door.make_hydra(loader)
+    try:
+        yield Composer(loader)
+    finally:
+        door.close()
+
+
 def _plain(composed: DictConfig) -> DictConfig | dict[str, Any]:
     """Give the values of what is a run's own; as they are where one of them cannot be resolved."""
     own = [str(key) for key in composed if key not in _NOT_A_RUNS]
@@ -271,10 +289,10 @@ def texts(task: DictConfig, hydra: DictConfig) -> dict[str, str]:
     """Give what a run's folder says of its configuration: as resolved, and as composed."""
     overrides = OmegaConf.select(hydra, "overrides.task") or OmegaConf.create([])
     return {
-        "config.yaml": OmegaConf.to_yaml(task, resolve=True),
-        ".hydra/config.yaml": OmegaConf.to_yaml(task),
-        ".hydra/hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})),
-        ".hydra/overrides.yaml": OmegaConf.to_yaml(overrides),
+        CONFIG: OmegaConf.to_yaml(task, resolve=True),
+        COMPOSED: OmegaConf.to_yaml(task),
+        HYDRA: OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})),
+        OVERRIDES: OmegaConf.to_yaml(overrides),
     }
 
 

@@ -33,6 +33,7 @@ from hydra.core.utils import JobReturn, configure_log, run_job
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+import etude
 from etude.config.schema import GROUPS
 
 CONFIG_NAME = "config"
@@ -230,11 +231,15 @@ class Loader(ConfigLoaderImpl):
         return self._bases[key]
 
     def _made(self, composed: DictConfig) -> Base:
-        experiment = self._chosen.get(_EXPERIMENT)
+        experiment = self._experiment
         named = self._named(f"{_EXPERIMENT}/{experiment}") if experiment else self._defaults()
         replaced = {group for group in GROUPS if named.get(group) != self._chosen.get(group)}
         # What falls away within the shipped files, where one builds on another, concerns nobody.
-        fallen = [fell for fell in self._fallen if fell.group in replaced]
+        fallen = [
+            fell
+            for fell in self._fallen
+            if fell.group in replaced and fell.named == str(named.get(fell.group))
+        ]
         return Base(
             pickled=pickle.dumps(composed),
             experiment=experiment,
@@ -242,6 +247,10 @@ class Loader(ConfigLoaderImpl):
             named={group: str(named.get(group)) for group in GROUPS},
             fallen=tuple(_merged(fallen)),
         )
+
+    @property
+    def _experiment(self) -> str | None:
+        return self._chosen.get(_EXPERIMENT)
 
     def _compose_config_from_defaults_list(self, defaults: Any, repo: Any) -> DictConfig:
         self._chosen = dict(_choices_of(defaults))
@@ -251,10 +260,10 @@ class Loader(ConfigLoaderImpl):
         loaded = super()._load_single_config(default, repo)
         path = str(default.config_path)
         if path.startswith(f"{_EXPERIMENT}/") and isinstance(loaded.config, DictConfig):
-            named = self._named(path)
+            named, whole = self._named(path), self._named(f"{_EXPERIMENT}/{self._experiment}")
             for group in GROUPS:
                 chosen, own = str(self._chosen.get(group)), str(named.get(group))
-                if group in loaded.config and own != chosen:
+                if group in loaded.config and {own, str(whole.get(group))} != {chosen}:
                     with open_dict(loaded.config):
                         node = loaded.config.pop(group)
                     self._fallen.append(Fallen(group, own, chosen, _settings(node)))
@@ -265,7 +274,7 @@ class Loader(ConfigLoaderImpl):
         named, own = self._defaults(), dict[str, str]()
         for item in self._items(path):
             if isinstance(item, GroupDefault) and item.override:
-                own[item.group.strip("/")] = str(item.value)
+                own[str(item.group).strip("/")] = str(item.value)
             elif isinstance(item, ConfigDefault) and not item.is_self():
                 child = str(item.path)
                 below = child.strip("/") if child.startswith("/") else f"{_EXPERIMENT}/{child}"
@@ -276,7 +285,7 @@ class Loader(ConfigLoaderImpl):
         """Give the choices of the default recipe."""
         items = self._items(CONFIG_NAME)
         return {
-            item.group.strip("/"): str(item.value)
+            str(item.group).strip("/"): str(item.value)
             for item in items
             if isinstance(item, GroupDefault) and not item.override
         }
@@ -328,14 +337,21 @@ def _note_overrides(composed: DictConfig, parsed: Sequence[Override]) -> None:
             hydra.job.env_set[key] = os.environ[key]
 
 
-def make_loader(shipped: Path, own: Path | None) -> Loader:
+def make_loader(own: Path | None = None) -> Loader:
     """Make a loader over the shipped files, with a user's own before them."""
     # Our preset lies over the plugin's own node on purpose.
     warnings.filterwarnings("ignore", message=r"\n'hydra/launcher/ray' is validated against")
-    search_path = create_config_search_path(str(shipped))
+    search_path = create_config_search_path(str(_shipped()))
     if own is not None:
         search_path.prepend("command-line", f"file://{own}", SearchPathQuery(provider="main"))
     return Loader(search_path)
+
+
+def _shipped() -> Path:
+    """Find `conf/`: inside the package in a wheel, at the top of the checkout otherwise."""
+    package = Path(etude.__file__).parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parents[1] / "conf"
 
 
 def make_hydra(loader: Loader) -> Hydra:

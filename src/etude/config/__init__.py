@@ -2,13 +2,12 @@
 
 from etude.config.build import build, schedule_of, settings, source_of
 from etude.config.check import ConfigError, check
-from etude.config.fingerprint import Identity, describe, identify, results, short_target
+from etude.config.fingerprint import describe, identify, results
 from etude.config.schema import Config, Reference
 
 __all__ = [
     "Config",
     "ConfigError",
-    "Identity",
     "Reference",
     "build",
     "check",
@@ -17,6 +16,5 @@ __all__ = [
     "results",
     "schedule_of",
     "settings",
-    "short_target",
     "source_of",
 ]

@@ -5,27 +5,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from etude.config.schema import Config
+from etude.identity import Identity, short_target
 
 _LONGEST = 120  # of the 255 bytes that file systems take for a name
 _UNNAMED = (".content", ".code")  # digests tell people nothing
-
-
-class Identity(NamedTuple):
-    """What makes a run the run that it is.
-
-    Args:
-        fingerprint: A hash of all that can change its result.
-        contents: Digests of what it reads besides its configuration: a data set that is not the
-            published one, weights, the source of a user's own parts.
-        decisive: All that is in the hash, by dotted key.
-    """
-
-    fingerprint: str
-    contents: dict[str, str]
-    decisive: dict[str, Any]
 
 
 def identify(config: Config, contents: Mapping[str, str]) -> Identity:
@@ -44,12 +30,6 @@ def identify(config: Config, contents: Mapping[str, str]) -> Identity:
 def results(config: Config) -> dict[str, Any]:
     """Give the keys, dotted, that can change a run's result, with their values."""
     return {key: short_target(key, value) for key, value in _leaves(config, "")}
-
-
-def short_target(key: str, value: Any) -> Any:
-    """Call Étude's own parts by their class alone: in which module one stands decides nothing."""
-    is_ours = key.endswith("_target_") and isinstance(value, str) and value.startswith("etude.")
-    return value.rpartition(".")[2] if is_ours else value
 
 
 def describe(identity: Identity, choices: Mapping[str, str], usual: Mapping[str, Any]) -> str:

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from etude.builders import Parts
-from etude.config import Config, Identity
+from etude.config import Config
+from etude.identity import Identity
 from etude.loop import Stopped
 from etude.record.view import View
 from etude.stop import Pruned, Requeued
