@@ -1,5 +1,6 @@
 """What the tests share: a working folder of their own, and small runs through the real command."""
 
+import gc
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import torch
 from etude.app import main
 from etude.cli.compose import Composer, composing
 
+gc.freeze()  # or each collection would walk through all that PyTorch has made
 torch.set_num_threads(1)  # small networks, and the same bits whatever else the machine does
 
 # Real digits, few of them: a run takes about a second.
@@ -34,6 +36,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder, with no settings from outside."""
     for name in ("ETUDE_OUTPUTS", "ETUDE_DATA", "HYDRA_FULL_ERROR"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ETUDE_CACHE", str(tmp_path.with_name(f"{tmp_path.name}-cache")))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])  # which a user's own package makes longer
     monkeypatch.delitem(sys.modules, "mynets", raising=False)  # another test's

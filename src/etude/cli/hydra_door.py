@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -151,6 +152,7 @@ class Loader(ConfigLoaderImpl):
     def _forget(self) -> None:
         self._read: _Repository | None = None
         self._words: dict[str, Override] = {}
+        self._nodes: dict[Any, bytes] = {}
         self._bases: dict[Any, Base] = {}
         self._chosen: dict[str, str] = {}
         self._fallen: list[Fallen] = []
@@ -254,9 +256,21 @@ class Loader(ConfigLoaderImpl):
 
     def _compose_config_from_defaults_list(self, defaults: Any, repo: Any) -> DictConfig:
         self._chosen = dict(_choices_of(defaults))
-        return super()._compose_config_from_defaults_list(defaults, repo)
+        own = list(dropwhile(_is_hydras, defaults))
+        hydras = _Composed(self._hydras(defaults[: len(defaults) - len(own)], repo))
+        return super()._compose_config_from_defaults_list([hydras, *own], repo)
+
+    def _hydras(self, defaults: Any, repo: Any) -> DictConfig:
+        """Compose Hydra's own node, which takes as long as all else and is mostly the same."""
+        key = tuple((default.config_path, default.package) for default in defaults)
+        if key not in self._nodes:
+            composed = super()._compose_config_from_defaults_list(defaults, repo)
+            self._nodes[key] = pickle.dumps(composed)
+        return pickle.loads(self._nodes[key])  # noqa: S301 (our own, made in this process)
 
     def _load_single_config(self, default: Any, repo: Any) -> Any:
+        if isinstance(default, _Composed):
+            return default
         loaded = super()._load_single_config(default, repo)
         path = str(default.config_path)
         if path.startswith(f"{_EXPERIMENT}/") and isinstance(loaded.config, DictConfig):
@@ -293,6 +307,17 @@ class Loader(ConfigLoaderImpl):
     def _items(self, path: str) -> list[Any]:
         loaded = self.repository.load_config(path)
         return [] if loaded is None else list(loaded.defaults_list or [])
+
+
+class _Composed(NamedTuple):
+    """What stands for a file that has been loaded: a configuration that is composed already."""
+
+    config: DictConfig
+    config_path: str = "hydra"
+
+
+def _is_hydras(default: Any) -> bool:
+    return str(default.config_path).startswith("hydra/")
 
 
 def _choices_of(defaults: Sequence[Any]) -> Iterator[tuple[str, str]]:
