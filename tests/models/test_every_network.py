@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torch import nn
 
 import etude as package
+from etude.cli.compose import composing
 from etude.config import build
 from etude.init import GlorotUniform, HeNormal, LeCun1998
 from etude.loss import loss_of
@@ -24,8 +24,8 @@ CLASSES = {"catsdogs_cnn": 2}
 
 
 def settings(name: str, *words: str) -> dict[str, Any]:
-    with initialize_config_dir(str(CONF), version_base=None):
-        config = compose("config", [f"model={name}", *words])
+    with composing() as composer:
+        config = composer.loader.compose([f"model={name}", *words])[0]
     return OmegaConf.to_container(config.model, resolve=True)
 
 
