@@ -20,7 +20,7 @@ from torchvision.transforms import v2
 
 from benchmarks import tables
 from benchmarks.statistics_of import spread
-from etude.data.augment import Augment
+from etude.data.augment.augment import Augment
 from etude.data.input import Input
 from etude.data.normalize import fit
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    from etude import app, startup  # noqa: PLC0415 (its imports belong to the time)
-    from etude.step import Step  # noqa: PLC0415 (likewise)
+    from etude.base import startup  # noqa: PLC0415 (its imports belong to the time)
+    from etude.cli import app  # noqa: PLC0415 (its imports belong to the time)
+    from etude.train.step import Step  # noqa: PLC0415 (likewise)
 
     learn = Step.__call__
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.rows import Row
-from etude.builders import make_model, make_state
 from etude.cli.compose import composing
 from etude.config import Config, settings, source_of
-from etude.hardware import choose_device
+from etude.train.builders import make_model, make_state
+from etude.train.hardware import choose_device
 
 
 class Shape(NamedTuple):

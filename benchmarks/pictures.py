@@ -20,10 +20,10 @@ from benchmarks.environments import FOLDER
 from benchmarks.network import compose
 from benchmarks.referee import options
 from benchmarks.rows import Row
-from etude.builders import load_data, make_plan
 from etude.config import Config, settings
-from etude.data.cifar import CIFAR10
-from etude.data.idx import MNIST
+from etude.data.sources.cifar import CIFAR10
+from etude.data.sources.idx import MNIST
+from etude.train.builders import load_data, make_plan
 
 # What the augmentations of conf/augment/ are called in torchvision.
 AUGMENTS: dict[str, list[Callable[[Any], Any]]] = {

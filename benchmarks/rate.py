@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from etude.hardware import synchronize
+from etude.train.hardware import synchronize
 
 SIDE = {"cpu": 2048, "cuda": 8192}
 ROUNDS = 5

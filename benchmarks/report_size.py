@@ -48,7 +48,7 @@ def measure(runs: int) -> dict[str, float]:
         seconds: list[float] = []
         for _ in range(3):
             start = time.monotonic()
-            command = [sys.executable, "-m", "etude.commands.report", folder]
+            command = [sys.executable, "-m", "etude.cli.report", folder]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
             seconds.append(time.monotonic() - start)
     # Of the largest child so far: the counts are measured in ascending order.

@@ -37,9 +37,9 @@ def shorten_training(eager: Any) -> None:
 
 
 def main() -> int:
-    from etude.app import main as etude  # noqa: PLC0415 (imports count)
+    from etude.cli.app import main as etude  # noqa: PLC0415 (imports count)
     from etude.data.resident import Resident  # noqa: PLC0415
-    from etude.step import Eager  # noqa: PLC0415
+    from etude.train.step import Eager  # noqa: PLC0415
 
     shorten_evaluation(Resident)
     shorten_training(Eager)

@@ -20,9 +20,9 @@ from torch.nn import functional
 from benchmarks import tables
 from benchmarks.contestants.bare import captured
 from benchmarks.statistics_of import Spread, ratios
-from etude.hardware import autocast, synchronize
 from etude.models.lenet import LeNet5
 from etude.models.resnet_cifar import ResNetSmall
+from etude.train.hardware import autocast, synchronize
 
 CHECKED_STEPS = 50
 WORST = 1e-12

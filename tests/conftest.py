@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from etude.app import main
+from etude.cli.app import main
 from etude.cli.compose import Composer, composing
 
 gc.freeze()  # or each collection would walk through all that PyTorch has made

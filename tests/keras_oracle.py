@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from etude.optim import KerasAdam, KerasSGD, parameter_groups, penalty
-from etude.schedule import Constant, InverseTime, Schedule, Steps
+from etude.train.optim.keras import KerasAdam, KerasSGD, parameter_groups, penalty
+from etude.train.schedule import Constant, InverseTime, Schedule, Steps
 
 STEPS = 10
 BATCH_SIZE = 8

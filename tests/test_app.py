@@ -84,8 +84,8 @@ BAD = [
     ("model=vgg_mnist", ["input_size=28", "at least 32"]),
     ("model._target_=os.system", ["_target_=os.system", "not below etude"]),
     ("model._target_=torch.hub.load", ["_target_=torch.hub.load", "not below etude"]),
-    ("model._target_=etude.app.os.system", ["etude.app.os.system", "cannot be imported"]),
-    ("model._target_=etude.app.Path", ["etude.app.Path", "another package"]),
+    ("model._target_=etude.cli.app.os.system", ["etude.cli.app.os.system", "cannot be imported"]),
+    ("model._target_=etude.cli.app.Path", ["etude.cli.app.Path", "another package"]),
     ("model._target_=torch.nn.Nothing", ["torch.nn.Nothing", "cannot be imported"]),
     ("scheduler=steps scheduler.values=[1,2]", ["factor", "values", "exactly one"]),
     ("scheduler=plateau dataset.validation_split=none", ["plateau", "evaluation loss"]),
@@ -176,7 +176,7 @@ def test_the_option_for_a_sweep_may_stand_between_the_words(etude: Etude, workpl
 def imported_by(*words: str, expected: int = 0) -> set[str]:
     """The modules that a fresh process has loaded when the command is over."""
     code = (
-        "import sys; from etude.app import main; code = main(sys.argv[1:]); "
+        "import sys; from etude.cli.app import main; code = main(sys.argv[1:]); "
         "print(*sys.modules, file=sys.stderr); sys.exit(code)"
     )
     result = subprocess.run(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from etude.atomic import remove_all, replacing, write_text
+from etude.base.atomic import remove_all, replacing, write_text
 
 
 def names(folder: Path) -> list[str]:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from etude import checkpoint
-from etude.checkpoint import Checkpoints
-from etude.errors import UserError
+from etude.base.errors import UserError
+from etude.train import checkpoint
+from etude.train.checkpoint import Checkpoints
 
 
 def checkpoints(folder: Path, **changes: Any) -> Checkpoints:

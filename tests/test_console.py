@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from etude.cli.study import Arm, Study
-from etude.console import show_arms, show_summary
+from etude.cli.terminal import show_arms, show_summary
 
 NAMES = ("relu", "kaiming_normal_fan_out batch_norm=true")
 STUDY = Study(

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from etude import digests
-from etude.digests import combined, digest_of_file, digest_of_tree, digests_of_files
-from etude.errors import UserError
+from etude.base import digests
+from etude.base.digests import combined, digest_of_file, digest_of_tree, digests_of_files
+from etude.base.errors import UserError
 
 
 @pytest.fixture

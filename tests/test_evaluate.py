@@ -8,10 +8,10 @@ from torch.nn import functional
 from etude.data.batch import Batch
 from etude.data.normalize import fit
 from etude.data.resident import Resident
-from etude.evaluate import Scorer, ask, evaluate
 from etude.models.lenet5_1998 import LeNet5Of1998
-from etude.record.answers import Collector, penultimate
-from etude.record.confusion import Confusion
+from etude.train.evaluate import Scorer, ask, evaluate
+from etude.train.record.answers import Collector, penultimate
+from etude.train.record.confusion import Confusion
 
 CPU = torch.device("cpu")
 

@@ -70,7 +70,7 @@ def test_a_failed_run_is_shown_as_failed(etude: Etude, workplace: Path):
 def test_a_full_disk_ends_the_view_and_not_the_run(
     etude: Etude, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ):
-    from etude.record.events import SummaryWriter  # noqa: PLC0415
+    from etude.train.record.events import SummaryWriter  # noqa: PLC0415
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")

@@ -13,7 +13,7 @@ from etude.models.auxiliary import Outputs
 from etude.models.googlenet import GoogLeNet
 from etude.models.inception_v3 import InceptionV3
 from etude.models.lenet5_1998 import LeNet5Of1998
-from etude.record.gradients import gradients
+from etude.train.record.gradients import gradients
 
 
 def batch(side: int) -> Batch:

@@ -3,18 +3,18 @@ from typing import Any
 import pytest
 import torch
 
-from etude.data.augment import Augment
-from etude.data.digits import Digits
+from etude.base.errors import UserError
+from etude.data.augment.augment import Augment
 from etude.data.normalize import fit
 from etude.data.resident import Resident
 from etude.data.resize import resize
-from etude.errors import UserError
-from etude.graph import Captured, Epoch, whole_step
+from etude.data.sources.digits import Digits
 from etude.models.lenet import LeNet5
-from etude.optim import KerasAdam, KerasSGD
-from etude.schedule import Cosine
-from etude.state import State
-from etude.step import Eager, Step
+from etude.train.graph import Captured, Epoch, whole_step
+from etude.train.optim.keras import KerasAdam, KerasSGD
+from etude.train.schedule import Cosine
+from etude.train.state import State
+from etude.train.step import Eager, Step
 
 BATCH, EPOCHS = 128, 2
 IMAGES = 3 * BATCH + 50  # the last batch is an odd one

@@ -7,8 +7,8 @@ import torch
 from keras_oracle import oracle
 from torch import Tensor, nn
 
-from etude.errors import UserError
-from etude.init import GlorotUniform, HeNormal, Normal, PyTorch
+from etude.base.errors import UserError
+from etude.train.init import GlorotUniform, HeNormal, Normal, PyTorch
 
 Initializer = Callable[..., None]
 

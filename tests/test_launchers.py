@@ -17,7 +17,7 @@ import pytest
 from conftest import summary_of
 from test_resume import assert_same_run
 
-from etude import explain
+from etude.cli import explain
 from etude.runs.claim import wait_while_claimed
 from etude.runs.records import read_rows
 

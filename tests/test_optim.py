@@ -8,8 +8,8 @@ import torch
 from keras_oracle import BATCHES, CASES, expected_weights, oracle, train
 from torch import Tensor, nn
 
-from etude.errors import UserError
-from etude.optim import KerasAdam, KerasSGD, parameter_groups, penalty
+from etude.base.errors import UserError
+from etude.train.optim.keras import KerasAdam, KerasSGD, parameter_groups, penalty
 
 DROP = "sgd_momentum_rate_drop_at_step_5"
 TOLERANCE = 1e-7  # the largest difference seen is 7.5e-8

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from etude.memory import state_copies
-from etude.optim_tensorflow import TensorFlowRMSprop
+from etude.train.memory import state_copies
+from etude.train.optim.tensorflow import TensorFlowRMSprop
 
 RATES = [0.045, 0.045, 0.02, 0.02, 0.045]
 INCEPTION = {"lr": 0.045, "alpha": 0.9, "eps": 1.0, "momentum": 0.9}
@@ -116,6 +116,6 @@ def test_a_number_out_of_range_is_refused(wrong: dict[str, float]):
 
 
 def test_the_memory_model_knows_what_it_keeps():
-    target = {"_target_": "etude.optim_tensorflow.TensorFlowRMSprop"}
+    target = {"_target_": "etude.train.optim.tensorflow.TensorFlowRMSprop"}
     assert state_copies({**target, "momentum": 0.0}) == 3
     assert state_copies({**target, "momentum": 0.9}) == 4

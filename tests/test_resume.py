@@ -15,8 +15,8 @@ import torch
 from conftest import only_run, summary_of
 from safetensors.torch import load_file
 
-from etude import step
 from etude.runs.records import read_rows
+from etude.train import step
 
 # Dropout, augmentation of every kind, shuffling, a schedule by step, momentum, an odd last batch.
 WORDS = [
@@ -187,7 +187,7 @@ def test_a_run_is_never_continued_in_another_precision(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
-    from etude import builders  # noqa: PLC0415
+    from etude.train import builders  # noqa: PLC0415
 
     words = [*WORDS, "optimizer.lr=1e30", "train.checkpoint_steps=1", "train.clip_norm=null"]
     monkeypatch.setattr(builders, "choose_precision", lambda *_: "bfloat16")

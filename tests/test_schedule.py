@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from keras_oracle import oracle
 
-from etude.errors import UserError
-from etude.schedule import (
+from etude.base.errors import UserError
+from etude.train.schedule import (
     Constant,
     Cosine,
     Exponential,

@@ -10,9 +10,9 @@ import torch
 from conftest import SMALL, only_run
 from torch.optim import lr_scheduler as pytorch
 
-from etude.errors import UserError
+from etude.base.errors import UserError
 from etude.runs.records import read_rows
-from etude.schedule.pytorch import wrapped
+from etude.train.schedule.pytorch import wrapped
 
 EPOCHS, STEPS = 6, 7
 Etude = Callable[..., int]

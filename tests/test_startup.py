@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from etude import startup
+from etude.base import startup
 from tests.conftest import SMALL
 
 
 def imported(workplace: Path, *words: str) -> set[str]:
     """The modules that a command has imported when it ends."""
-    code = f"import sys; from etude.app import main; main({list(words)}); print(*sys.modules)"
+    code = f"import sys; from etude.cli.app import main; main({list(words)}); print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=workplace, capture_output=True, text=True, check=True
     )
@@ -49,9 +49,9 @@ def test_a_finished_run_is_shown_without_torch(workplace: Path, etude: Callable[
 
 
 def test_a_run_does_not_know_the_terminal():
-    code = "import sys, etude.run; print(*sys.modules)"
+    code = "import sys, etude.train.run; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"rich", "etude.console"} & set(done.stdout.split())
+    assert not {"rich", "etude.cli.terminal"} & set(done.stdout.split())
 
 
 def test_the_way_to_the_first_step_is_told_in_parts(workplace: Path, etude: Callable[..., int]):

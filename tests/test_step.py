@@ -9,7 +9,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from etude.models.lenet import LeNet5
-from etude.step import Eager, Step
+from etude.train.step import Eager, Step
 
 CPU = torch.device("cpu")
 

@@ -11,7 +11,7 @@ from etude.cli import study_jobs
 from etude.cli.compose import Composer
 from etude.cli.study import read
 from etude.config import build
-from etude.memory import count_parameters
+from etude.train.memory import count_parameters
 
 Etude = Callable[..., int]
 Output = pytest.CaptureFixture[str]
@@ -49,6 +49,11 @@ def test_a_study_trains_every_arm_with_every_seed_and_compares_them(
     assert sorted(rates) == [0.001, 0.001, 0.01, 0.01]
     assert " ± " in text
     assert list(workplace.glob("outputs/*")) == [workplace / "outputs" / "rates"]
+
+
+def test_a_run_of_one_epoch_is_timed_too(etude: Etude, workplace: Path, capsys: Output):
+    assert etude("train.epochs=1", "scheduler=cosine", "--dry-run") == 0
+    assert "; about " in capsys.readouterr().out
 
 
 def test_a_study_given_again_trains_nothing(etude: Etude, workplace: Path, capsys: Output):

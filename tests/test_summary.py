@@ -11,8 +11,9 @@ import torch
 from hydra.utils import instantiate
 from torchvision import models
 
-from etude.commands.summary import main
-from etude.memory import (
+from etude.cli.summary import main
+from etude.models.vgg import VGG
+from etude.train.memory import (
     MIB,
     count_outputs,
     count_parameters,
@@ -20,7 +21,6 @@ from etude.memory import (
     state_copies,
     walk,
 )
-from etude.models.vgg import VGG
 
 Summary = Callable[..., int]
 
@@ -96,9 +96,9 @@ def test_batch_norm_adds_statistics_to_vgg19_but_no_counted_outputs():
     [
         ({"_target_": "torch.optim.SGD", "momentum": 0.9}, 3),
         ({"_target_": "torch.optim.SGD", "momentum": 0.0}, 2),
-        ({"_target_": "etude.optim.KerasSGD", "momentum": 0.9, "nesterov": True}, 3),
+        ({"_target_": "etude.train.optim.keras.KerasSGD", "momentum": 0.9, "nesterov": True}, 3),
         ({"_target_": "torch.optim.Adam"}, 4),
-        ({"_target_": "etude.optim.KerasAdam"}, 4),
+        ({"_target_": "etude.train.optim.keras.KerasAdam"}, 4),
         ({"_target_": "torch.optim.Adadelta"}, 4),
         ({"_target_": "torch.optim.RMSprop"}, 3),
         ({"_target_": "torch.optim.RMSprop", "momentum": 0.9}, 4),
@@ -253,7 +253,7 @@ def test_measuring_gives_the_peak_beside_the_prediction(described: Callable[...,
 @pytest.mark.parametrize(("words", "code"), [(["--help"], 0), (["l2=-1"], 2)])
 def test_help_and_refusals_do_not_import_torch(words: list[str], code: int):
     script = (
-        "import sys; from etude.commands.summary import main; code = main(sys.argv[1:]); "
+        "import sys; from etude.cli.summary import main; code = main(sys.argv[1:]); "
         "assert 'torch' not in sys.modules; sys.exit(code)"
     )
     result = subprocess.run([sys.executable, "-c", script, *words], check=False)

@@ -11,7 +11,7 @@ import pytest
 from conftest import SMALL, only_run, summary_of
 from PIL import Image
 
-from etude import app
+from etude.cli import app
 from etude.cli.compose import Composer
 from etude.config.build import import_folders, import_from
 
@@ -56,8 +56,9 @@ class Dies(Tiny):
 @pytest.fixture
 def command(workplace: Path) -> Command:
     """The real command line in a process of its own, without `PYTHONPATH`'s working folder."""
-    source = str(Path(app.__file__).parents[1])
-    script = f"import sys; sys.path[0] = {source!r}; from etude.app import main; sys.exit(main())"
+    source = str(Path(app.__file__).parents[2])
+    door = "from etude.cli.app import main; sys.exit(main())"
+    script = f"import sys; sys.path[0] = {source!r}; {door}"
 
     def run(*words: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(

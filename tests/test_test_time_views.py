@@ -9,10 +9,10 @@ from conftest import SMALL, only_run, summary_of
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import ten_crop
 
-from etude.errors import UserError
+from etude.base.errors import UserError
 from etude.models.lenet import LeNet5
 from etude.models.lenet5_1998 import LeNet5Of1998
-from etude.test_time_views import MeanOfViews, check_test_views
+from etude.train.test_time_views import MeanOfViews, check_test_views
 
 Etude = Callable[..., int]
 QUICK = [*SMALL, "record.tensorboard=false", "dataset.input_size=28", "dataset.load_size=32"]

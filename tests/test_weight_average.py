@@ -10,8 +10,8 @@ from conftest import SMALL, only_run, summary_of
 from safetensors.torch import load_file
 from torch import nn
 
-from etude.errors import UserError
-from etude.weight_average import WeightAverage
+from etude.base.errors import UserError
+from etude.train.weight_average import WeightAverage
 
 Etude = Callable[..., int]
 

@@ -11,12 +11,12 @@ from torch import nn
 from torchvision import models
 
 import etude as package
-from etude.errors import UserError
-from etude.init import GlorotUniform
-from etude.layers import Mismatch
+from etude.base.errors import UserError
 from etude.models.lenet import LeNet5
 from etude.models.vgg import VGG
-from etude.weights import BEST, WeightsSource, check, content, load, read
+from etude.train.init import GlorotUniform
+from etude.train.layers import Mismatch
+from etude.train.weights import BEST, WeightsSource, check, content, load, read
 
 Etude = Callable[..., int]
 

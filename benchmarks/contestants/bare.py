@@ -9,7 +9,7 @@ from torch.nn import functional
 from benchmarks.network import Network, compose, fixed_batch, make_network
 from benchmarks.rate import step_flops
 from benchmarks.referee import Referee, options
-from etude.hardware import make_deterministic, peak_memory, synchronize
+from etude.train.hardware import make_deterministic, peak_memory, synchronize
 
 
 def bare_step(

@@ -6,7 +6,7 @@ from torch.nn import functional
 from benchmarks.network import compose, make_network
 from benchmarks.pictures import loader
 from benchmarks.referee import Referee, options
-from etude.hardware import peak_memory, synchronize
+from etude.train.hardware import peak_memory, synchronize
 
 
 def main() -> None:

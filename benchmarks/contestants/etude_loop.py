@@ -8,12 +8,12 @@ import torch
 import etude
 from benchmarks.network import compose
 from benchmarks.referee import Referee, options
-from etude.builders import load_data, make_model, make_plan, make_state, make_steps
 from etude.config import Config
-from etude.hardware import choose_device, make_deterministic, peak_memory
-from etude.loop import fit
-from etude.state import State
-from etude.stop import Stop
+from etude.train.builders import load_data, make_model, make_plan, make_state, make_steps
+from etude.train.hardware import choose_device, make_deterministic, peak_memory
+from etude.train.loop import fit
+from etude.train.state import State
+from etude.train.stop import Stop
 
 
 class NoCheckpoints:
@@ -36,7 +36,7 @@ class NoDisplay:
 
 
 def epochs_of(config: Config, precision: str) -> tuple[Iterator[dict[str, Any]], torch.device]:
-    """Make a run's parts as `etude.run` does; every item of the iterator is an epoch's metrics."""
+    """Make a run's parts as a run does; each item of the iterator is an epoch's metrics."""
     device = choose_device(config.device)
     make_deterministic(deterministic=config.train.deterministic)
     data = load_data(config)

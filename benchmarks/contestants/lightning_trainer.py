@@ -12,7 +12,7 @@ from torch.nn import functional
 from benchmarks.network import Network, compose, make_network
 from benchmarks.pictures import loader
 from benchmarks.referee import Referee, options
-from etude.hardware import peak_memory, synchronize
+from etude.train.hardware import peak_memory, synchronize
 
 
 class Module(lightning.LightningModule):

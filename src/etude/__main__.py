@@ -2,7 +2,7 @@
 
 import sys
 
-from etude.app import main
+from etude.cli.app import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -12,10 +12,10 @@ from conftest import SMALL, summary_of
 from hydra.errors import HydraException
 
 import etude as package
+from etude.base.errors import UserError
 from etude.cli import hydra_door, study_jobs
 from etude.cli.compose import Composer
 from etude.config import settings
-from etude.errors import UserError
 
 Etude = Callable[..., int]
 Output = pytest.CaptureFixture[str]

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from etude.base.errors import UserError
 from etude.config.build import locate
 from etude.config.code import source_digest, sources
-from etude.errors import UserError
 
 BOMB = "raise SystemExit('imported')\n"  # what is read must not be run
 
@@ -29,7 +29,7 @@ def place(tmp_path: Path) -> Path:
             "mine/parts/__init__.py": "",
             "mine/parts/blocks.py": "def block():\n    from ..late import x\n",
             "mine/late.py": "try:\n    import mine.odd as odd\nexcept ImportError:\n    pass\n",
-            "mine/odd.py": "from etude.errors import UserError\n",
+            "mine/odd.py": "from etude.base.errors import UserError\n",
             "mine/unrelated.py": "",
             "helper.py": "",
             "other.py": "",

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from etude.data.augment import Augment
+from etude.data.augment.augment import Augment
 
 LARGEST = 1 - 2**-24  # of torch.rand in float32
 

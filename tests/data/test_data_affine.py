@@ -9,8 +9,8 @@ from augmenting import LARGEST, assert_a_gpu_agrees, assert_changes_images_alike
 from scipy import ndimage
 from torch import Tensor
 
-from etude.data.augment import Augment
-from etude.data.moves import Shift
+from etude.data.augment.augment import Augment
+from etude.data.augment.moves import Shift
 
 KERAS: dict[str, Any] = {
     "shift_fraction": 0.2, "rotation_degrees": 40.0, "shear_degrees": 20.0, "zoom": 0.2,

@@ -6,9 +6,9 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from etude.data.augment import Augment
-from etude.data.gather import shift
-from etude.errors import UserError
+from etude.base.errors import UserError
+from etude.data.augment.augment import Augment
+from etude.data.augment.gather import shift
 
 EVERYTHING = {
     "shift_fraction": 0.2,

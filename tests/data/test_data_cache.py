@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from etude.data import cache
-from etude.errors import UserError
+from etude.base.errors import UserError
+from etude.data.sources import cache
 
 TENSORS = {"train": torch.arange(24, dtype=torch.uint8).view(2, 3, 2, 2)}
 SHAPES = {"train": (2, 3, 2, 2)}

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torchvision import datasets
 
-from etude.data.cifar import CIFAR10, CIFAR100
-from etude.data.source import DatasetInfo
-from etude.errors import UserError
+from etude.base.errors import UserError
+from etude.data.sources.cifar import CIFAR10, CIFAR100
+from etude.data.sources.source import DatasetInfo
 
 PER_FILE = 3
 

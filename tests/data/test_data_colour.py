@@ -16,11 +16,11 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as theirs
 
-from etude.data.augment import Augment
-from etude.data.colour import components
-from etude.data.draws import normal
-from etude.data.files import Files, Form
-from etude.errors import UserError
+from etude.base.errors import UserError
+from etude.data.augment.augment import Augment
+from etude.data.augment.colour import components
+from etude.data.augment.draws import normal
+from etude.data.sources.files import Files, Form
 
 CPU = torch.device("cpu")
 
@@ -66,7 +66,7 @@ def test_components_are_those_of_an_even_sample_in_memory_or_in_files(
         Image.fromarray(image.transpose(1, 2, 0)).save(path)
     files = Files(paths, Form(8, "nearest"), digest="")
     assert torch.equal(components(files), components(images))
-    monkeypatch.setattr("etude.data.colour.SAMPLE", 20)
+    monkeypatch.setattr("etude.data.augment.colour.SAMPLE", 20)
     assert torch.equal(components(files), components(images))
     chosen = images[torch.arange(20) * 64 // 20]
     assert torch.equal(components(images), components(chosen))

@@ -13,10 +13,10 @@ from torch.nn import functional
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import resized_crop
 
-from etude.data.augment import Augment
-from etude.data.crop import Area, Place, Scaled
+from etude.base.errors import UserError
+from etude.data.augment.augment import Augment
+from etude.data.augment.crop import Area, Place, Scaled
 from etude.data.resample import Span, resample
-from etude.errors import UserError
 
 MODES = {
     "nearest": InterpolationMode.NEAREST_EXACT,

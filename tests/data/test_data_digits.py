@@ -3,7 +3,7 @@ import hashlib
 import torch
 from sklearn.datasets import load_digits
 
-from etude.data.digits import Digits
+from etude.data.sources.digits import Digits
 
 
 def test_the_digits_hold_what_their_facts_promise():

@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from etude.data.flowers17 import CLASSES, IMAGES, Flowers17
-from etude.data.source import DatasetInfo
-from etude.errors import UserError
+from etude.base.errors import UserError
+from etude.data.sources.flowers17 import CLASSES, IMAGES, Flowers17
+from etude.data.sources.source import DatasetInfo
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torchvision import datasets
 
-from etude.data import idx
-from etude.data.idx import MNIST, PUBLISHED, FashionMNIST
-from etude.data.source import DatasetInfo
-from etude.errors import UserError
+from etude.base.errors import UserError
+from etude.data.sources import idx
+from etude.data.sources.idx import MNIST, PUBLISHED, FashionMNIST
+from etude.data.sources.source import DatasetInfo
 
 TRAIN, TEST = 12, 5
 DEBIAN = idx.DEBIAN_FASHION_MNIST

@@ -23,7 +23,7 @@ def test_a_source_is_imported_without_anything_slow(module: str):
 
 def test_facts_and_the_number_held_out_are_told_without_anything_slow():
     code = (
-        "from etude.data.digits import Digits; from etude.data.splits import held_out; "
+        "from etude.data.sources.digits import Digits; from etude.data.splits import held_out; "
         "held_out(Digits().facts().train_images, 'stratified', 0.1)"
     )
     assert not modules_after(code) & SLOW
@@ -35,7 +35,8 @@ def test_content_is_told_without_anything_slow(tmp_path: Path, monkeypatch: pyte
         (tmp_path / part / "cat").mkdir(parents=True)
         (tmp_path / part / "cat" / "1.png").write_bytes(b"")
     code = (
-        "from etude.data.folder import Folder; from etude.data.flowers17 import Flowers17; "
+        "from etude.data.sources.folder import Folder; "
+        "from etude.data.sources.flowers17 import Flowers17; "
         f"assert Folder({str(tmp_path)!r}, train='train', test='test', input_size=8, "
         "interpolation='nearest').content(); Flowers17('.', test_fraction=0.2, shuffle_seed=0, "
         "input_size=8, interpolation='nearest').content()"

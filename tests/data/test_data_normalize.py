@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from etude.data.digits import Digits
-from etude.data.idx import MNIST
+from etude.base.errors import UserError
 from etude.data.normalize import MODES, fit, statistics
-from etude.errors import UserError
+from etude.data.sources.digits import Digits
+from etude.data.sources.idx import MNIST
 
 
 @pytest.fixture

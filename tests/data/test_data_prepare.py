@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from etude.data.digits import Digits
+from etude.base.errors import UserError
 from etude.data.normalize import statistics
 from etude.data.prepare import Data, prepare
-from etude.data.source import DatasetInfo, Labelled, Loaded
-from etude.errors import UserError
+from etude.data.sources.digits import Digits
+from etude.data.sources.source import DatasetInfo, Labelled, Loaded
 
 
 def prepared(source: Any = None, **changes: Any) -> Data:

@@ -3,13 +3,13 @@ from typing import Any
 import pytest
 import torch
 
-from etude.data.augment import Augment
+from etude.base.seeds import mix
+from etude.data.augment.augment import Augment
 from etude.data.batch import Batch
-from etude.data.digits import Digits
 from etude.data.normalize import Normalize, fit
 from etude.data.resident import Resident
-from etude.data.source import Labelled
-from etude.seeds import mix
+from etude.data.sources.digits import Digits
+from etude.data.sources.source import Labelled
 
 SHIFTED_AND_FLIPPED = {"shift_fraction": 0.2, "flip_probability": 0.5}
 

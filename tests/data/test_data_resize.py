@@ -4,9 +4,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from etude.base.errors import UserError
 from etude.data import resize as module
 from etude.data.resize import resize
-from etude.errors import UserError
 
 
 @pytest.fixture

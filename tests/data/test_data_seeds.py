@@ -1,4 +1,4 @@
-from etude.seeds import mix
+from etude.base.seeds import mix
 
 
 def test_a_mixed_seed_is_the_same_today_as_when_it_was_introduced():

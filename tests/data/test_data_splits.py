@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from etude.base.errors import UserError
 from etude.data.splits import held_out, permutation, split
-from etude.errors import UserError
 
 # Classes of very different sizes, in no order.
 LABELS = np.array([0] * 70 + [1] * 20 + [2] * 7 + [3] * 6)[permutation(103, seed=5)]

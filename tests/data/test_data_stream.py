@@ -7,15 +7,15 @@ import pytest
 import torch
 from PIL import Image
 
-from etude.data.augment import Augment
+from etude.base.errors import UserError
+from etude.data.augment.augment import Augment
 from etude.data.batch import Batch
-from etude.data.files import Files, Form
-from etude.data.folder import Folder
 from etude.data.normalize import fit
 from etude.data.prepare import prepare
 from etude.data.resident import Resident
+from etude.data.sources.files import Files, Form
+from etude.data.sources.folder import Folder
 from etude.data.stream import Stream
-from etude.errors import UserError
 
 EVERYTHING = {"shift_fraction": 0.2, "crop_padding": 2, "flip_probability": 0.5}
 SETTINGS: dict[str, Any] = {
@@ -128,7 +128,7 @@ def test_images_stream_where_they_would_fill_the_memory(
 ):
     source = Folder(root, train="train", test="test", input_size=12, interpolation="bilinear")
     assert isinstance(source.load().train.images, torch.Tensor)
-    monkeypatch.setattr("etude.data.folder._memory", lambda: 1000)
+    monkeypatch.setattr("etude.data.sources.folder._memory", lambda: 1000)
     assert isinstance(source.load().train.images, Files)
 
 

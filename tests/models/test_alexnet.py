@@ -5,12 +5,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from etude.errors import UserError
-from etude.init import Normal
-from etude.memory import count_parameters, walk
+from etude.base.errors import UserError
 from etude.models.alexnet import AlexNet
 from etude.models.alexnet_batch_norm import AlexNetBatchNorm
 from etude.models.lrn import PAPER_LRN
+from etude.train.init import Normal
+from etude.train.memory import count_parameters, walk
 
 
 def meta(network, num_classes: int, **settings) -> nn.Module:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from etude.models.auxiliary import Outputs, add_auxiliary_losses, main_logits
-from etude.step import Result, Step
+from etude.train.step import Result, Step
 
 CPU = torch.device("cpu")
 

@@ -11,9 +11,9 @@ from torch import nn
 import etude as package
 from etude.cli.compose import composing
 from etude.config import build
-from etude.init import GlorotUniform, HeNormal, LeCun1998
-from etude.loss import loss_of
-from etude.memory import count_parameters
+from etude.train.init import GlorotUniform, HeNormal, LeCun1998
+from etude.train.loss import loss_of
+from etude.train.memory import count_parameters
 
 CONF = Path(package.__file__).parents[2] / "conf"
 NETWORKS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))

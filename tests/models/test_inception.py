@@ -13,7 +13,7 @@ from etude.models.branches import AVERAGE_POOL, Maker
 from etude.models.inception_resnet import TABLES, InceptionResNet, Residual
 from etude.models.inception_v3 import FACTORIZATIONS, InceptionV3, large
 from etude.models.inception_v4 import InceptionV4
-from etude.weights import WeightsSource, load
+from etude.train.weights import WeightsSource, load
 
 
 def meta(network: Any, **settings: Any) -> nn.Module:

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from etude.init import HeNormal
 from etude.models.bn_inception import BNInception
 from etude.models.googlenet import GoogLeNet
 from etude.models.inception_resnet import InceptionResNet
 from etude.models.inception_v3 import InceptionV3
 from etude.models.inception_v4 import InceptionV4
-from etude.step import Step
+from etude.train.init import HeNormal
+from etude.train.step import Step
 
 CPU = torch.device("cpu")
 NETWORKS: dict[str, tuple[Any, dict[str, Any]]] = {

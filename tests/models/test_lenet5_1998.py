@@ -7,10 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from etude.errors import UserError
-from etude.init import LeCun1998
-from etude.loss import OwnLoss, loss_of
-from etude.memory import count_parameters, walk
+from etude.base.errors import UserError
 from etude.models.lenet5_1998 import (
     C3_TABLE,
     LeNet5Of1998,
@@ -19,7 +16,10 @@ from etude.models.lenet5_1998 import (
     Subsampling,
     glyphs,
 )
-from etude.step import Step
+from etude.train.init import LeCun1998
+from etude.train.loss import OwnLoss, loss_of
+from etude.train.memory import count_parameters, walk
+from etude.train.step import Step
 
 
 def network(num_classes: int = 10, **settings) -> LeNet5Of1998:

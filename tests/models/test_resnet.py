@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from etude.memory import count_parameters, walk
 from etude.models.resnet import BLOCKS, BOTTLENECKS, ResNet
+from etude.train.memory import count_parameters, walk
 
 
 def meta(num_classes: int = 1000, **settings) -> ResNet:

@@ -6,7 +6,7 @@ from torch import nn
 from torchvision.models import resnet50
 
 from etude.models.resnet50_transfer import ResNet50Transfer
-from etude.step import Step
+from etude.train.step import Step
 
 CIFAR100 = {"upsample": 8, "train_batch_norm": True, "hidden": 256}
 

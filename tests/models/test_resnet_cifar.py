@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from etude.memory import count_parameters
 from etude.models.resnet_cifar import ResNetSmall
+from etude.train.memory import count_parameters
 
 # Table 6 of the paper in millions; here to the unit, and with running statistics.
 PUBLISHED = {

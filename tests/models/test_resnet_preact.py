@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from etude.memory import count_parameters
 from etude.models.resnet_keras import ResNetKeras
 from etude.models.resnet_preact import ResNetPreact
+from etude.train.memory import count_parameters
 
 
 def preact(depth: int, *, bottleneck: bool) -> ResNetPreact:

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from etude.memory import count_parameters, walk
 from etude.models.binary_cnn import BinaryCNN
 from etude.models.cnn4 import ACTIVATIONS, CNN4
+from etude.train.memory import count_parameters, walk
 
 
 def outputs(model: nn.Module, kind: str, size: int) -> list[tuple[int, ...]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from fake_runs import Make, maker, unfinished
 
-from etude.commands.compare import main
+from etude.cli.compare import main
 
 Output = pytest.CaptureFixture[str]
 

@@ -15,7 +15,7 @@ from browser import chromium, complaints
 from fake_runs import Make, maker, unfinished
 from PIL import Image
 
-from etude.commands.report import main
+from etude.cli.report import main
 from etude.report.write import FORMATS
 
 FILES = {"arms.csv", "runs.csv", "table.md", "table.tex", "report.html", "arms.png", "arms.svg",
@@ -87,7 +87,7 @@ def test_a_folder_that_is_misspelt_brings_the_nearest(
 
 
 def test_the_files_are_there_even_if_nobody_reads_the_table(study: Path):
-    command = f"{sys.executable} -m etude.commands.report {study} --format md | true"
+    command = f"{sys.executable} -m etude.cli.report {study} --format md | true"
     subprocess.run(command, shell=True, check=False, stderr=subprocess.DEVNULL)  # noqa: S602
     assert (study / "report" / "table.md").exists()
 
@@ -202,7 +202,7 @@ def test_the_page_needs_nothing_from_anywhere(study: Path):
 
 def test_a_report_loads_neither_torch_nor_hydra(study: Path):
     code = (
-        "import sys; from etude.commands.report import main; "
+        "import sys; from etude.cli.report import main; "
         f"main([{str(study)!r}]); "
         "slow = {'torch', 'hydra', 'omegaconf', 'scipy.stats', 'matplotlib'}; "
         "sys.exit(', '.join(slow & sys.modules.keys()) or 0)"

@@ -8,7 +8,7 @@ import pytest
 from fake_runs import Make, maker, unfinished
 from scipy import stats
 
-from etude.errors import UserError
+from etude.base.errors import UserError
 from etude.report.answer import answer, chance, verdict
 from etude.report.arms import group, where
 from etude.report.read import read

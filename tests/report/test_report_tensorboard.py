@@ -17,7 +17,7 @@ from fake_runs import Make, maker
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from etude.commands.report import main
+from etude.cli.report import main
 
 EVERYTHING = [f"record.{key}=true" for key in (
     "graph", "augmented", "predictions", "histograms", "pr_curves", "embeddings", "profile",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from run_folders import make
 
-from etude.commands.status import main
+from etude.cli.status import main
 from etude.runs.claim import claimed
 from etude.runs.records import write_json
 from etude.runs.state import State
@@ -148,7 +148,7 @@ def test_every_state_is_clear_about_what_comes_next():
 
 def test_the_command_imports_nothing_heavy(runs: Path):
     code = (
-        "import sys; from etude.commands.status import main; main(sys.argv[1:]); "
+        "import sys; from etude.cli.status import main; main(sys.argv[1:]); "
         "sys.exit(bool({'torch', 'hydra', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(runs)], capture_output=True, check=False)

@@ -5,8 +5,8 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra.core.plugins import Plugins
 
+from etude.base.errors import UserError
 from etude.cli.hydra_door import _shipped
-from etude.errors import UserError
 from etude.search.axis import Choices, Numbers
 from etude.search.space import Space, check_sampler, parse
 

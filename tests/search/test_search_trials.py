@@ -12,7 +12,7 @@ optuna = pytest.importorskip("optuna", reason="etude[search] is not installed")
 
 from optuna.trial import TrialState
 
-from etude.errors import UserError
+from etude.base.errors import UserError
 from etude.search import report
 from etude.search.axis import Choices, Numbers
 from etude.search.prune import Pruner

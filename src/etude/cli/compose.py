@@ -15,13 +15,13 @@ from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
+from etude.base.errors import UserError
+from etude.base.identity import Identity, short_target
 from etude.cli import hydra_door as door
 from etude.cli.hydra_door import Base, Fallen, Loader
 from etude.cli.study import KEYS
 from etude.config import Config, check, describe, identify
 from etude.config.schema import GROUPS, DownloadedConf
-from etude.errors import UserError
-from etude.identity import Identity, short_target
 from etude.preflight.contents import Contents
 from etude.runs.names import COMPOSED, CONFIG, HYDRA, OVERRIDES
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from etude.base.errors import UserError
 from etude.cli.compose import Job
-from etude.console import complain, errors
-from etude.errors import UserError
-from etude.explain import missing_extra
+from etude.cli.explain import missing_extra
+from etude.cli.terminal import complain, errors
 from etude.runs.claim import wait_while_claimed
 from etude.runs.records import read_summary
 from etude.runs.status import finished as is_finished

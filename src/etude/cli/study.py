@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from etude.errors import UserError
+from etude.base.errors import UserError
 from etude.runs.study import PlannedRun, StudyPlan
 
 SIZES = ("full", "small")

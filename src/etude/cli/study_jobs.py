@@ -6,11 +6,11 @@ from typing import Any, NamedTuple, cast
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
+from etude.base.errors import UserError
 from etude.cli import hydra_door as door
 from etude.cli.compose import Composer, Planned
 from etude.cli.hydra_door import Loader
 from etude.cli.study import KEYS, Study, read
-from etude.errors import UserError
 
 
 class Split(NamedTuple):

@@ -10,15 +10,15 @@ from typing import Any, cast
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from etude import startup
-from etude.bar import Bar
+from etude.base import startup
+from etude.base.errors import UserError
+from etude.cli.bar import Bar
 from etude.cli.compose import Composer, Job, texts
 from etude.cli.outcomes import finished, name
+from etude.cli.terminal import complain, errors, near, show_outcome, show_summary
 from etude.config import settings
 from etude.config.build import import_folders, import_from
 from etude.config.schema import GROUPS
-from etude.console import complain, errors, near, show_outcome, show_summary
-from etude.errors import UserError
 from etude.launch.task import About, Progress
 from etude.preflight.contents import changed
 from etude.runs.claim import Busy, remove_if_empty, wait_while_claimed
@@ -27,7 +27,7 @@ from etude.runs.names import RUN_LOG
 from etude.runs.records import read_summary
 from etude.runs.status import status
 from etude.search.job import metric_of, pruner_of
-from etude.stop import INTERRUPTED, PREEMPTED, Pruned, Requeued
+from etude.train.stop import INTERRUPTED, PREEMPTED, Pruned, Requeued
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class Worker:
 
     def memory(self, composed: DictConfig) -> int | None:
         """Predict the bytes that a job needs on a GPU."""
-        from etude.footprint import predicted  # noqa: PLC0415 (imports torch)
+        from etude.preflight.footprint import predicted  # noqa: PLC0415 (imports torch)
 
         return predicted(self._composer.known(composed.hydra).config)
 
@@ -147,7 +147,7 @@ class Worker:
             _tell_what_changed(folder)
         else:
             _check_unchanged(job)
-            from etude.run import run  # noqa: PLC0415 (imports torch)
+            from etude.train.run import run  # noqa: PLC0415 (imports torch)
 
             pruner = pruner_of(hydra)
             summary = run(
@@ -171,10 +171,10 @@ def _modules(planned: Sequence[Job]) -> tuple[str, ...]:
     """Name what the jobs import only when they need it, so that a fork server does it once."""
     parts = [getattr(job.config, group) for job in planned for group in GROUPS]
     built = {str(settings(part)["_target_"]).rpartition(".")[0] for part in parts}
-    modules = {"etude.run", *(name for name in built if name.startswith("etude."))}
+    modules = {"etude.train.run", *(name for name in built if name.startswith("etude."))}
     modules.add("torch._dynamo")  # the first step of an optimizer imports it, for a second
     if any(job.config.record.tensorboard for job in planned):
-        modules.add("etude.record.events")
+        modules.add("etude.train.record.events")
     if any(job.config.record.curves for job in planned):
         modules |= {"matplotlib.backends.backend_agg", "matplotlib.figure"}
     return tuple(sorted(modules))

@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from hydra.utils import instantiate
 
+from etude.base.errors import UserError
 from etude.config.schema import DATASET, Config
-from etude.errors import UserError
 
 # All of torch would let torch.hub.load in.
 ALLOWED = ("etude", "torch.nn", "torch.optim", "torchvision.models")
@@ -63,7 +63,7 @@ def schedule_of(config: Config) -> Any:
     if not _takes(locate(part["_target_"], config.packages), "optimizer"):
         return build(part, config.packages)
     own = {key: value for key, value in part.items() if key != "per"}
-    wrapper = {"_target_": "etude.schedule.pytorch.wrapped", "per": part["per"]}
+    wrapper = {"_target_": "etude.train.schedule.pytorch.wrapped", "per": part["per"]}
     return build(wrapper | {"scheduler": _until_bound(own, config.packages)}, config.packages)
 
 

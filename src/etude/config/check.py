@@ -7,11 +7,11 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
+from etude.base.errors import UserError
 from etude.config.build import PER, check_target, follows_loss, locate, settings
 from etude.config.convert import UNRESOLVED, section, shown
 from etude.config.known import Problem, declared, unknown
 from etude.config.schema import GROUPS, SCHEMAS, Config, PlateauConf
-from etude.errors import UserError
 
 # What a run offers to the parts that ask for it.
 CONTEXT: dict[str, tuple[str, ...]] = {

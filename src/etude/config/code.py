@@ -22,9 +22,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
+from etude.base.digests import combined, digest_of_text, digests_of_files
+from etude.base.errors import UserError
 from etude.config.build import not_imported
-from etude.digests import combined, digest_of_text, digests_of_files
-from etude.errors import UserError
 
 # Étude's own code and what it is built on: told by their names and versions.
 LIBRARIES = ("etude", "torch", "torchvision")

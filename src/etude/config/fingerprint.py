@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from etude.base.identity import Identity, short_target
 from etude.config.schema import Config
-from etude.identity import Identity, short_target
 
 _LONGEST = 120  # of the 255 bytes that file systems take for a name
 _UNNAMED = (".content", ".code")  # digests tell people nothing

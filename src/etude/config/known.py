@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
+from etude.base.errors import UserError
 from etude.config.build import locate
 from etude.config.schema import GROUPS, SCHEMAS, Config
-from etude.errors import UserError
 
 
 class Problem(NamedTuple):

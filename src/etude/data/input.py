@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from etude.data.augment import Augment
-from etude.data.gather import central
+from etude.base.seeds import mix
+from etude.data.augment.augment import Augment
+from etude.data.augment.gather import central
 from etude.data.normalize import Normalize
-from etude.seeds import mix
 
 # Of float32, on a CPU: what is between two operations stays in its cache, and is not asked of the
 # system anew for every one. No image's bits depend on the others that are changed with it.

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from etude.data.files import Files
-from etude.data.gather import central
-from etude.errors import UserError
+from etude.base.errors import UserError
+from etude.data.augment.gather import central
+from etude.data.sources.files import Files
 
 MODES = ("none", "unit", "mean_std", "mean_only", "pixel_mean", "caffe", "lecun")
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)

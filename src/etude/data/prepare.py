@@ -9,13 +9,13 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor
 
-from etude.data.files import Files
+from etude.base.errors import UserError
 from etude.data.normalize import Normalize, fit
 from etude.data.resize import resize
 from etude.data.sides import Sides
-from etude.data.source import Labelled, Loaded, Source
+from etude.data.sources.files import Files
+from etude.data.sources.source import Labelled, Loaded, Source
 from etude.data.splits import permutation, split
-from etude.errors import UserError
 
 
 class Data(NamedTuple):

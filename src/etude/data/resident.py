@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from etude.data.augment import Augment
+from etude.data.augment.augment import Augment
 from etude.data.batch import Batch
 from etude.data.input import Input, order_of
 from etude.data.normalize import Normalize

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from etude.errors import UserError
+from etude.base.errors import UserError
 
 INTERPOLATIONS = ("bilinear", "nearest", "pad")
 CHUNK_BYTES = 64 * 2**20  # of float32 in flight, whatever the data set's size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from etude.errors import UserError
+from etude.base.errors import UserError
 
 
 class Sides(NamedTuple):

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etude.errors import UserError
-from etude.seeds import mix
+from etude.base.errors import UserError
+from etude.base.seeds import mix
 
 if TYPE_CHECKING:
     from typing import Any

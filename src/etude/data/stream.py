@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from etude.data.augment import Augment
+from etude.base.errors import UserError
+from etude.data.augment.augment import Augment
 from etude.data.batch import Batch
-from etude.data.files import Files
 from etude.data.input import Input, order_of
 from etude.data.normalize import Normalize
-from etude.errors import UserError
+from etude.data.sources.files import Files
 
 
 class Stream:

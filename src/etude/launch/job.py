@@ -14,7 +14,7 @@ from etude.launch.machine import Device
 from etude.launch.task import About, Progress
 from etude.runs.names import OUTPUT_LOG
 from etude.runs.state import State as RunState
-from etude.stop import INTERRUPTED, PREEMPTED
+from etude.train.stop import INTERRUPTED, PREEMPTED
 
 _TAIL = 4096  # bytes of it that are looked at for its last line
 

@@ -15,10 +15,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from etude.duration import duration
+from etude.base.duration import duration
+from etude.base.text import near
 from etude.launch.expected import left, seconds_left
 from etude.launch.job import Entry, State
-from etude.text import near
 
 _OTHERS = 62  # characters that the columns besides the job's name take
 _EVERY = 0.5  # seconds between two drawings

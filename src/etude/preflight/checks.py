@@ -5,15 +5,16 @@ import warnings
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from etude import startup, weights
+from etude.base import startup
+from etude.base.errors import UserError
 from etude.config import Config, build, schedule_of, settings, source_of
 from etude.data.sides import Sides
-from etude.errors import UserError
-from etude.weights import WeightsSource
+from etude.train import weights
+from etude.train.weights import WeightsSource
 
 if TYPE_CHECKING:
-    from etude.data.augment import Augment
-    from etude.data.source import DatasetInfo
+    from etude.data.augment.augment import Augment
+    from etude.data.sources.source import DatasetInfo
 log = logging.getLogger(__name__)
 
 
@@ -87,8 +88,8 @@ def _build(jobs: Sequence[tuple[Config, Any]], to_come: Collection[str]) -> None
     log.info("loading PyTorch …")
     import torch  # noqa: PLC0415 (seconds, and no job could start without it)
 
-    from etude import forward  # noqa: PLC0415 (with it)
-    from etude.test_time_views import check_test_views  # noqa: PLC0415 (with it)
+    from etude.preflight import forward  # noqa: PLC0415 (with it)
+    from etude.train.test_time_views import check_test_views  # noqa: PLC0415 (with it)
 
     startup.mark("PyTorch")
     for choices in {(config.device, config.precision, config.train.step) for config, _ in jobs}:
@@ -110,7 +111,7 @@ def _build(jobs: Sequence[tuple[Config, Any]], to_come: Collection[str]) -> None
 
 
 def _check_device(device: str, precision: str, step: str) -> None:
-    from etude.hardware import choose_device, choose_precision  # noqa: PLC0415
+    from etude.train.hardware import choose_device, choose_precision  # noqa: PLC0415
 
     chosen = choose_device(device)
     choose_precision(precision, chosen)

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from etude import weights
 from etude.config import Config, settings, source_of
 from etude.config.code import source_digest
 from etude.config.schema import GROUPS
-from etude.weights import WeightsSource
+from etude.train import weights
+from etude.train.weights import WeightsSource
 
 
 class Contents:

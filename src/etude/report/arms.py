@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from etude.errors import UserError
+from etude.base.errors import UserError
 from etude.report.read import Run
 from etude.report.words import NONE, setting
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from etude.errors import UserError
+from etude.base.errors import UserError
 from etude.runs.environment import read_environment
 from etude.runs.find import find_runs
 from etude.runs.names import CONFUSION, OVERRIDES, SUMMARY

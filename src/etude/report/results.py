@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from etude.errors import UserError
+from etude.base.errors import UserError
 from etude.report.arms import Arm
 from etude.report.read import Run
 from etude.report.statistics import Difference, Interval, Spread, difference, holm, spread

@@ -2,7 +2,7 @@
 
 import math
 
-from etude.duration import duration
+from etude.base.duration import duration
 from etude.runs.state import State
 
 NONE = "–"

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from etude.atomic import replacing, write_text
+from etude.base.atomic import replacing, write_text
 from etude.report import files
 from etude.report.answer import Sentence, answer
 from etude.report.arms import group as by_arm

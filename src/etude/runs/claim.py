@@ -10,7 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from etude import atomic
+from etude.base import atomic
 from etude.runs.names import LOCK, OUTPUT_LOG, REPLACED
 from etude.runs.records import read_rows, read_summary
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from etude.errors import UserError
-from etude.identity import Identity, short_target
+from etude.base.errors import UserError
+from etude.base.identity import Identity, short_target
 from etude.runs.records import read_summary
 
 _SHOWN = 4  # differences in a message

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
 
-from etude.atomic import write_text
+from etude.base.atomic import write_text
 from etude.runs.names import METRICS, SUMMARY
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
-from etude.duration import scaled_epochs
+from etude.base.duration import scaled_epochs
 from etude.runs.claim import is_claimed
 from etude.runs.environment import read_environment
 from etude.runs.names import LISTING, LOCK, METRICS, SUMMARY

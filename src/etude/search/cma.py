@@ -13,9 +13,9 @@ from cmaes import CMA
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
+from etude.base.seeds import mix
 from etude.search.axis import Numbers
 from etude.search.space import Params, Space
-from etude.seeds import mix
 
 GENERATION = "generation"  # of the strategy that a trial was drawn from
 _SIGMA = 1 / 6  # of the cube's side: the first generation covers it, and seldom leaves it

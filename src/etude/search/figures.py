@@ -9,7 +9,7 @@ from typing import Any
 from optuna import Study
 from optuna.importance import BaseImportanceEvaluator
 
-from etude.atomic import replacing
+from etude.base.atomic import replacing
 from etude.search.settings import SearchConf
 
 

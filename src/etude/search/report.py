@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from etude.console import console, near
+from etude.cli.terminal import console, near
 from etude.search.figures import draw_importance, draw_parallel
 from etude.search.search import ERROR, FOLDER, NothingFound, Search
 

@@ -10,7 +10,7 @@ from typing import Any
 from optuna import Study, TrialPruned
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from etude.errors import UserError
+from etude.base.errors import UserError
 from etude.search.prune import PRUNED
 from etude.search.settings import SearchConf
 from etude.search.space import Params, Space

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from etude.errors import UserError
+from etude.base.errors import UserError
 
 TARGET = "hydra_plugins.etude_search.sweeper.SearchSweeper"
 CHOICES: dict[str, tuple[str, ...]] = {

@@ -10,7 +10,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 
-from etude.errors import UserError
+from etude.base.errors import UserError
 from etude.search.axis import Axis, Choices, Numbers
 
 Params = dict[str, Any]

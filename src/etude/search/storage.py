@@ -12,7 +12,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 
-from etude.errors import UserError
+from etude.base.errors import UserError
 
 _STUDY = "search"
 _FILES = {"journal": "search.journal", "sqlite": "search.db"}

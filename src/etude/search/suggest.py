@@ -15,9 +15,9 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
+from etude.base.seeds import mix
 from etude.search import cma
 from etude.search.space import Params, Space
-from etude.seeds import mix
 
 # A sampler that has settled may repeat itself; after so many attempts chance decides.
 _ATTEMPTS = 10

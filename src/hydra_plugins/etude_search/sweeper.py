@@ -13,7 +13,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from etude.errors import UserError
+from etude.base.errors import UserError
 from etude.search.settings import SearchConf, read
 
 ConfigStore.instance().store(

@@ -57,7 +57,7 @@ class FolderConf(DatasetConf):
 
 @dataclass
 class Flowers17Conf(DatasetConf):
-    """Settings of `etude.data.flowers17.Flowers17`."""
+    """Settings of `etude.data.sources.flowers17.Flowers17`."""
 
     root: str = field(metadata=NO_RESULT)
     test_fraction: Share
@@ -67,7 +67,7 @@ class Flowers17Conf(DatasetConf):
 
 @dataclass
 class AugmentConf(Plain):
-    """Settings of `etude.data.augment.Augment`; null or 0 turns a part off."""
+    """Settings of `etude.data.augment.augment.Augment`; null or 0 turns a part off."""
 
     crop: Literal["place", "area"] | None = field(metadata=since(None))
     scales: list[Counting] | None = field(metadata=since(None))

@@ -32,14 +32,14 @@ class InitConf(Plain):
 
 @dataclass
 class HeNormalConf(InitConf):
-    """Settings of `etude.init.HeNormal`."""
+    """Settings of `etude.train.init.HeNormal`."""
 
     variance_corrected: bool
 
 
 @dataclass
 class NormalConf(InitConf):
-    """Settings of `etude.init.Normal`."""
+    """Settings of `etude.train.init.Normal`."""
 
     std: Positive
     ones: list[str] = field(metadata=since([]))
@@ -55,7 +55,7 @@ class OptimizerConf(Plain):
 
 @dataclass
 class SGDConf(OptimizerConf):
-    """Settings of `torch.optim.SGD` and `etude.optim.KerasSGD`."""
+    """Settings of `torch.optim.SGD` and `etude.train.optim.keras.KerasSGD`."""
 
     momentum: Fraction
     nesterov: bool
@@ -63,7 +63,7 @@ class SGDConf(OptimizerConf):
 
 @dataclass
 class AdamConf(OptimizerConf):
-    """Settings of `torch.optim.Adam` and `etude.optim.KerasAdam`."""
+    """Settings of `torch.optim.Adam` and `etude.train.optim.keras.KerasAdam`."""
 
     betas: list[Fraction]
     eps: Positive
@@ -89,7 +89,7 @@ class RMSpropConf(OptimizerConf):
 
 @dataclass
 class TensorFlowRMSpropConf(OptimizerConf):
-    """Settings of `etude.optim_tensorflow.TensorFlowRMSprop`."""
+    """Settings of `etude.train.optim.tensorflow.TensorFlowRMSprop`."""
 
     alpha: Fraction
     eps: Positive
@@ -98,7 +98,7 @@ class TensorFlowRMSpropConf(OptimizerConf):
 
 @dataclass
 class StepsConf(Plain):
-    """Settings of `etude.schedule.Steps`."""
+    """Settings of `etude.train.schedule.Steps`."""
 
     milestones_epochs: list[Positive]
     factor: Positive | None
@@ -107,7 +107,7 @@ class StepsConf(Plain):
 
 @dataclass
 class WarmedStepsConf(StepsConf):
-    """Settings of `etude.schedule.WarmedSteps`."""
+    """Settings of `etude.train.schedule.WarmedSteps`."""
 
     warmup_lr: Positive
     until_error: Share
@@ -115,7 +115,7 @@ class WarmedStepsConf(StepsConf):
 
 @dataclass
 class ExponentialConf(Plain):
-    """Settings of `etude.schedule.Exponential`."""
+    """Settings of `etude.train.schedule.Exponential`."""
 
     factor: Positive
     every_epochs: Positive
@@ -124,14 +124,14 @@ class ExponentialConf(Plain):
 
 @dataclass
 class InverseTimeConf(Plain):
-    """Settings of `etude.schedule.InverseTime`."""
+    """Settings of `etude.train.schedule.InverseTime`."""
 
     decay_per_step: NotNegative
 
 
 @dataclass
 class PlateauConf(Plain):
-    """Settings of `etude.schedule.Plateau`."""
+    """Settings of `etude.train.schedule.Plateau`."""
 
     factor: Share
     patience_epochs: Counting
@@ -142,7 +142,7 @@ class PlateauConf(Plain):
 
 @dataclass
 class CosineConf(Plain):
-    """Settings of `etude.schedule.Cosine`."""
+    """Settings of `etude.train.schedule.Cosine`."""
 
     warmup_epochs: NotNegative
     final_fraction: Fraction

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from etude.base.duration import scaled_epochs
 from etude.config.schema.rules import (
     NO_RESULT,
     Counting,
@@ -14,7 +15,6 @@ from etude.config.schema.rules import (
     matching,
     since,
 )
-from etude.duration import scaled_epochs
 
 _METRIC = matching(
     "best.<metric>, final.<metric> or epoch_<n>.<metric>", r"(best|final|epoch_\d+)\.\w+"

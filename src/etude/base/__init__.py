@@ -1,0 +1,1 @@
+"""What everybody may use; these import nothing of Étude's but one another."""

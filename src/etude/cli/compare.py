@@ -1,0 +1,86 @@
+"""The command `etude-compare`: what differs between runs, side by side."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from etude.base.errors import UserError
+from etude.cli.parser import Words
+from etude.cli.terminal import complain, console, near
+from etude.report.contrast import Line, contrast
+from etude.report.read import Run, read_run
+from etude.runs.names import SUMMARY
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code: 0, or 2 if it was refused."""
+    try:
+        args = _parser().parse_args(arguments)
+        runs = _runs(args.runs)
+        found = contrast(runs, everything=args.all)
+    except UserError as error:
+        complain(error)
+        return 2
+    if args.json:
+        folders = [str(run.folder) for run in runs]
+        plain = {"runs": folders, **{part: dict(lines) for part, lines in found.items()}}
+        console.out(json.dumps(plain, indent=2, ensure_ascii=False), highlight=False)
+    else:
+        _show(runs, found)
+    return 0
+
+
+def _parser() -> Words:
+    parser = Words(
+        prog="etude-compare",
+        description="Show what differs between runs: configuration, environment, results.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder")
+    parser.add_argument("--all", action="store_true", help="show what is the same as well")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    return parser
+
+
+def _runs(paths: Sequence[Path]) -> list[Run]:
+    if len(paths) < 2:
+        raise UserError("one run cannot be compared; give two or more")
+    return [_run(path) for path in paths]
+
+
+def _run(path: Path) -> Run:
+    run = read_run(path)
+    if run.summary:
+        return run
+    below = sorted(path.glob(f"*/{SUMMARY}"))
+    hint = f"; a run below it is {near(below[0].parent)}" if below else ""
+    raise UserError(f"{path} is no run's folder: it has no {SUMMARY} that can be read{hint}")
+
+
+def _show(runs: Sequence[Run], found: dict[str, list[Line]]) -> None:
+    names = _names(runs)
+    for part, lines in found.items():
+        if not lines:
+            console.print(f"{part}: no difference")
+            continue
+        table = Table(part, *names, box=SIMPLE_HEAD, pad_edge=False)
+        for name, words in lines:
+            style = "bold" if part == "results" and len(set(words)) > 1 else ""
+            table.add_row(name, *words, style=style)
+        console.print(table)
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """Name runs by their folders, with the one above where two are called the same."""
+    names = [run.folder.name for run in runs]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{run.folder.parent.name}/{run.folder.name}" for run in runs]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

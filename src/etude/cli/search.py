@@ -1,0 +1,164 @@
+"""A search of Étude's own runs: from the words of a command, or of a study's file, to the best run.
+
+A study with `search:` is a short name for the words of `etude -m hydra/sweeper=search …`; its runs
+are those that the same words make one by one.
+"""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from hydra.errors import CompactHydraException
+
+from etude.base.errors import UserError
+from etude.cli import hydra_door, study_jobs
+from etude.cli.compose import Composer, Job
+from etude.cli.outcomes import outputs_needed
+from etude.cli.terminal import complain, console, show_summary
+from etude.cli.worker import Worker
+from etude.config.known import unknown
+from etude.config.schema import Config
+from etude.runs.records import read_summary
+from etude.search.settings import TARGET, SearchConf, read
+from etude.search.space import Space, check_sampler, parse
+
+_METRICS = [f"{split}_{quantity}" for split in ("train", "validation", "test")
+            for quantity in ("loss", "accuracy")]  # fmt: skip
+
+
+class Asked(NamedTuple):
+    """What a command asks to search for: its words, and a heading for people."""
+
+    words: list[str]
+    heading: str
+
+
+def of_words(composer: Composer, overrides: list[str]) -> Asked | None:
+    """Give the search that a sweep's words ask for; None if they ask for another sweeper.
+
+    Raises:
+        UserError: There is no such setting.
+    """
+    if "hydra/sweeper=search" in overrides:
+        _check_settings(overrides)
+    is_search = composer.master(overrides).hydra.sweeper._target_ == TARGET
+    return Asked(overrides, "") if is_search else None
+
+
+def of_study(composer: Composer, overrides: list[str]) -> Asked | None:
+    """Give the search that a study stands for; None if the study is a grid.
+
+    Raises:
+        UserError: The file lacks something, or a word does not go with a search.
+    """
+    given = study_jobs.split(composer.loader, overrides)
+    name, node, chosen = study_jobs.node_of(composer, given.own)
+    if "search" not in node:
+        return None
+    if chosen.size != "full":
+        raise UserError(f"study={name} is a search and has no twins; leave out size={chosen.size}")
+    try:
+        words = _words(name, node)
+    except KeyError as error:
+        raise UserError(f"study={name} has no {error.args[0]}") from error
+    words += [*given.hydra, *given.others]
+    _check_settings(words)
+    return Asked(words, f"search {name}: {node['question']}\nsource: {node['source']}")
+
+
+def _words(name: str, node: Mapping[str, Any]) -> list[str]:
+    settings = dict(cast("Mapping[str, Any]", node["search"]))
+    space = cast("Mapping[str, str]", settings.pop("params"))
+    return [
+        "hydra/sweeper=search",
+        f"experiment={node['experiment']}",
+        f"name={name}",
+        *(f"hydra.sweeper.{key}={value}" for key, value in settings.items()),
+        *(str(word) for word in node.get("words", ())),
+        *(f"{key}={value}" for key, value in space.items()),
+    ]
+
+
+def _check_settings(words: list[str]) -> None:
+    known = [f"hydra.sweeper.{field.name}" for field in fields(SearchConf)]
+    for key in (word.partition("=")[0] for word in words):
+        if key.startswith("hydra.sweeper.") and ".".join(key.split(".")[:3]) not in known:
+            raise UserError(f"{key}: {unknown(key, known)}")
+
+
+def launch(composer: Composer, asked: Asked) -> int:
+    """Check a search's ends and choices, go on with it, and show the best run.
+
+    Returns:
+        The exit code: 0 if a run is complete.
+
+    Raises:
+        UserError: The space or a setting is not valid; nothing has been written.
+    """
+    master = composer.master(asked.words)
+    settings = read(master.hydra.sweeper)
+    task = hydra_door.parse(composer.loader, asked.words)
+    words = [str(word.input_line) for word in task if not word.is_hydra_override()]
+    space = parse(words, settings.params, composer.loader)
+    check_sampler(space, settings.sampler)
+    corners = [("", space.words(corner)) for corner in space.corners()]
+    planned = composer.several(master, corners).jobs
+    from etude.preflight.checks import inspect  # noqa: PLC0415 (not needed for --help or --cfg)
+    from etude.search.search import NothingFound  # noqa: PLC0415 (Optuna takes its time)
+
+    inspect([job.config for job in planned if job.local], ())
+    _check_metric(settings, planned[0].config)
+    console.print(asked.heading, style="bold", markup=False)
+    # A number that begins with digits and an e would be read as another one.
+    more = f"hydra.sweeper.identity=run-{planned[0].identity.fingerprint}"
+    master = composer.master(asked.words, more, f"name={planned[0].config.name}")
+    composer.jobs.clear()  # the corners are no trials
+    try:
+        with outputs_needed():
+            hydra_door.sweep(composer.loader, master, Worker(composer, several=True), words)
+    except CompactHydraException as error:
+        if not isinstance(error.__cause__, NothingFound):
+            raise
+        complain(error)
+        return 1
+    return _show_best(planned[0], settings, space)
+
+
+def _check_metric(settings: SearchConf, config: Config) -> None:
+    metric = settings.metric
+    if metric not in _METRICS:
+        raise UserError(f"hydra.sweeper.metric={metric}: {unknown(metric, _METRICS, 'metric')}")
+    if metric.startswith("validation") and config.dataset.validation_split == "none":
+        raise UserError(
+            f"hydra.sweeper.metric={metric}: there is no such split; choose one with "
+            "dataset.validation_split, so that the search does not look at the test split"
+        )
+    late = metric.startswith("test") and not config.train.test_every_epoch
+    if late and settings.pruner != "none":
+        raise UserError(
+            f"hydra.sweeper.metric={metric} is not known after every epoch; set "
+            "hydra.sweeper.pruner=none or train.test_every_epoch=true"
+        )
+    if metric.endswith("loss") != (settings.direction == "minimize"):
+        raise UserError(
+            f"hydra.sweeper.metric={metric} with hydra.sweeper.direction={settings.direction} "
+            "looks for the worst; a loss is to minimize, an accuracy to maximize"
+        )
+
+
+def _show_best(some: Job, settings: SearchConf, space: Space) -> int:
+    from etude.search.search import FOLDER  # noqa: PLC0415 (Optuna takes its time)
+    from etude.search.storage import open_study  # noqa: PLC0415
+
+    study = open_study(some.folder.parent, storage=settings.storage, direction=settings.direction)
+    best = study.best_trial
+    folder = Path(str(best.user_attrs[FOLDER]))
+    summary = read_summary(folder)
+    if summary is not None and "final" in summary:
+        console.print(f"\nthe best run, trial {best.number}", style="bold")
+        show_summary(summary, folder)
+    words = [word for word in space.words(best.params) if not word.startswith("hydra")]
+    console.print(f"again        etude {shlex.join(words)}", markup=False)
+    return 0

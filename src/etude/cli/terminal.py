@@ -1,0 +1,240 @@
+"""What a person sees in the terminal: messages and tables."""
+
+import logging
+import shlex
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from etude.base.duration import duration
+from etude.base.text import near
+from etude.cli.study import Study
+from etude.runs.status import RunStatus
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+# Two columns between cells and none outside: what must not be cut has to fit into 80.
+_NARROW: dict[str, Any] = {
+    "box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False, "show_edge": False,
+}  # fmt: skip
+
+
+class Messages(logging.Handler):
+    """Print log records above the progress bar, warnings marked as such."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        mark = "[yellow]warning:[/] " if record.levelno >= logging.WARNING else ""
+        console.print(mark, end="")
+        console.print(record.getMessage(), markup=False)
+
+
+def complain(error: BaseException | str) -> None:
+    """Print what went wrong to the standard error, line by line."""
+    for line in str(error).splitlines():
+        errors.print("etude:", line, markup=False)
+
+
+def remark(line: str) -> None:
+    """Print what is worth knowing before a start, beside what a script may read."""
+    errors.print("[yellow]note:[/] ", end="")
+    errors.print(line, markup=False)
+
+
+def show_summary(summary: Mapping[str, Any], folder: Path) -> None:
+    """Print a finished run's results, its folder, and how to look at it."""
+    console.print(_results(summary))
+    if summary["reference"]:
+        console.print(_references(summary["reference"]))
+    scale = summary["scale"]
+    scaled = f", every duration × {scale:g}" if scale != 1 else ""
+    parameters = summary["parameters"]["trainable"]
+    console.print(
+        f"{parameters:,} parameters, {summary['seconds']:.1f} s, "
+        f"{summary['images_per_second']:,.0f} images/s in {summary['precision']} on "
+        f"{summary['device']}{scaled}",
+        markup=False,
+    )
+    console.print(f"best epoch selected on: {summary['selection']}", markup=False)
+    console.print(f"folder       {shlex.quote(near(folder))}", markup=False)
+    console.print(f"TensorBoard  tensorboard --logdir {shlex.quote(near(folder.parent))}")
+
+
+def show_outcome(summary: Mapping[str, Any]) -> None:
+    """Print a finished run's results in a line."""
+    final, best = (summary[which]["test_accuracy"] for which in ("final", "best"))
+    console.print(
+        f"test accuracy {final:.4f} at the end, {best:.4f} at epoch {summary['best']['epoch']}, "
+        f"the best; {summary['seconds']:.1f} s"
+    )
+
+
+def show_sweep(rows: Iterable[tuple[str, str, float | None, str]]) -> None:
+    """Print one line a job: folder, state, test accuracy, remark."""
+    table = Table("run", "state", "test accuracy", "remark")
+    for folder, state, accuracy, remark in rows:
+        table.add_row(folder, state, "" if accuracy is None else f"{accuracy:.4f}", remark)
+    console.print(table)
+
+
+def show_runs(runs: Sequence[RunStatus], lefts: Sequence[float | None]) -> None:
+    """Print where runs stand, and the seconds that each will still take, None if unknown."""
+    console.print(runs_table(runs, lefts))
+    console.print(f"{count_runs(runs)}{_in_a_row(lefts)}")
+
+
+def runs_table(runs: Sequence[RunStatus], lefts: Sequence[float | None]) -> Table:
+    """Make a table of runs: state, epoch, accuracy, expected time."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("run", "state", "epoch", "accuracy", "left"):
+        right = column in {"epoch", "accuracy", "left"}
+        table.add_column(column, justify="right" if right else "left", overflow="fold")
+    for run, left in zip(runs, lefts, strict=True):
+        table.add_row(
+            escape(run.name),
+            run.state,
+            f"{run.epoch}/{run.epochs or '?'}",
+            _number(run.accuracy),
+            "–" if not left else duration(left),
+        )
+    return table
+
+
+def count_runs(runs: Sequence[RunStatus]) -> str:
+    """Count runs by their state, in words."""
+    counts = Counter(run.state for run in runs)
+    noun = "run" if len(runs) == 1 else "runs"
+    return f"{len(runs)} {noun}: " + ", ".join(f"{n} {state}" for state, n in counts.items())
+
+
+def _in_a_row(lefts: Sequence[float | None]) -> str:
+    total = sum(left for left in lefts if left is not None)
+    return f"; about {duration(total)} one after the other" if total else ""
+
+
+def announce_study(study: Study, *, runs: int, waiting: Sequence[int]) -> None:
+    """Print a study's question and claim, and how much there is to do (epochs of each run)."""
+    console.print(f"study {study.name}: {study.question}", style="bold", markup=False)
+    console.print(f"claim: {study.claim}", markup=False)
+    console.print(f"source: {study.source}", markup=False)
+    epochs = sorted(set(waiting))
+    each = f" of {' or '.join(map(str, epochs))} epochs" if epochs else ""
+    console.print(
+        f"{len(study.arms)} arms × {len(study.seeds)} seeds = {runs} runs{each}; "
+        f"{runs - len(waiting)} are done; baseline: {study.baseline}",
+        markup=False,
+    )
+
+
+def announce_time(seconds: float) -> None:
+    """Print how long it will take, as a few timed steps tell."""
+    console.print(f"about {duration(seconds)}, by a few timed steps")
+
+
+def announce_report(page: Path) -> None:
+    """Print where a study's report is."""
+    console.print(f"report  {shlex.quote(near(page))}", markup=False)
+
+
+def show_arms(
+    study: Study, runs: Iterable[tuple[str, Mapping[str, Any] | None, Sequence[Mapping[str, Any]]]]
+) -> None:
+    """Print how a study's arms compare by its metric, final and best: mean ± standard deviation."""
+    title = f"{study.name}: {study.metric.replace('_', ' ')}, mean ± standard deviation"
+    table = Table(title=title, title_justify="left", **_NARROW)
+    until = [] if study.reach is None else [f"epochs\nto {study.reach:g}"]
+    for column in ("arm", "runs", "final", "−\nbaseline", "best", *until, ""):
+        # In a narrow terminal it is the left columns that give way: a number that is cut is wrong.
+        left = column in {"arm", ""}
+        table.add_column(column, justify="left" if left else "right", no_wrap=not left)
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    reached: dict[str, list[int | None]] = {}
+    for label, summary, rows in runs:
+        found.setdefault(label, []).append(summary or {"state": "not started"})
+        reached.setdefault(label, []).append(_first_epoch(rows, study))
+    means = {
+        label: _mean(_accuracies(summaries, "final", study.metric))
+        for label, summaries in found.items()
+    }
+    for label, summaries in found.items():
+        final, best = (_accuracies(summaries, w, study.metric) for w in ("final", "best"))
+        states = [s["state"] for s in summaries if s["state"] != "finished"]
+        remarks = [f"{states.count(state)} {state}" for state in sorted(set(states))]
+        remarks += ["one seed"] if len(final) == 1 else []
+        base, mean = means.get(study.baseline), means[label]
+        difference = ""
+        if label != study.baseline and base is not None and mean is not None:
+            difference = f"{mean - base:+.4f}"
+        cells = [str(len(final)), _spread(final), difference, _spread(best)]
+        cells += [_epochs_to(reached[label])] if study.reach is not None else []
+        name = Text(label, no_wrap=True, overflow="ellipsis")
+        table.add_row(name, *cells, ", ".join(remarks))
+    console.print(table)
+    console.print(f"claim: {study.claim}", markup=False)
+
+
+def _first_epoch(rows: Sequence[Mapping[str, Any]], study: Study) -> int | None:
+    """Find the first epoch in which a run reached what its study asks for."""
+    limit = study.reach
+    return next((row["epoch"] for row in rows if limit and row[study.metric] >= limit), None)
+
+
+def _epochs_to(epochs: Sequence[int | None]) -> str:
+    """Tell the mean of the epochs that it took, and how many runs got there if not all did."""
+    there = [epoch for epoch in epochs if epoch is not None]
+    if not there:
+        return "never"
+    few = "" if len(there) == len(epochs) else f"\n({len(there)} of {len(epochs)})"
+    return f"{statistics.fmean(there):.1f}{few}"
+
+
+def _accuracies(summaries: Iterable[Mapping[str, Any]], which: str, metric: str) -> list[float]:
+    return [s[which][metric] for s in summaries if s["state"] == "finished"]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return statistics.fmean(values) if values else None
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    if len(values) == 1:
+        return f"{values[0]:.4f}"
+    return f"{statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f}"
+
+
+def _results(summary: Mapping[str, Any]) -> Table:
+    table = Table(title=summary["name"], title_justify="left")
+    for column in ("", "epoch", "train", "validation", "test", "test loss"):
+        table.add_column(column, justify="left" if not column else "right")
+    for which in ("final", "best"):
+        result = summary[which]
+        scores = [result.get(f"{split}_accuracy") for split in ("train", "validation", "test")]
+        shown = [*scores, result.get("test_loss")]
+        cells = ("–" if value is None else f"{value:.4f}" for value in shown)
+        table.add_row(which, str(result["epoch"]), *cells)
+    return table
+
+
+def _references(references: list[dict[str, Any]]) -> Table:
+    table = Table(title="beside the document", title_justify="left", **_NARROW)
+    for column in ("figure", "document", "asked for", "here", "agrees", "source"):
+        table.add_column(column, no_wrap=column not in {"asked for", "source"}, overflow="fold")
+    for row in references:
+        agrees = {True: "yes", False: "NO", None: "–"}[row["agrees"]]
+        cells = [row["metric"], _number(row["value"]), row["rule"], _number(row["ours"])]
+        table.add_row(*cells, agrees, escape(row["source"]))
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"

@@ -1,0 +1,1 @@
+"""Where images come from: files and packages, to uint8 tensors."""

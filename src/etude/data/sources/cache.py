@@ -1,0 +1,92 @@
+"""Tensors kept in a file between runs: written whole or not at all, checked before use."""
+
+# ruff: noqa: PLC0415 -- torch and the like load only when images do
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from etude.base import atomic
+from etude.base.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+
+def folder() -> Path:
+    """Name the cache's folder: `$ETUDE_CACHE`, else `etude` below the user's cache folder.
+
+    Raises:
+        UserError: There is neither.
+    """
+    if own := os.environ.get("ETUDE_CACHE"):
+        return Path(own)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "etude"
+    except RuntimeError as error:  # a container's user without a home
+        raise UserError("no home folder to cache images in; set ETUDE_CACHE to a folder") from error
+
+
+def read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor] | None:
+    """Read the named uint8 tensors back.
+
+    Returns:
+        None, after a warning unless there simply is no file, when they are not what was written.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if not path.is_file():
+            return None
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in shapes}
+            written = (file.metadata() or {}).get("checksum")
+    except (OSError, SafetensorError) as error:
+        log.warning("cache %s cannot be read (%s); it is made again", path, error)
+        return None
+    sound = all(tuple(tensors[name].shape) == shape for name, shape in shapes.items())
+    if sound and written == _checksum(tensors):
+        return tensors
+    log.warning("cache %s is damaged; it is made again", path)
+    return None
+
+
+def write(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write uint8 tensors so that `path` is whole or absent at any moment; warn if impossible."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, {"checksum": _checksum(tensors)})
+    except (OSError, SafetensorError) as error:
+        log.warning("cache %s cannot be written (%s); the next run decodes again", path, error)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """Give a file to write to, which takes the place of `path` once it is whole.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.remove_stale(path.parent)
+    with atomic.replacing(path) as temporary:
+        yield temporary
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype}".encode())
+        digest.update(tensors[name].reshape(-1).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,299 @@
+"""A folder of images, one subfolder a class, as Keras's `flow_from_directory` reads it.
+
+Every image is decoded to RGB and resized straight to a square, its aspect not kept unless asked,
+once: the pixels go to a cache file, so that a second run reads them in one piece. Where they would
+not fit into memory, the images stay in their files, and every batch is decoded when it is wanted.
+"""
+
+# ruff: noqa: PLC0415 -- torch and the like load only when images do
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from etude.base.digests import combined, digest_of_tree
+from etude.base.errors import UserError
+from etude.data.sides import Sides
+from etude.data.sources import cache
+from etude.data.sources.files import Files, Form, read_image
+from etude.data.sources.source import DatasetInfo, Labelled, Loaded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+# torchvision.datasets.folder.IMG_EXTENSIONS, here without importing torchvision; a test compares.
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+INTERPOLATIONS = ("nearest", "bilinear", "lanczos")
+FITS = ("stretch", "crop")
+DECODER = 1  # raise it when the same file would give other pixels: it is part of the cache's name
+PROGRESS_SECONDS = 5.0
+
+
+class Listing(NamedTuple):
+    """The images of one part, sorted, each with the index of its class."""
+
+    classes: tuple[str, ...]
+    images: list[os.DirEntry[str]]  # as they remember the path and, once asked, the size
+    labels: list[int]
+
+
+class Folder:
+    """Images at `root/<part>/<class>/**`, the classes in alphabetical order.
+
+    Hidden files and folders are passed over.
+
+    Args:
+        root: The folder that holds both parts.
+        train: The training part's folder below `root`.
+        test: The test part's.
+        input_size: Side of the square that a network sees of every image, in pixels.
+        interpolation: PIL's `nearest` (Keras's default), `bilinear` or `lanczos`.
+        load_size: Side of the square that every image is resized to; None for what is seen.
+        fit: How an image that is no square becomes one; see `etude.data.sources.files.Form`.
+        stream: Whether images stay in their files, and are decoded anew in every epoch; None
+            streams them where their pixels would take over half of the machine's memory.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        train: str,
+        test: str,
+        input_size: int | None,
+        interpolation: str,
+        load_size: int | None = None,
+        fit: str = "stretch",
+        stream: bool | None = None,
+    ) -> None:
+        self.root = Path(root).expanduser()
+        self.train = train
+        self.test = test
+        self.input_size = input_size
+        self.interpolation = interpolation
+        self.load_size = load_size
+        self.fit = fit
+        self.stream = stream
+
+    def facts(self) -> DatasetInfo:
+        """List the files and tell their counts; no image is opened.
+
+        Raises:
+            UserError: A folder is missing, a class is empty, the two parts have other classes, or
+                a setting is impossible.
+        """
+        seen = self._check_settings().seen
+        train, test = self.listings()
+        return DatasetInfo(
+            len(train.images), len(test.images), len(train.classes), channels=3, size=seen
+        )
+
+    def content(self) -> str | None:
+        """Give a digest of both parts' images, by their names below them; see `Source`.
+
+        Raises:
+            UserError: An image cannot be read.
+        """
+        try:
+            train, test = self.listings()
+        except UserError:  # of what is missing, which `facts` tells
+            return None
+        parts = {"train": (self.train, train), "test": (self.test, test)}
+        return combined({k: _content(self.root / name, part) for k, (name, part) in parts.items()})
+
+    def load(self) -> Loaded:
+        """Read the pixels from the cache, or decode every image and fill it.
+
+        Raises:
+            UserError: As for `facts`, or an image cannot be decoded.
+        """
+        size = self._check_settings().kept
+        form = Form(size, self.interpolation, self.fit)
+        train, test = self.listings()
+        counts = {"train": len(train.images), "test": len(test.images)}
+        key = self._key(train, test, form)
+        if self._streams(sum(counts.values()) * 3 * size**2):
+            return Loaded(
+                self._in_files(train, form, key), self._in_files(test, form, key), train.classes
+            )
+        path = cache.folder() / f"{key}.safetensors"
+        pixels = cache.read(path, {part: (n, 3, size, size) for part, n in counts.items()})
+        if pixels is None:
+            _check_memory(sum(counts.values()) * 3 * size**2, self.root)
+            pixels = {
+                name: decode([image.path for image in part.images], form)
+                for name, part in (("train", train), ("test", test))
+            }
+            cache.write(path, pixels)
+        return Loaded(
+            _labelled(pixels["train"], train), _labelled(pixels["test"], test), train.classes
+        )
+
+    def _streams(self, needed: int) -> bool:
+        """Decide where the pixels, so many bytes, are held."""
+        return not _fits(needed) if self.stream is None else self.stream
+
+    def _in_files(self, part: Listing, form: Form, key: str) -> Labelled:
+        paths = [image.path for image in part.images]
+        return _labelled(Files(paths, form, digest=key[:16]), part)
+
+    def _check_settings(self) -> Sides:
+        if self.interpolation not in INTERPOLATIONS:
+            raise UserError(
+                f"dataset.interpolation={self.interpolation} does not resize image files; "
+                f"use one of {', '.join(INTERPOLATIONS)}"
+            )
+        if self.fit not in FITS:
+            raise UserError(f"dataset.fit={self.fit} is unknown; use one of {', '.join(FITS)}")
+        if self.input_size is None or self.input_size < 1:
+            raise UserError(
+                f"dataset.input_size={'null' if self.input_size is None else self.input_size}: "
+                "image files differ in size, so give the side in pixels that they are resized to"
+            )
+        return Sides.of(self.input_size, input_size=self.input_size, load_size=self.load_size)
+
+    def listings(self) -> tuple[Listing, Listing]:
+        """List the images to train on and those to test on.
+
+        Raises:
+            UserError: See `facts`.
+        """
+        train, test = (list_images(self.root / part) for part in (self.train, self.test))
+        for name in sorted(set(train.classes) ^ set(test.classes)):
+            has, lacks = (
+                (self.train, self.test) if name in train.classes else (self.test, self.train)
+            )
+            raise UserError(
+                f"dataset.root={self.root}: class {name} is in {has} but not in {lacks}; "
+                "both must have the same classes"
+            )
+        return train, test
+
+    def _key(self, train: Listing, test: Listing, form: Form) -> str:
+        """Name the pixels by all that decides them, without opening an image."""
+        import PIL  # its version, as its decoders differ in the last bit
+
+        start = len(str(self.root))
+        files = [[_identity(image, start) for image in part.images] for part in (train, test)]
+        facts = [files, form.size, form.interpolation, DECODER, PIL.__version__]
+        if form.fit != "stretch":  # which older caches do not name
+            facts.append(form.fit)
+        return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+
+
+def list_images(folder: Path) -> Listing:
+    """List a part's images as torchvision's `ImageFolder` does, hidden ones apart.
+
+    Raises:
+        UserError: The folder is missing or has no classes, or a class has no images.
+    """
+    if not folder.is_dir():
+        raise UserError(f"dataset.root has no folder {folder}; put <class>/<image> files into it")
+    classes = tuple(sorted(entry.name for entry in folder.iterdir() if _is_class(entry)))
+    if not classes:
+        raise UserError(f"{folder} has no class folders; put <class>/<image> files into it")
+    images: list[os.DirEntry[str]] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        found = list(_images_below(folder / name))
+        if not found:
+            raise UserError(
+                f"{folder / name} has no images ({', '.join(EXTENSIONS)}); "
+                "put some there, or remove the folder"
+            )
+        images += found
+        labels += [label] * len(found)
+    return Listing(classes, images, labels)
+
+
+def decode(paths: list[str], form: Form) -> Tensor:
+    """Decode and resize images in threads, which PIL lets run side by side.
+
+    Args:
+        paths: N image files.
+        form: What each becomes.
+
+    Returns:
+        (N, 3, form.size, form.size) uint8.
+
+    Raises:
+        UserError: A file is no image, or breaks off.
+    """
+    import torch
+
+    images = torch.empty(len(paths), 3, form.size, form.size, dtype=torch.uint8)
+    pixels = images.numpy()
+
+    def fill(index: int) -> None:
+        pixels[index] = read_image(paths[index], form).transpose(2, 0, 1)
+
+    shown = time.monotonic()
+    # torch's number, as a launcher that packs several jobs on a machine lowers it.
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        for done, _ in enumerate(threads.map(fill, range(len(paths))), start=1):
+            if time.monotonic() - shown > PROGRESS_SECONDS:
+                shown = time.monotonic()
+                log.info("decoded %d of %d images", done, len(paths))
+    return images
+
+
+def _fits(needed: int) -> bool:
+    """Tell whether pixels leave half of this machine's memory to the rest."""
+    return needed <= _memory() / 2
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _check_memory(needed: int, root: Path) -> None:
+    """Refuse what would be killed for memory after hours of decoding."""
+    if needed > _memory():
+        raise UserError(
+            f"dataset.root={root} needs {needed / 2**30:.1f} GiB of memory as pixels, this machine "
+            f"has {_memory() / 2**30:.1f}; set dataset.stream=null or true, or choose a smaller "
+            "dataset.input_size or dataset.load_size"
+        )
+
+
+def _identity(image: os.DirEntry[str], start: int) -> tuple[str, int, int]:
+    """Tell a file's path from its character `start` on, its size and its time of change."""
+    status = image.stat()
+    return image.path[start:], status.st_size, status.st_mtime_ns
+
+
+def _content(folder: Path, part: Listing) -> str:
+    start = len(str(folder / "_")) - 1  # not len(str(folder)) + 1, for "." and "/"
+    return digest_of_tree(folder, (image.path[start:] for image in part.images))
+
+
+def _labelled(images: Tensor | Files, listing: Listing) -> Labelled:
+    import torch
+
+    return Labelled(images, torch.tensor(listing.labels, dtype=torch.int64))
+
+
+def _is_class(entry: Path) -> bool:
+    return entry.is_dir() and not entry.name.startswith(".")
+
+
+def _images_below(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    """Walk in alphabetical order; `os.scandir`, as a `Path` a file doubles the time."""
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _images_below(entry.path)
+            elif entry.name.lower().endswith(EXTENSIONS):
+                yield entry

@@ -1,0 +1,87 @@
+"""How long jobs will take, from a few timed steps on made-up images."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from etude.config import Config, source_of
+from etude.data.normalize import fit
+from etude.data.prepare import Data
+from etude.data.sides import Sides
+from etude.data.sources.source import DatasetInfo, Labelled
+from etude.data.splits import held_out
+from etude.train.builders import make_model, make_plan, make_state
+from etude.train.hardware import choose_device, choose_precision, synchronize
+
+_STEPS = 3
+_FORWARD_SHARE = 1 / 3  # of a step; the backward pass takes the rest
+
+
+def seconds_of_each(configs: Sequence[Config]) -> list[float]:
+    """Estimate the seconds that each run takes by itself; reading data is not counted.
+
+    Several runs have one thread each, as the local launcher gives them where there are not more
+    cores than runs.
+    """
+    if len(configs) > 1:
+        torch.set_num_threads(1)
+    known: dict[str, float] = {}
+    seconds: list[float] = []
+    for config in configs:
+        facts: DatasetInfo = source_of(config).facts()
+        kind = repr((config.model, config.dataset, config.augment, config.train, config.precision))
+        if kind not in known:
+            known[kind] = _seconds_of_step(config, facts)
+        seconds.append(known[kind] * _steps(config, facts) * config.epochs)
+    return seconds
+
+
+def _steps(config: Config, facts: DatasetInfo) -> float:
+    """Give the steps of an epoch, evaluation included as the part of a step that it costs."""
+    dataset = config.dataset
+    images = min(facts.train_images, dataset.limit_train or facts.train_images)
+    validation = held_out(images, dataset.validation_split, dataset.validation_fraction)
+    test = facts.test_images if config.train.test_every_epoch else 0
+    evaluated = validation + min(test, dataset.limit_test or test)
+    return (images - validation + _FORWARD_SHARE * evaluated) / config.train.batch_size
+
+
+def _seconds_of_step(config: Config, facts: DatasetInfo) -> float:
+    # A schedule's epochs are longer than the one batch that stands for them here.
+    config = replace(config, scheduler={"_target_": "etude.train.schedule.Constant"})
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    data = _made_up(config, facts)
+    state, step = make_state(config, make_model(config, data, device), data, device, precision)
+    plan = make_plan(config, data, device, precision)
+    seconds: list[float] = []
+    for epoch in range(_STEPS + 1):
+        start = time.monotonic()
+        (batch,) = plan.train.epoch(0, epoch, config.train.batch_size)
+        step(*batch)
+        synchronize(device)
+        seconds.append(time.monotonic() - start)
+    del state
+    # The first also allocates and chooses kernels; what else the machine does makes others slow.
+    return min(seconds[1:])
+
+
+def _made_up(config: Config, facts: DatasetInfo) -> Data:
+    """Make one batch of noise in the data set's shape."""
+    dataset = config.dataset
+    kept, size = Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
+    shape = (config.train.batch_size, facts.channels, kept, kept)
+    images = torch.randint(256, shape, dtype=torch.uint8)
+    noise = Labelled(images, torch.randint(facts.num_classes, (len(images),)))
+    return Data(
+        train=noise,
+        validation=None,
+        test=noise,
+        classes=tuple(map(str, range(facts.num_classes))),
+        normalize=fit("unit", images),
+        channels=facts.channels,
+        size=size,
+        digest="",
+    )

@@ -1,0 +1,248 @@
+"""From a configuration to the parts of a run: data, network, optimizer, schedule, plan."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from etude.base import startup
+from etude.base.errors import UserError
+from etude.base.seeds import mix
+from etude.config import Config, build, schedule_of, settings, source_of
+from etude.config.schema import DATASET
+from etude.data.augment.augment import Augment
+from etude.data.batch import Split
+from etude.data.prepare import Data, prepare
+from etude.data.resident import Resident
+from etude.data.sources.files import Files
+from etude.data.sources.source import Labelled
+from etude.data.stream import Stream
+from etude.train.graph import Captured
+from etude.train.hardware import choose_device, choose_precision, make_deterministic, set_tf32
+from etude.train.layers import Report
+from etude.train.loop import Plan, Steps
+from etude.train.optim.keras import parameter_groups
+from etude.train.schedule import Schedule
+from etude.train.state import State
+from etude.train.step import Eager, Step
+from etude.train.test_time_views import MeanOfViews, check_test_views
+from etude.train.weight_average import WeightAverage
+from etude.train.weights import WeightsSource, load
+
+
+class Images(NamedTuple):
+    """Which images a run has, and how many of them in each split.
+
+    Attributes:
+        digest: Of the data set as it was loaded.
+        root: Its folder, as configured; None if it needs none.
+        train: Images to learn from.
+        validation: Images that select, 0 without such a split.
+        test: Images that the result is measured on.
+    """
+
+    digest: str
+    root: str | None
+    train: int
+    validation: int
+    test: int
+
+
+class Parts(NamedTuple):
+    """All that a run needs before its first step.
+
+    Attributes:
+        state: What the run becomes.
+        steps: How an epoch's steps are carried out.
+        plan: How long, on what, and what judges.
+        images: What the data set is.
+        classes: Names, in the order of the labels.
+        loaded: The weights that it begins with; None for random ones.
+    """
+
+    state: State
+    steps: Steps
+    plan: Plan
+    images: Images
+    classes: Sequence[str]
+    loaded: Report | None
+
+
+def make_parts(config: Config) -> Parts:
+    """Make a run's parts, and put them on their device.
+
+    Raises:
+        UserError: Something asked for is not possible.
+    """
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    make_deterministic(deterministic=config.train.deterministic)
+    set_tf32(precision)
+    data = load_data(config)
+    startup.mark("data")
+    model = make_model(config, data, device)
+    loaded = load_weights(config, model)
+    state, step = make_state(config, model, data, device, precision)
+    plan = make_plan(config, data, device, precision)
+    startup.mark("network and optimizer")
+    return Parts(state, make_steps(config, step), plan, _images(config, data), data.classes, loaded)
+
+
+def _images(config: Config, data: Data) -> Images:
+    return Images(
+        digest=data.digest,
+        root=settings(config.dataset).get("root"),
+        train=len(data.train.labels),
+        validation=0 if data.validation is None else len(data.validation.labels),
+        test=len(data.test.labels),
+    )
+
+
+def load_data(config: Config) -> Data:
+    """Read the data set and divide it."""
+    dataset = settings(config.dataset)
+    return prepare(source_of(config), **{key: dataset[key] for key in DATASET})
+
+
+def make_model(config: Config, data: Data, device: torch.device) -> nn.Module:
+    """Build and initialise the network on the CPU, so that a seed means one network everywhere."""
+    context = {
+        "in_channels": data.channels,
+        "num_classes": len(data.classes),
+        "input_size": data.size,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(mix(config.seed, "model"))
+        model: nn.Module = build(config.model, config.packages, **context)
+    init = settings(config.init)
+    kept = data.train.images.shape[-1]
+    check_test_views(model, config.train.test_crops, kept=kept, seen=data.size)
+    own = {key: value for key, value in init.items() if key not in WeightsSource._fields}
+    build(own, config.packages)(model, seed=mix(config.seed, "init"))
+    layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
+    return model.to(device).to(memory_format=layout)
+
+
+def load_weights(config: Config, model: nn.Module) -> Report | None:
+    """Put weights from elsewhere over the random ones where `init` asks for it; tell which."""
+    return load(model, WeightsSource.of(settings(config.init)))
+
+
+def make_state(
+    config: Config, model: nn.Module, data: Data, device: torch.device, precision: str
+) -> tuple[State, Step]:
+    """Put the optimizer, the schedule and the step around a network."""
+    batch_size, images = config.train.batch_size, len(data.train.labels)
+    if batch_size > images:
+        raise UserError(
+            f"train.batch_size={batch_size} is larger than the training split of {images} images"
+        )
+    steps = -(-images // batch_size)
+    optimizer = _optimizer(config, model)
+    schedule: Schedule = schedule_of(config)
+    schedule.bind(
+        base_lr=optimizer.param_groups[0]["lr"],
+        steps_per_epoch=steps,
+        epochs=config.epochs,
+        scale=config.scale,
+    )
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
+    step = Step(
+        model,
+        optimizer,
+        scaler=scaler,
+        device=device,
+        precision=precision,
+        label_smoothing=config.train.label_smoothing,
+        clip_norm=config.train.clip_norm,
+        accumulate=config.train.accumulate,
+        compiled=config.train.step == "compile",
+    )
+    decay = config.train.average_decay
+    average = None if decay is None else WeightAverage(model, decay=decay)
+    return State(model, optimizer, scaler, schedule, device, steps, average), step
+
+
+def _optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
+    chosen = settings(config.optimizer)
+    decay = 2 * config.l2 or chosen.get("weight_decay", 0.0)
+    captured = {"capturable": True} if config.train.step == "graph" else {}
+    return build(
+        chosen,
+        config.packages,
+        params=parameter_groups(model, weight_decay=decay, decay=config.train.decay),
+        fused=True,
+        **captured,
+    )
+
+
+def make_steps(config: Config, step: Step) -> Steps:
+    """Choose how an epoch's steps are carried out."""
+    return Captured(step) if config.train.step == "graph" else Eager(step)
+
+
+def make_plan(config: Config, data: Data, device: torch.device, precision: str) -> Plan:
+    """Put the splits on the device, and say what is done with them."""
+    ready, seen = partial(_split, config, data, device), data.size
+    crops = config.train.test_crops
+    tested = _on_device(data.test, config, device) if crops > 1 else data.test
+    test = ready(tested, seen)
+    evaluations: dict[str, Split] = {}
+    if data.validation is not None:
+        evaluations["validation"] = ready(data.validation, seen)
+    if config.train.test_every_epoch:
+        evaluations["test"] = test
+    test_views = partial(MeanOfViews, count=crops, size=seen) if crops > 1 else None
+    return Plan(
+        epochs=config.epochs,
+        batch_size=config.train.batch_size,
+        seed=config.seed,
+        train=ready(data.train, seen, _augment(config, data, device)),
+        evaluations=evaluations,
+        test=ready(tested, None) if crops > 1 else test,  # cut out of whole images
+        # The test split chooses only where the document's protocol has nothing else.
+        select=next(iter(evaluations), None),
+        eval_batch_size=config.train.eval_batch_size,
+        precision=precision,
+        l2=config.l2,
+        label_smoothing=config.train.label_smoothing,
+        test_views=test_views,
+    )
+
+
+def _augment(config: Config, data: Data, device: torch.device) -> Augment:
+    augment: Augment = build(config.augment, config.packages)
+    images = data.train.images
+    augment.check(channels=data.channels, kept=images.shape[-1], seen=data.size)
+    return augment.fitted(images, device)
+
+
+def _split(
+    config: Config,
+    data: Data,
+    device: torch.device,
+    split: Labelled,
+    size: int | None,
+    augment: Augment | None = None,
+) -> Split:
+    """Make what gives a split's images in batches, cut to a size; None leaves them whole."""
+    how: Any = {
+        "normalize": data.normalize,
+        "augment": augment,
+        "device": device,
+        "channels_last": config.train.channels_last,
+        "size": size,
+    }
+    if isinstance(split.images, Files):
+        return Stream(split.images, split.labels, workers=torch.get_num_threads(), **how)
+    return Resident(split.images, split.labels, **how)
+
+
+def _on_device(split: Labelled, config: Config, device: torch.device) -> Labelled:
+    """Lay images in memory out as batches are, so that two splits can share them."""
+    if isinstance(split.images, Files):
+        return split
+    layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
+    return Labelled(split.images.to(device).contiguous(memory_format=layout), split.labels)

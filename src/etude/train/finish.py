@@ -1,0 +1,111 @@
+"""How a run ends: its weights are scored on the test split, kept, and looked at."""
+
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from etude.base.atomic import replacing
+from etude.runs.names import BEST
+from etude.train.builders import Parts
+from etude.train.evaluate import Reader, Scorer, ask
+from etude.train.hardware import peak_memory
+from etude.train.loop import Plan
+from etude.train.record.confusion import Confusion, write_confusion
+from etude.train.record.view import View
+from etude.train.state import State
+
+
+def finish(folder: Path, parts: Parts, rows: list[dict[str, Any]], view: View) -> dict[str, Any]:
+    """Score the final and the best weights on the test split, and keep the best.
+
+    Args:
+        folder: The run's; gets the best weights.
+        parts: After the last step; their model holds the best weights afterwards.
+        rows: Every epoch's metrics.
+        view: Shows the final score, where no epoch has shown it.
+
+    Returns:
+        What the summary says of a finished run.
+    """
+    state, plan = parts.state, parts.plan
+    final = _result(rows[-1]) | _tested(state, plan, rows[-1])
+    best = final
+    if state.best is not None and state.best.epoch != rows[-1]["epoch"]:
+        state.evaluated.load_state_dict(state.best.weights)
+        row = rows[state.best.epoch - 1]
+        best = _result(row) | _tested(state, plan, row)
+    if "test" not in plan.evaluations:
+        view.scalars({key: final[key] for key in ("epoch", "test_loss", "test_accuracy")})
+    _keep(folder, state, epoch=int(best["epoch"]))
+    images = len(plan.train) * len(rows)
+    training = sum(len(plan.train) / row["images_per_second"] for row in rows)
+    return {
+        "state": "finished",
+        "epochs": len(rows),
+        "final": final,
+        "best": best,
+        "selection": plan.select or "none (the final epoch)",
+        "seconds": state.seconds,
+        "images_per_second": images / training,
+        "peak_memory_bytes": peak_memory(state.device),
+    }
+
+
+def _keep(folder: Path, state: State, *, epoch: int) -> None:
+    """Write the weights that the model holds, in one go."""
+    weights = {key: value.contiguous() for key, value in state.evaluated.state_dict().items()}
+    with replacing(folder / BEST) as temporary:
+        save_file(weights, temporary, metadata={"epoch": str(epoch)})
+
+
+def record_predictions(
+    folder: Path, parts: Parts, view: View, *, epoch: int, confusion: bool
+) -> None:
+    """Look closer at what the best weights, now in the model, make of the test split.
+
+    Args:
+        folder: The run's; gets the confusion matrix.
+        parts: After `finish`.
+        view: Shows what there is to see.
+        epoch: The one whose weights these are.
+        confusion: Whether the confusion matrix is asked for.
+    """
+    counter = Confusion(len(parts.classes), parts.state.device) if confusion else None
+    readers = [reader for reader in (counter, view.collector) if reader is not None]
+    if readers:
+        _ask(parts.state, parts.plan, *readers)
+    counts = None if counter is None else counter.counts()
+    if counts is not None:
+        write_confusion(folder, counts, parts.classes, epoch=epoch)
+    view.finish(parts.state, epoch, counts)
+
+
+def _result(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: value
+        for key, value in row.items()
+        if key in {"epoch", "penalty"} or key.endswith(("_loss", "_accuracy"))
+    }
+
+
+def _tested(state: State, plan: Plan, row: dict[str, Any]) -> dict[str, float]:
+    """Score the model's weights on the test split, unless its epoch has done so alike."""
+    if "test" in plan.evaluations and plan.test_views is None:
+        return {key: row[key] for key in ("test_loss", "test_accuracy")}
+    scorer = Scorer(plan.tested(state.evaluated), state.device)
+    _ask(state, plan, scorer)
+    score = scorer.score()
+    return {"test_loss": score.loss, "test_accuracy": score.accuracy}
+
+
+def _ask(state: State, plan: Plan, *readers: Reader) -> None:
+    """Ask about the test split, in the views of it that the plan has."""
+    ask(
+        plan.tested(state.evaluated),
+        plan.test,
+        *readers,
+        device=state.device,
+        precision=plan.precision,
+        batch_size=plan.eval_batch_size,
+    )

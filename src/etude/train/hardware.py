@@ -1,0 +1,97 @@
+"""Where a run computes, and in which numbers."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import torch
+
+from etude.base.errors import UserError
+
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_device(device: str) -> torch.device:
+    """Turn `auto`, `cpu`, `cuda` or `cuda:<number>` into a device that is there.
+
+    Raises:
+        UserError: CUDA is asked for where there is none, or too few.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "auto":
+        return torch.device("cuda" if count else "cpu")
+    chosen = torch.device(device)
+    if chosen.type == "cuda" and (chosen.index or 0) >= count:
+        there = f"this machine has {count} CUDA devices" if count else "there is no CUDA device"
+        raise UserError(f"device={device}: {there}; set device=cpu or device=auto")
+    return chosen
+
+
+def choose_precision(precision: str, device: torch.device) -> str:
+    """Turn `auto` into bfloat16 where the hardware has matrix units for it, else float32.
+
+    Raises:
+        UserError: TF32 is asked for where there are no units for it.
+    """
+    if precision == "tf32" and not (device.type == "cuda" and _is_ampere(device)):
+        raise UserError(
+            f"precision=tf32: {describe(device)} has no units for it, an NVIDIA GPU of compute "
+            "capability 8.0 has; set precision=float32 or precision=auto"
+        )
+    if precision != "auto":
+        return precision
+    return "bfloat16" if _has_bfloat16_units(device) else "float32"
+
+
+def set_tf32(precision: str) -> None:
+    """Let matrix products and convolutions round float32 to TF32 for `tf32`, and for nothing else.
+
+    PyTorch lets cuDNN's convolutions do so unless told otherwise, so that float32 would not be it.
+    """
+    mode = "tf32" if precision == "tf32" else "ieee"
+    torch.backends.cuda.matmul.fp32_precision = mode
+    torch.backends.cudnn.conv.fp32_precision = mode  # pyright: ignore[reportAttributeAccessIssue] (not in its types)
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Compute matrix products in the given numbers; float32 and tf32 switch nothing on."""
+    dtype = _DTYPES.get(precision)
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
+
+
+def make_deterministic(*, deterministic: bool) -> None:
+    """Ask for the same bits again, or let cuDNN choose the fastest kernels by timing them."""
+    torch.backends.cudnn.benchmark = not deterministic
+    torch.backends.cudnn.deterministic = deterministic
+
+
+def describe(device: torch.device) -> str:
+    """Name the device as its maker does."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def peak_memory(device: torch.device) -> int:
+    """Give the most memory held so far, in bytes: of the device, or of this process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource  # noqa: PLC0415 (not everywhere)
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for the device, so that a clock read next is honest."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _has_bfloat16_units(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return _is_ampere(device)
+    try:
+        return " amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
+def _is_ampere(device: torch.device) -> bool:
+    return torch.cuda.get_device_capability(device) >= (8, 0)

@@ -1,0 +1,78 @@
+"""What a run writes and says before its first step."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from etude.base.atomic import write_text
+from etude.base.identity import Identity
+from etude.config import Config
+from etude.runs.environment import since, write_environment
+from etude.runs.names import SUMMARY
+from etude.runs.records import write_json
+from etude.train.builders import Parts
+from etude.train.hardware import describe
+from etude.train.memory import count_parameters
+
+log = logging.getLogger(__name__)
+
+
+def begin(
+    config: Config, folder: Path, identity: Identity, texts: Mapping[str, str], parts: Parts
+) -> dict[str, Any]:
+    """Write what is known already; a resumed run keeps the environment that it began with.
+
+    Args:
+        config: Of the run.
+        folder: The run's.
+        identity: What makes it this run.
+        texts: Texts for the folder, by path.
+        parts: What the run is made of.
+
+    Returns:
+        The summary as it is written: of a run at work.
+    """
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        write_text(folder / name, text)
+    for change in since(folder):
+        log.warning("since this run began: %s", change)
+    write_environment(folder)
+    summary = _first_summary(config, identity, parts)
+    write_json(folder / SUMMARY, summary)
+    _announce(parts, summary)
+    return summary
+
+
+def _first_summary(config: Config, identity: Identity, parts: Parts) -> dict[str, Any]:
+    return {
+        "state": "running",
+        "name": config.name,
+        "fingerprint": identity.fingerprint,
+        "contents": identity.contents,
+        "seed": config.seed,
+        "scale": config.scale,
+        "parameters": count_parameters(parts.state.model)._asdict(),
+        "device": describe(parts.state.device),
+        "precision": parts.plan.precision,
+        "data": parts.images._asdict(),
+        "weights": None if parts.loaded is None else parts.loaded.plain(),
+        "hyperparameters": identity.decisive,
+    }
+
+
+def _announce(parts: Parts, summary: dict[str, Any]) -> None:
+    images = parts.images
+    log.info(
+        "%s: %s parameters; %s images to train on, %s to validate, %s to test; %s on %s",
+        type(parts.state.model).__name__,
+        f"{summary['parameters']['trainable']:,}",
+        f"{images.train:,}",
+        f"{images.validation:,}",
+        f"{images.test:,}",
+        summary["precision"],
+        summary["device"],
+    )
+    for line in parts.loaded.lines() if parts.loaded is not None else ():
+        log.info("%s", line)

@@ -1,0 +1,1 @@
+"""Optimizers with the constants and formulas of Keras and TensorFlow."""

@@ -1,0 +1,44 @@
+"""TensorBoard's view of a run, open from its first step to its end, where it is asked for."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from etude.base.identity import Identity
+from etude.config import Config
+from etude.train.builders import Parts
+from etude.train.loop import Stopped
+from etude.train.record.view import View
+from etude.train.stop import Pruned, Requeued
+
+
+@contextmanager
+def shown(
+    config: Config, folder: Path, identity: Identity, parts: Parts, arm: str
+) -> Generator[View]:
+    """Open a run's view; close it with how the run ended.
+
+    Args:
+        config: Says whether there is one, and what it shows.
+        folder: The run's.
+        identity: Gives the hyperparameters.
+        parts: Its state is before its first step, or as it was saved.
+        arm: What the run shares with those that differ only in their seed.
+    """
+    if not config.record.tensorboard:
+        yield View()
+        return
+    from etude.train.record.events import Events  # noqa: PLC0415 (TensorBoard takes its time)
+    from etude.train.record.views import Views  # noqa: PLC0415 (with it)
+
+    purge = parts.state.epoch + 1 if parts.state.global_step else None
+    events = Events(folder, identity.decisive, group=f"{config.name} {arm}", purge_step=purge)
+    succeeded: bool | None = False
+    try:
+        yield Views(events, config.record, parts.plan, parts.classes)
+        succeeded = True
+    except (Stopped, KeyboardInterrupt, Requeued, Pruned):
+        succeeded = None
+        raise
+    finally:
+        events.close(succeeded=succeeded)

@@ -1,0 +1,181 @@
+"""One run, from configuration to summary."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from etude.base import startup
+from etude.base.identity import Identity
+from etude.base.seeds import mix
+from etude.base.text import epoch_line, near
+from etude.config import Config
+from etude.runs.claim import claimed, set_aside
+from etude.runs.identity import check_identity
+from etude.runs.names import CURVES, METRICS
+from etude.runs.records import append_line, keep_rows
+from etude.train.builders import Parts, make_parts
+from etude.train.checkpoint import Checkpoints
+from etude.train.finish import finish, record_predictions
+from etude.train.logfile import logged
+from etude.train.loop import Display, fit
+from etude.train.opening import begin
+from etude.train.peek import Peek
+from etude.train.record.curves import draw
+from etude.train.record.tensorboard import shown
+from etude.train.record.view import View
+from etude.train.reference import compare
+from etude.train.state import State
+from etude.train.stop import Pruned, Stop
+from etude.train.verdict import verdict
+
+log = logging.getLogger(__name__)
+
+Rows = list[dict[str, Any]]
+Judge = Callable[[Sequence[Mapping[str, Any]]], bool]  # of the epochs so far
+
+
+class MakeDisplay(Protocol):
+    """Makes what shows the steps as they go, for as long as its context is open."""
+
+    def __call__(
+        self,
+        peek: Callable[[State], tuple[float, float] | None],
+        *,
+        done: int,
+        steps: int,
+        epochs: int,
+        batch_size: int,
+    ) -> AbstractContextManager[Display]:
+        """Make it.
+
+        Args:
+            peek: Gives the epoch's (loss, accuracy) so far, or None if nobody knows yet.
+            done: Steps done before.
+            steps: Steps in an epoch.
+            epochs: Epochs in all.
+            batch_size: Images in a step.
+        """
+        ...
+
+
+def run(
+    config: Config,
+    folder: Path,
+    *,
+    identity: Identity,
+    texts: Mapping[str, str],
+    arm: str,
+    documented: bool,
+    display: MakeDisplay,
+    prune: Judge | None = None,
+) -> dict[str, Any]:
+    """Train one network as configured, or go on where a process left off, and give the summary.
+
+    Args:
+        config: What to train, and how.
+        folder: Where it is recorded; made once everything has been checked and loaded.
+        identity: What makes it this run; a folder that holds another is refused.
+        texts: Texts for the folder, by path: the configuration as composed and as resolved.
+        arm: What the run shares with those that differ only in their seed.
+        documented: Whether it is an experiment as its document has it, so that figures are judged.
+        display: Makes what shows its progress.
+        prune: Says, from the epochs so far, whether a search gives the run up; None asks nobody.
+
+    Raises:
+        UserError: Something asked for is not possible; nothing has been written.
+        Busy: Another process is at work in the folder.
+        Diverged: The loss became NaN or infinite.
+        Pruned: It was hopeless.
+        SystemExit: A signal came, and the state has been saved: 130 after Ctrl-C, else 75.
+    """
+    parts = make_parts(config)
+    _make_room(config, folder)
+    with claimed(folder), logged(folder):
+        check_identity(folder, identity)
+        checkpoints = _resume(config, folder, identity, parts)
+        summary = begin(config, folder, identity, texts, parts)
+        with (
+            verdict(folder, summary),
+            Stop() as stop,
+            shown(config, folder, identity, parts, arm) as view,
+        ):
+            rows = _train(folder, parts, checkpoints, stop, view, display, prune)
+            summary |= finish(folder, parts, rows, view) | {"test_crops": config.train.test_crops}
+            _look_back(config, folder, parts, rows, view, summary["best"]["epoch"])
+            summary["reference"] = compare(config.reference, rows, summary, judged=documented)
+    stop.obey()  # it came too late for this run, but the next must not begin
+    return summary
+
+
+def _make_room(config: Config, folder: Path) -> None:
+    """Move an earlier run aside, where it is to be trained afresh."""
+    if config.fresh and (aside := set_aside(folder)):
+        log.info("the earlier run is now %s", near(aside))
+
+
+def _resume(config: Config, folder: Path, identity: Identity, parts: Parts) -> Checkpoints:
+    """Seed what is drawn while training, or take up the last checkpoint."""
+    checkpoints = Checkpoints(
+        folder,
+        identity={
+            "fingerprint": identity.fingerprint,
+            "precision": parts.plan.precision,
+            "data": parts.images.digest,
+        },
+        every_seconds=config.train.checkpoint_seconds,
+        every_steps=config.train.checkpoint_steps,
+    )
+    torch.manual_seed(mix(config.seed, "dropout"))  # of all devices
+    saved = checkpoints.load()
+    if saved is not None:
+        parts.state.load_state_dict(saved)
+        log.info("going on from epoch %d, step %d", parts.state.epoch + 1, parts.state.step)
+    return checkpoints
+
+
+def _train(
+    folder: Path,
+    parts: Parts,
+    checkpoints: Checkpoints,
+    stop: Stop,
+    view: View,
+    display: MakeDisplay,
+    prune: Judge | None,
+) -> Rows:
+    """Train to the end, recording every epoch; give all epochs' metrics."""
+    startup.mark("folder")
+    log.debug("first step %s", startup.told())
+    state, plan = parts.state, parts.plan
+    rows: Rows = [dict(row) for row in keep_rows(folder, state.epoch)]
+    bar = display(
+        Peek(plan.batch_size),
+        done=state.global_step,
+        steps=state.steps,
+        epochs=plan.epochs,
+        batch_size=plan.batch_size,
+    )
+    view.begin(state)
+    with bar as shows:
+        told = view.watched(shows, folder)
+        for row in fit(state, parts.steps, plan, checkpoints=checkpoints, stop=stop, display=told):
+            append_line(folder / METRICS, row)
+            rows.append(row)
+            log.info("%s", epoch_line(row, plan.epochs))
+            view.scalars(row)
+            view.epoch(state)
+            if prune is not None and prune(rows) and row["epoch"] < plan.epochs:
+                raise Pruned(row["epoch"], plan.epochs)
+    return rows
+
+
+def _look_back(
+    config: Config, folder: Path, parts: Parts, rows: Rows, view: View, epoch: int
+) -> None:
+    """Draw the epochs, and look closer at what the best one's weights make of the test split."""
+    if config.record.curves:
+        draw(rows, folder / CURVES, title=f"{config.name}, seed {config.seed}")
+    record_predictions(folder, parts, view, epoch=epoch, confusion=config.record.confusion)

@@ -1,0 +1,126 @@
+"""What a run has become so far: all that a checkpoint holds."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from etude.train.schedule import Schedule
+from etude.train.weight_average import WeightAverage
+
+# What an optimizer computes with, not what it has learned: a run may go on with another choice.
+_IMPLEMENTATION = ("capturable", "foreach", "fused")
+
+
+@dataclass
+class Best:
+    """The epoch that was selected, with its weights (parameters and buffers) on the device."""
+
+    epoch: int
+    accuracy: float
+    loss: float
+    weights: dict[str, Tensor]
+
+
+@dataclass
+class State:
+    """All that a run has become so far: what a checkpoint holds.
+
+    Args:
+        model: The network, on the device.
+        optimizer: Over its parameters.
+        scaler: For float16; disabled otherwise.
+        schedule: Bound to the run.
+        device: Where the model is.
+        steps: Steps in an epoch.
+        average: Of the network's weights, where that is what is evaluated.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    schedule: Schedule
+    device: torch.device
+    steps: int
+    average: WeightAverage | None = None
+    epoch: int = 0  # epochs finished
+    step: int = 0  # steps done of the epoch under way
+    seconds: float = 0.0  # spent training and evaluating
+    epoch_seconds: float = 0.0  # of these, training in the epoch under way
+    best: Best | None = None
+    losses: Tensor = field(init=False)  # (steps,) of the epoch under way, on the device
+    correct: Tensor = field(init=False)  # (steps,) images told right, likewise
+
+    def __post_init__(self) -> None:
+        self.losses = torch.zeros(self.steps, device=self.device)
+        self.correct = torch.zeros(self.steps, dtype=torch.int64, device=self.device)
+
+    @property
+    def global_step(self) -> int:
+        """Steps done in the whole run."""
+        return self.epoch * self.steps + self.step
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that is evaluated and kept: the averaged one, if there is one."""
+        return self.model if self.average is None else self.average.model
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give everything that training on needs, random states included."""
+        cuda = self.device.type == "cuda"
+        return {
+            "model": self.model.state_dict(),
+            "average": None if self.average is None else self.average.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
+            "epoch_seconds": self.epoch_seconds,
+            "losses": self.losses,
+            "correct": self.correct,
+            "best": None if self.best is None else vars(self.best),
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state(self.device) if cuda else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what `state_dict` gave."""
+        self.model.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average.model.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(self._as_implemented(state["optimizer"]))
+        self.scaler.load_state_dict(state["scaler"])
+        self.schedule.load_state_dict(state["schedule"])
+        for name in ("epoch", "step", "seconds", "epoch_seconds"):
+            setattr(self, name, state[name])
+        self.losses.copy_(state["losses"])
+        self.correct.copy_(state["correct"])
+        if state["best"] is not None:
+            self.best = Best(**state["best"])
+            weights = self.best.weights
+            self.best.weights = {key: value.to(self.device) for key, value in weights.items()}
+        torch.set_rng_state(state["random"])
+        if state["random_cuda"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random_cuda"], self.device)
+
+    def _as_implemented(self, saved: dict[str, Any]) -> dict[str, Any]:
+        """Give an optimizer's saved state this optimizer's way of computing."""
+        own = self.optimizer.param_groups[0]
+        keys = {key: own[key] for key in _IMPLEMENTATION if key in own}
+        return {**saved, "param_groups": [{**group, **keys} for group in saved["param_groups"]]}
+
+    def step_done(self) -> None:
+        """Count a step of the epoch under way, and take it into the average."""
+        self.step += 1
+        if self.average is not None:
+            self.average.update(self.model, self.global_step)
+
+    def set_rate(self) -> float:
+        """Give the optimizer the rate of the step to come."""
+        lr = self.schedule.lr_at(self.global_step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        return lr

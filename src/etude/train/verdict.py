@@ -1,0 +1,54 @@
+"""How a run ended, whatever ended it: into its summary, and in words."""
+
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from etude.base.text import near
+from etude.runs.names import LAST, SUMMARY
+from etude.runs.records import write_json
+from etude.train.loop import Diverged, Stopped
+from etude.train.stop import Pruned, Requeued
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def verdict(folder: Path, summary: dict[str, Any]) -> Generator[None]:
+    """Put into the summary how the run ended, and write it.
+
+    Raises:
+        SystemExit: A signal came, and the state has been saved.
+    """
+    try:
+        yield
+    except Stopped as stopped:
+        log.warning("stopped, and saved; the same command goes on from here")
+        summary |= {"state": "preempted"}
+        raise SystemExit(stopped.exit_code) from None
+    except (KeyboardInterrupt, Requeued):
+        summary |= {"state": "preempted"}
+        raise
+    except Pruned as pruned:
+        summary |= {"state": "pruned", "epochs": pruned.epoch}
+        raise
+    except (Exception, SystemExit) as error:  # a network of the user's own may call sys.exit
+        summary |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
+        _tell(error, folder)
+        raise
+    finally:
+        write_json(folder / SUMMARY, summary)
+
+
+def _tell(error: BaseException, folder: Path) -> None:
+    """Put an error into the run's own log; a divergence is a result and needs no traceback."""
+    if isinstance(error, Diverged):
+        saved = (folder / LAST).exists()
+        path = near(folder / LAST)
+        where = f"the last good checkpoint is {path}" if saved else "there is no checkpoint yet"
+        error.add_note(f"{where}; a lower optimizer.lr or train.clip_norm may help")
+        log.info("%s; %s", error, where)
+    else:
+        log.debug("the run failed", exc_info=error)
