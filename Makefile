@@ -1,6 +1,6 @@
 # make train    set up .venv and train LeNet-5 on handwritten digits; ARGS="…" is passed on
 # make test     set up .venv and run the tests;  make test-slow runs the long ones too
-# make check    linters, formatting, types
+# make check    linters, formatting, types, and the house in figures
 # make bench    Étude's loop beside the bare step and its peers, start-up, growth, memory: on the CPU,
 #               under 10 minutes; make bench-cuda: likewise on a GPU, and whole runs
 # make board    TensorBoard over outputs/, on this machine only
@@ -25,6 +25,7 @@ check: .venv/ready
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright --project pyproject.toml
+	@$(BIN)/python tests/house.py
 
 format: .venv/ready
 	@$(BIN)/ruff check --fix .

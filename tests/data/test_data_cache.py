@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from etude.base.errors import UserError
+from etude.base.places import cache_folder
 from etude.data.sources import cache
 
 TENSORS = {"train": torch.arange(24, dtype=torch.uint8).view(2, 3, 2, 2)}
@@ -84,11 +85,11 @@ def test_the_cache_folder_is_the_first_that_the_environment_names(monkeypatch: p
     monkeypatch.setenv("HOME", "home")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("ETUDE_CACHE", raising=False)
-    assert cache.folder() == Path("home/.cache/etude")
+    assert cache_folder() == Path("home/.cache/etude")
     monkeypatch.setenv("XDG_CACHE_HOME", "xdg")
-    assert cache.folder() == Path("xdg/etude")
+    assert cache_folder() == Path("xdg/etude")
     monkeypatch.setenv("ETUDE_CACHE", "own")
-    assert cache.folder() == Path("own")
+    assert cache_folder() == Path("own")
 
 
 def test_a_user_without_a_home_is_told_to_name_a_cache_folder(monkeypatch: pytest.MonkeyPatch):
@@ -96,4 +97,4 @@ def test_a_user_without_a_home_is_told_to_name_a_cache_folder(monkeypatch: pytes
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 2**31 - 5)  # nobody in the list of users
     with pytest.raises(UserError, match="set ETUDE_CACHE"):
-        cache.folder()
+        cache_folder()

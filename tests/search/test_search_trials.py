@@ -11,6 +11,7 @@ import pytest
 optuna = pytest.importorskip("optuna", reason="etude[search] is not installed")
 
 from optuna.trial import TrialState
+from rich.console import Console
 
 from etude.base.errors import UserError
 from etude.search import report
@@ -328,7 +329,7 @@ def test_the_report_shows_the_best_what_mattered_and_two_figures(
 ):
     search = search_in(tmp_path, n_trials=40, sampler="random")
     search.run()
-    report.show(search, tmp_path)
+    Console().print(*report.report(search, tmp_path), sep="\n", markup=False)
     text = capsys.readouterr().out
     best = max(search.trials, key=lambda trial: trial.value or -math.inf)
     assert "40 trials: 40 complete" in text
@@ -343,7 +344,7 @@ def test_the_report_shows_the_best_what_mattered_and_two_figures(
 def test_one_complete_trial_is_drawn_without_a_warning(tmp_path: Path):
     search = search_in(tmp_path, n_trials=1)
     search.run()
-    report.show(search, tmp_path)
+    assert list(report.report(search, tmp_path))
     assert (tmp_path / "parallel.png").exists()
     assert not (tmp_path / "importance.png").exists()
 
@@ -352,4 +353,4 @@ def test_a_search_that_found_nothing_says_so(tmp_path: Path):
     search = search_in(tmp_path, lambda *_: None, n_trials=3)
     search.run()
     with pytest.raises(NothingFound, match="none of the 3 trials"):
-        report.show(search, tmp_path)
+        list(report.report(search, tmp_path))

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from etude.base.errors import UserError
-from etude.data.sources import cache
+from etude.base.places import cache_folder, cached
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def _unreadable(path: str | Path, error: Exception) -> UserError:
 def _cache_file(root: Path) -> Path | None:
     """Name the file that a folder's digests are kept in; None where there is no place for it."""
     try:
-        return cache.folder() / f"{digest_of_text(os.fsencode(root.absolute()))}.digests"
+        return cache_folder() / f"{digest_of_text(os.fsencode(root.absolute()))}.digests"
     except UserError:
         return None
 
@@ -161,7 +161,7 @@ def _keep(place: Path | None, entries: Mapping[str, str]) -> None:
         return
     text = json.dumps(entries).encode()
     try:
-        with cache.replacing(place) as temporary:
+        with cached(place) as temporary:
             temporary.write_bytes(digest_of_text(text).encode() + b"\n" + text)
     except OSError as error:
         log.warning("cache %s cannot be written (%s); the next run reads again", place, error)

@@ -1,4 +1,7 @@
-"""The errors that are meant for people."""
+"""The errors that are meant for people, and the exit codes of a command that was asked to stop."""
+
+INTERRUPTED = 130  # what shells use for Ctrl-C
+PREEMPTED = 75  # EX_TEMPFAIL: try again later, the work goes on
 
 
 class UserError(Exception):

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from etude.base import startup
-from etude.base.errors import UserError
+from etude.base.errors import INTERRUPTED, PREEMPTED, UserError
 from etude.cli.bar import Bar
 from etude.cli.compose import Composer, Job, texts
 from etude.cli.outcomes import finished, name
@@ -27,7 +27,7 @@ from etude.runs.names import RUN_LOG
 from etude.runs.records import read_summary
 from etude.runs.status import status
 from etude.search.job import metric_of, pruner_of
-from etude.train.stop import INTERRUPTED, PREEMPTED, Pruned, Requeued
+from etude.train.stop import Pruned, Requeued
 
 log = logging.getLogger(__name__)
 

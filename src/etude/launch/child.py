@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from etude.launch.job import INTERRUPTED
+from etude.base.errors import INTERRUPTED
 from etude.launch.wire import Request, read_request
 
 GRACE = 10.0  # seconds that a job has to save once its launcher is gone

@@ -10,11 +10,11 @@ from enum import Enum
 from pathlib import Path
 from typing import IO
 
+from etude.base.errors import INTERRUPTED, PREEMPTED
 from etude.launch.machine import Device
 from etude.launch.task import About, Progress
 from etude.runs.names import OUTPUT_LOG
 from etude.runs.state import State as RunState
-from etude.train.stop import INTERRUPTED, PREEMPTED
 
 _TAIL = 4096  # bytes of it that are looked at for its last line
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from etude.train.stop import INTERRUPTED, PREEMPTED
+from etude.base.errors import INTERRUPTED, PREEMPTED
 
 
 class Stopping:

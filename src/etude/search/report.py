@@ -1,6 +1,7 @@
 """What a search has found: its best trials, what mattered, and two figures in its folder."""
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from etude.cli.terminal import console, near
+from etude.base.text import near
 from etude.search.figures import draw_importance, draw_parallel
 from etude.search.search import ERROR, FOLDER, NothingFound, Search
 
@@ -19,26 +20,26 @@ _SHOWN = 5
 _ENOUGH = 4  # complete trials; a forest of fewer says nothing
 
 
-def show(search: Search, folder: Path) -> None:
-    """Print the best trials, and each key's importance; draw both into the folder.
+def report(search: Search, folder: Path) -> Iterator[Table | str]:
+    """Give the best trials, and each key's importance; draw both into the folder.
 
     Raises:
         NothingFound: No trial is complete.
     """
     complete = best_first(search)
-    _print_counts(search.trials)
+    yield from _counts(search.trials)
     if not complete:
         raise NothingFound(f"none of the {len(search.trials)} trials in {near(folder)} is complete")
     weights = importance(search.study, complete)
-    console.print(_best(search, complete[:_SHOWN]))
+    yield _best(search, complete[:_SHOWN])
     if weights:
-        console.print(_importance(weights))
+        yield _importance(weights)
         path = folder / "importance.png"
         draw_importance(search.study, path, search.settings, evaluator=_evaluator())
     keys = list(search.space.axes)
     draw_parallel(search.study, keys, folder / "parallel.png", search.settings)
-    console.print(f"the best  {complete[0].user_attrs[FOLDER]}", markup=False)
-    console.print(f"figures   {near(folder)}/*.png", markup=False)
+    yield f"the best  {complete[0].user_attrs[FOLDER]}"
+    yield f"figures   {near(folder)}/*.png"
 
 
 def best_first(search: Search) -> list[FrozenTrial]:
@@ -63,16 +64,16 @@ def _evaluator() -> FanovaImportanceEvaluator:
     return FanovaImportanceEvaluator(seed=0)
 
 
-def _print_counts(trials: list[FrozenTrial]) -> None:
+def _counts(trials: list[FrozenTrial]) -> Iterator[str]:
     names = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned",
              TrialState.FAIL: "failed", TrialState.RUNNING: "half done"}  # fmt: skip
     states = [trial.state for trial in trials]
     counts = [f"{states.count(state)} {name}" for state, name in names.items() if state in states]
-    console.print(f"\n{len(trials)} trials: {', '.join(counts)}")
+    yield f"\n{len(trials)} trials: {', '.join(counts)}"
     for trial in trials:
         if trial.state == TrialState.FAIL:
             error = trial.user_attrs.get(ERROR, "for reasons unknown")
-            console.print(f"trial {trial.number} failed: {error}", markup=False)
+            yield f"trial {trial.number} failed: {error}"
 
 
 def _best(search: Search, trials: list[FrozenTrial]) -> Table:

@@ -5,8 +5,7 @@ import threading
 from types import FrameType
 from typing import Any, Self
 
-INTERRUPTED = 130  # what shells use for Ctrl-C
-PREEMPTED = 75  # EX_TEMPFAIL: try again later, the work goes on
+from etude.base.errors import INTERRUPTED, PREEMPTED
 
 
 class Pruned(Exception):  # noqa: N818 (a result, not a mistake)

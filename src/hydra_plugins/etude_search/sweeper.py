@@ -51,8 +51,10 @@ class SearchSweeper(Sweeper):
         return self._returns
 
     def _search(self, settings: SearchConf, arguments: list[str]) -> None:
+        from rich.console import Console  # noqa: PLC0415
+
         from etude.runs.claim import claimed  # noqa: PLC0415 (Hydra imports every plugin)
-        from etude.search import report  # noqa: PLC0415
+        from etude.search.report import report  # noqa: PLC0415
         from etude.search.search import Search  # noqa: PLC0415
         from etude.search.space import check_sampler, parse  # noqa: PLC0415
         from etude.search.storage import open_study  # noqa: PLC0415
@@ -65,7 +67,9 @@ class SearchSweeper(Sweeper):
             study = open_study(folder, storage=settings.storage, direction=settings.direction)
             search = Search(study, space, settings, launch=self._launch, folder_of=self._folder_of)
             search.run()
-            report.show(search, folder)
+            console = Console(highlight=False, soft_wrap=True)
+            for part in report(search, folder):
+                console.print(part, markup=False)
 
     def _launch(self, words: list[list[str]], first: int) -> list[Any]:
         try:

@@ -3,36 +3,17 @@
 # ruff: noqa: PLC0415 -- torch and the like load only when images do
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from etude.base import atomic
-from etude.base.errors import UserError
-
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor
 
 log = logging.getLogger(__name__)
-
-
-def folder() -> Path:
-    """Name the cache's folder: `$ETUDE_CACHE`, else `etude` below the user's cache folder.
-
-    Raises:
-        UserError: There is neither.
-    """
-    if own := os.environ.get("ETUDE_CACHE"):
-        return Path(own)
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "etude"
-    except RuntimeError as error:  # a container's user without a home
-        raise UserError("no home folder to cache images in; set ETUDE_CACHE to a folder") from error
 
 
 def read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor] | None:
@@ -65,23 +46,10 @@ def write(path: Path, tensors: dict[str, Tensor]) -> None:
     from safetensors.torch import save_file
 
     try:
-        with replacing(path) as temporary:
+        with cached(path) as temporary:
             save_file(tensors, temporary, {"checksum": _checksum(tensors)})
     except (OSError, SafetensorError) as error:
         log.warning("cache %s cannot be written (%s); the next run decodes again", path, error)
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Generator[Path]:
-    """Give a file to write to, which takes the place of `path` once it is whole.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic.remove_stale(path.parent)
-    with atomic.replacing(path) as temporary:
-        yield temporary
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:

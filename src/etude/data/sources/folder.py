@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from etude.base.digests import combined, digest_of_tree
 from etude.base.errors import UserError
+from etude.base.places import cache_folder
 from etude.data.sides import Sides
 from etude.data.sources import cache
 from etude.data.sources.files import Files, Form, read_image
@@ -126,7 +127,7 @@ class Folder:
             return Loaded(
                 self._in_files(train, form, key), self._in_files(test, form, key), train.classes
             )
-        path = cache.folder() / f"{key}.safetensors"
+        path = cache_folder() / f"{key}.safetensors"
         pixels = cache.read(path, {part: (n, 3, size, size) for part, n in counts.items()})
         if pixels is None:
             _check_memory(sum(counts.values()) * 3 * size**2, self.root)

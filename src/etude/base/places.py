@@ -1,0 +1,36 @@
+"""Where a user keeps what can be made again."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from etude.base import atomic
+from etude.base.errors import UserError
+
+
+def cache_folder() -> Path:
+    """Name the cache's folder: `$ETUDE_CACHE`, else `etude` below the user's cache folder.
+
+    Raises:
+        UserError: There is neither.
+    """
+    if own := os.environ.get("ETUDE_CACHE"):
+        return Path(own)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "etude"
+    except RuntimeError as error:  # a container's user without a home
+        raise UserError("no home folder to cache images in; set ETUDE_CACHE to a folder") from error
+
+
+@contextmanager
+def cached(path: Path) -> Generator[Path]:
+    """Give a file to write to, which takes the place of one in the cache once it is whole.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.remove_stale(path.parent)
+    with atomic.replacing(path) as temporary:
+        yield temporary
