@@ -8,6 +8,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from etude.base.places import cached
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
