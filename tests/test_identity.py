@@ -122,7 +122,7 @@ def test_an_edited_network_is_another_run_in_sweeps_studies_and_searches(
         "sweep": ["-m", "seed=0,1", *own],
         "study": ["study=rates", *own],
         "search": ["-m", "hydra/sweeper=search", "hydra.sweeper.n_trials=2",
-                   "optimizer.lr=interval(0.001,0.01)", "hydra/launcher=basic", *own],
+                   "optimizer.lr=interval(0.001,0.01)", *own],
     }[kind]  # fmt: skip
     assert etude(*words) == 0
     assert parameters(workplace) == [expected(8)] * 2

@@ -107,6 +107,10 @@ class Composer:
         self._contents, self._to_come, self._name = Contents(), {}, ""
         self._register()
 
+    def __deepcopy__(self, memo: Any) -> "Composer":
+        """Stay one: Hydra copies all it knows of for each launch, interpolations included."""
+        return self
+
     def _register(self) -> None:
         """Make Étude's own interpolations known."""
         register = OmegaConf.register_new_resolver

@@ -149,6 +149,10 @@ class Loader(ConfigLoaderImpl):
         vars(self).update(state)
         self._forget()
 
+    def __deepcopy__(self, memo: Any) -> "Loader":
+        """Stay one: Hydra copies all it knows of for each launch."""
+        return self
+
     def _forget(self) -> None:
         self._read: _Repository | None = None
         self._words: dict[str, Override] = {}
