@@ -229,6 +229,7 @@ def test_a_studys_own_words_are_refused_where_they_mean_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the optimizer's lr")  # an experiment's rates by epoch hold on
 def test_a_sample_of_combinations_trains(etude: Etude, workplace: Path):
     """Thirty of them, on a hundred images for two epochs."""
     draw = random.Random(0)
@@ -238,7 +239,7 @@ def test_a_sample_of_combinations_trains(etude: Etude, workplace: Path):
            "record.curves=false", "dataset.validation_split=last_fraction"]  # fmt: skip
     for number in range(30):
         group = REPLACEABLE[number % 4]
-        choice = draw.choice([c for c in choices(group) if c not in {"from_a", "alexnet"}])
+        choice = draw.choice([c for c in choices(group) if c not in {"from_a", "alexnet", "pytorch"}])
         experiment = draw.choice([name for name in small if not name.startswith("vgg11")])
         size = {"inception_digits": 75, "alexnet_mnist": 56}.get(experiment, 32)
         words = [f"experiment={experiment}", f"{group}={choice}", f"dataset.input_size={size}"]
