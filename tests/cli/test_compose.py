@@ -239,7 +239,9 @@ def test_a_sample_of_combinations_trains(etude: Etude, workplace: Path):
            "record.curves=false", "dataset.validation_split=last_fraction"]  # fmt: skip
     for number in range(30):
         group = REPLACEABLE[number % 4]
-        choice = draw.choice([c for c in choices(group) if c not in {"from_a", "alexnet", "pytorch"}])
+        choice = draw.choice(
+            [c for c in choices(group) if c not in {"from_a", "alexnet", "pytorch"}]
+        )
         experiment = draw.choice([name for name in small if not name.startswith("vgg11")])
         size = {"inception_digits": 75, "alexnet_mnist": 56}.get(experiment, 32)
         words = [f"experiment={experiment}", f"{group}={choice}", f"dataset.input_size={size}"]

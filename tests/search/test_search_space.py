@@ -6,7 +6,7 @@ from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra.core.plugins import Plugins
 
 from etude.base.errors import UserError
-from etude.cli.hydra_door import _shipped
+from etude.base.places import shipped_conf as _shipped
 from etude.search.axis import Choices, Numbers
 from etude.search.space import Space, check_sampler, parse
 

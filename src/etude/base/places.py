@@ -1,10 +1,11 @@
-"""Where a user keeps what can be made again."""
+"""Where things are kept: the shipped configuration, and what can be made again."""
 
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import etude
 from etude.base import atomic
 from etude.base.errors import UserError
 
@@ -34,3 +35,10 @@ def cached(path: Path) -> Generator[Path]:
     atomic.remove_stale(path.parent)
     with atomic.replacing(path) as temporary:
         yield temporary
+
+
+def shipped_conf() -> Path:
+    """Find `conf/`: inside the package in a wheel, at the top of the checkout otherwise."""
+    package = Path(etude.__file__).parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parents[1] / "conf"

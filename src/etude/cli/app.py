@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
@@ -25,8 +24,8 @@ import etude
 from etude.base import startup
 from etude.base.errors import UserError
 from etude.cli import hydra_door as door
+from etude.cli import launching, study_jobs
 from etude.cli import search as searches
-from etude.cli import study_jobs
 from etude.cli.compose import Composer, Job, Planned
 from etude.cli.explain import explain, refuse_words
 from etude.cli.hydra_door import CONFIG_NAME
@@ -61,7 +60,7 @@ from etude.runs.status import current_summary, note, status
 from etude.runs.study import PlannedRun, write_plan
 
 if TYPE_CHECKING:
-    from hydra._internal.hydra import Hydra
+    from etude.cli.hydra_door import Hydra
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -163,7 +162,7 @@ class _Refused(argparse.Action):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = get_args_parser()
+    parser = door.make_parser()
     parser.__class__ = _HydraParser
     for action in parser._actions:
         if "--version" in action.option_strings:
@@ -191,7 +190,6 @@ def _own_files(config_dir: str | None) -> Path | None:
 def _dispatch(composer: Composer, args: argparse.Namespace) -> int:
     hydra = door.hydra_now()
     if args.help:
-        door.list_groups_from_one_repository(hydra)
         hydra.app_help(config_name=CONFIG_NAME, args_parser=_parser(), args=args)
     elif args.hydra_help:
         hydra.hydra_help(config_name=CONFIG_NAME, args_parser=_parser(), args=args)
@@ -235,7 +233,7 @@ def _launch(composer: Composer, args: argparse.Namespace) -> int:
 def _run(composer: Composer, planned: Planned) -> int:
     worker = Worker(composer, several=False)
     with outputs_needed():
-        door.run(composer.loader, planned.master, worker)
+        launching.run(composer.loader, planned.master, worker)
     return worker.exit_code
 
 

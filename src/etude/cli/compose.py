@@ -18,8 +18,11 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 from etude.base.errors import UserError
 from etude.base.identity import Identity, short_target
 from etude.cli import hydra_door as door
-from etude.cli.hydra_door import Base, Fallen, Loader
+from etude.cli import launching
+from etude.cli.choices import Base, Fallen
+from etude.cli.hydra_door import Loader
 from etude.cli.study import KEYS
+from etude.cli.words import is_choice, parse, product
 from etude.config import Config, check, describe, identify
 from etude.config.schema import GROUPS, DownloadedConf
 from etude.preflight.contents import Contents
@@ -140,9 +143,9 @@ class Composer:
         """
         master = self.master(words)
         params = cast("dict[str, Any]", OmegaConf.select(master, "hydra.sweeper.params") or {})
-        own = [word for word in door.parse(self.loader, words) if not word.is_hydra_override()]
+        own = [word for word in parse(self.loader, words) if not word.is_hydra_override()]
         given = [*(f"{key}={value}" for key, value in params.items()), *_lines(own)]
-        return self.several(master, [("", job) for job in door.product(self.loader, given)])
+        return self.several(master, [("", job) for job in product(self.loader, given)])
 
     def several(
         self,
@@ -185,14 +188,14 @@ class Composer:
             words: The command's: those for Hydra and single choices are taken, and the name.
             more: Words that are taken as well.
         """
-        parsed = door.parse(self.loader, words)
+        parsed = parse(self.loader, words)
         kept = [w for w in parsed if w.is_hydra_override() or self._is_single_choice(w)]
         return self.loader.compose([*_lines(kept), *more], RunMode.MULTIRUN)[0]
 
     def _is_single_choice(self, word: Override) -> bool:
         if word.is_sweep_override():
             return False
-        return word.key_or_group == "name" or door.is_choice(self.loader, word)
+        return word.key_or_group == "name" or is_choice(self.loader, word)
 
     def for_launcher(self, master: DictConfig, words: Sequence[str]) -> DictConfig:
         """Give the configuration of a job; one that a sweeper has just thought of is composed."""
@@ -205,7 +208,7 @@ class Composer:
 
     def launch(self, planned: Planned, jobs: Sequence[Job], task: TaskFunction) -> None:
         """Hand some of the planned jobs to the launcher that the configuration names."""
-        door.launch(self.loader, planned.master, task, [job.words for job in jobs])
+        launching.launch(self.loader, planned.master, task, [job.words for job in jobs])
 
     def known(self, hydra: DictConfig) -> Job:
         """Give the job that a composed configuration belongs to, by its node `hydra`."""

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, cast
 
-from hydra._internal.hydra import Hydra
 from hydra.core.object_type import ObjectType
 from hydra.errors import MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from etude.base.errors import UserError
+from etude.cli.hydra_door import Hydra
 from etude.config import ConfigError
 from etude.config.check import with_origin
 from etude.config.known import declared, unknown

@@ -4,13 +4,12 @@ Hydra reads all files anew for each job of a sweep. Here each set of choices is 
 job is its copy with the job's own values.
 """
 
+import argparse
 import copy
 import os
 import pickle
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -18,84 +17,28 @@ from typing import Any, NamedTuple, cast
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.config_repository import ConfigRepository
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.defaults_list import Overrides
 from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
+from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import SearchPathQuery
-from hydra.core.default_element import ConfigDefault, GroupDefault
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, configure_log, run_job
-from hydra.types import HydraContext, RunMode, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, open_dict
 
-import etude
+from etude.base.places import shipped_conf
+from etude.cli.choices import Base, Fallen, merged, settings
+from etude.cli.experiments import (
+    CONFIG_NAME,
+    EXPERIMENT,
+    default_choices,
+    final_choices,
+    named_choices,
+)
 from etude.config.schema import GROUPS
-
-CONFIG_NAME = "config"
-_EXPERIMENT = "experiment"
-Flat = dict[str, Any]
-
-
-class Fallen(NamedTuple):
-    """What an experiment's file sets for a choice that was replaced, and that so does not hold.
-
-    Args:
-        group: The group, such as `optimizer`.
-        named: The choice that the experiment names.
-        chosen: The choice in its place.
-        settings: The keys within the group, dotted, with their values.
-    """
-
-    group: str
-    named: str
-    chosen: str
-    settings: Flat
-
-
-@dataclass(frozen=True)
-class Base:
-    """What a command's choices alone compose to; its jobs differ from it in values.
-
-    Args:
-        pickled: The configuration, which is copied five times faster so than by `deepcopy`.
-        experiment: The experiment's name; None without one.
-        chosen: The choice in each group of parts.
-        named: The choices that the experiment's file, or the default recipe, makes.
-        fallen: What the experiment sets for other choices than these.
-    """
-
-    pickled: bytes
-    experiment: str | None
-    chosen: dict[str, str]
-    named: dict[str, str]
-    fallen: tuple[Fallen, ...]
-
-    def copy(self) -> DictConfig:
-        """Give the configuration, to be changed."""
-        return pickle.loads(self.pickled)  # noqa: S301 (our own, made in this process)
-
-    @cached_property
-    def usual(self) -> Flat:
-        """Give its values by dotted key, as written."""
-        composed = self.copy()
-        plain = cast("Flat", OmegaConf.to_container(composed, resolve=False))
-        del plain["hydra"]
-        return dict(flatten(plain))
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Give the values of nested mappings by dotted key."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from flatten(cast("Flat", value), f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 class _Repository(ConfigRepository):
@@ -172,6 +115,11 @@ class Loader(ConfigLoaderImpl):
     def repository(self, _: Any) -> None:
         """Leave Hydra's own, which remembers nothing."""
 
+    def get_group_options(self, group_name: str, *given: Any, **more: Any) -> list[str]:
+        """List a group's choices; Hydra would build a repository anew for every group."""
+        filtered = given[0] if given else more.get("results_filter", ObjectType.CONFIG)
+        return self.repository.get_group_options(group_name, filtered)
+
     def compose(
         self, words: Sequence[str], run_mode: RunMode = RunMode.RUN
     ) -> tuple[DictConfig, Base]:
@@ -237,32 +185,31 @@ class Loader(ConfigLoaderImpl):
         return self._bases[key]
 
     def _made(self, composed: DictConfig) -> Base:
-        experiment = self._experiment
-        named = self._named(f"{_EXPERIMENT}/{experiment}") if experiment else self._defaults()
-        replaced = {group for group in GROUPS if named.get(group) != self._chosen.get(group)}
+        whole = self._whole()
+        replaced = {group for group in GROUPS if whole.get(group) != self._chosen.get(group)}
         # What falls away within the shipped files, where one builds on another, concerns nobody.
-        fallen = [
-            fell
-            for fell in self._fallen
-            if fell.group in replaced and fell.named == str(named.get(fell.group))
-        ]
+        told = [f for f in self._fallen if f.group in replaced and f.named == whole.get(f.group)]
         return Base(
             pickled=pickle.dumps(composed),
-            experiment=experiment,
+            experiment=self._chosen.get(EXPERIMENT),
             chosen={group: str(self._chosen.get(group)) for group in GROUPS},
-            named={group: str(named.get(group)) for group in GROUPS},
-            fallen=tuple(_merged(fallen)),
+            named={group: str(whole.get(group)) for group in GROUPS},
+            fallen=tuple(merged(told)),
         )
 
-    @property
-    def _experiment(self) -> str | None:
-        return self._chosen.get(_EXPERIMENT)
+    def _whole(self) -> dict[str, str]:
+        """Give the choices that the experiment names with all that it builds on."""
+        experiment = self._chosen.get(EXPERIMENT)
+        if experiment is None:
+            return default_choices(self.repository)
+        return named_choices(self.repository, f"{EXPERIMENT}/{experiment}")
 
     def _compose_config_from_defaults_list(self, defaults: Any, repo: Any) -> DictConfig:
-        self._chosen = dict(_choices_of(defaults))
+        self._chosen = dict(final_choices(defaults))
         own = list(dropwhile(_is_hydras, defaults))
         hydras = _Composed(self._hydras(defaults[: len(defaults) - len(own)], repo))
-        return super()._compose_config_from_defaults_list([hydras, *own], repo)
+        both: Any = [hydras, *own]
+        return super()._compose_config_from_defaults_list(both, repo)
 
     def _hydras(self, defaults: Any, repo: Any) -> DictConfig:
         """Compose Hydra's own node, which takes as long as all else and is mostly the same."""
@@ -277,40 +224,15 @@ class Loader(ConfigLoaderImpl):
             return default
         loaded = super()._load_single_config(default, repo)
         path = str(default.config_path)
-        if path.startswith(f"{_EXPERIMENT}/") and isinstance(loaded.config, DictConfig):
-            named, whole = self._named(path), self._named(f"{_EXPERIMENT}/{self._experiment}")
+        if path.startswith(f"{EXPERIMENT}/") and isinstance(loaded.config, DictConfig):
+            named, whole = named_choices(self.repository, path), self._whole()
             for group in GROUPS:
                 chosen, own = str(self._chosen.get(group)), str(named.get(group))
                 if group in loaded.config and {own, str(whole.get(group))} != {chosen}:
                     with open_dict(loaded.config):
                         node = loaded.config.pop(group)
-                    self._fallen.append(Fallen(group, own, chosen, _settings(node)))
+                    self._fallen.append(Fallen(group, own, chosen, settings(node)))
         return loaded
-
-    def _named(self, path: str) -> dict[str, str]:
-        """Give the choices that an experiment's file makes, by itself and by those it builds on."""
-        named, own = self._defaults(), dict[str, str]()
-        for item in self._items(path):
-            if isinstance(item, GroupDefault) and item.override:
-                own[str(item.group).strip("/")] = str(item.value)
-            elif isinstance(item, ConfigDefault) and not item.is_self():
-                child = str(item.path)
-                below = child.strip("/") if child.startswith("/") else f"{_EXPERIMENT}/{child}"
-                named |= self._named(below)
-        return {**named, **own}
-
-    def _defaults(self) -> dict[str, str]:
-        """Give the choices of the default recipe."""
-        items = self._items(CONFIG_NAME)
-        return {
-            str(item.group).strip("/"): str(item.value)
-            for item in items
-            if isinstance(item, GroupDefault) and not item.override
-        }
-
-    def _items(self, path: str) -> list[Any]:
-        loaded = self.repository.load_config(path)
-        return [] if loaded is None else list(loaded.defaults_list or [])
 
 
 class _Composed(NamedTuple):
@@ -322,29 +244,6 @@ class _Composed(NamedTuple):
 
 def _is_hydras(default: Any) -> bool:
     return str(default.config_path).startswith("hydra/")
-
-
-def _choices_of(defaults: Sequence[Any]) -> Iterator[tuple[str, str]]:
-    """Give each group's choice; of a file that builds on others, Hydra lists itself among them."""
-    for default in defaults:
-        group, _, choice = str(default.config_path).partition("/")
-        if default.override_key is not None:
-            yield str(default.override_key), choice
-        elif default.is_self and default.parent == CONFIG_NAME:
-            yield group, choice
-
-
-def _settings(node: Any) -> Flat:
-    plain = OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node
-    return dict(flatten(cast("Flat", plain))) if isinstance(plain, dict) else {"": plain}
-
-
-def _merged(fallen: Sequence[Fallen]) -> Iterator[Fallen]:
-    """Join what several files of one experiment set for a group; the last word for a key holds."""
-    for group in dict.fromkeys(fell.group for fell in fallen):
-        own = [fell for fell in fallen if fell.group == group]
-        settings = {key: value for fell in own for key, value in fell.settings.items()}
-        yield own[-1]._replace(settings=settings)
 
 
 def _note_overrides(composed: DictConfig, parsed: Sequence[Override]) -> None:
@@ -370,17 +269,10 @@ def make_loader(own: Path | None = None) -> Loader:
     """Make a loader over the shipped files, with a user's own before them."""
     # Our preset lies over the plugin's own node on purpose.
     warnings.filterwarnings("ignore", message=r"\n'hydra/launcher/ray' is validated against")
-    search_path = create_config_search_path(str(_shipped()))
+    search_path = create_config_search_path(str(shipped_conf()))
     if own is not None:
         search_path.prepend("command-line", f"file://{own}", SearchPathQuery(provider="main"))
     return Loader(search_path)
-
-
-def _shipped() -> Path:
-    """Find `conf/`: inside the package in a wheel, at the top of the checkout otherwise."""
-    package = Path(etude.__file__).parent
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parents[1] / "conf"
 
 
 def make_hydra(loader: Loader) -> Hydra:
@@ -400,91 +292,13 @@ def close() -> None:
     GlobalHydra.instance().clear()
 
 
-def list_groups_from_one_repository(hydra: Hydra) -> None:
-    """Spare `--help` most of its time: Hydra builds a repository anew for every group it lists."""
-    loader: Any = hydra.config_loader
-    _, repository = loader._parse_overrides_and_create_caching_repo(None, [])
-
-    def options(group_name: str, results_filter: Any = ObjectType.CONFIG, **_: Any) -> list[str]:
-        return repository.get_group_options(group_name, results_filter)
-
-    loader.get_group_options = options
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser of Hydra's command line."""
+    return get_args_parser()
 
 
-def is_choice(loader: Loader, word: Override) -> bool:
-    """Say whether a word chooses in a group."""
-    return loader.repository.group_exists(word.key_or_group)
-
-
-def parse(loader: Loader, words: Sequence[str]) -> list[Override]:
-    """Read a command's words.
-
-    Raises:
-        HydraException: One is no override.
-    """
-    return OverridesParser.create(config_loader=loader).parse_overrides(list(words))
-
-
-def product(loader: Loader, words: Sequence[str]) -> list[list[str]]:
-    """Expand words with several values as Hydra's basic sweeper does: all with all."""
-    (batch,) = BasicSweeper.split_arguments(parse(loader, words), max_batch_size=None)
-    return batch
-
-
-def run(loader: Loader, composed: DictConfig, task: TaskFunction) -> JobReturn:
-    """Call the task with one composed configuration, as `hydra.run` does once it has composed."""
-    context = _context(loader, composed)
-    configure_log(composed.hydra.hydra_logging, composed.hydra.verbose)
-    composed.hydra.mode = RunMode.RUN
-    context.callbacks.on_run_start(config=composed, config_name=CONFIG_NAME)
-    returned = run_job(
-        hydra_context=context,
-        task_function=task,
-        config=composed,
-        job_dir_key="hydra.run.dir",
-        job_subdir_key=None,
-    )
-    context.callbacks.on_run_end(config=composed, config_name=CONFIG_NAME, job_return=returned)
-    return returned
-
-
-def launch(
-    loader: Loader, master: DictConfig, task: TaskFunction, words: Sequence[Sequence[str]]
-) -> None:
-    """Hand jobs to the launcher that a configuration names, in batches where it asks for them.
-
-    Args:
-        loader: Gives each job's configuration by its words.
-        master: What the launcher is made from.
-        task: What it calls for each job.
-        words: Of each job.
-    """
-    context = _context(loader, master)
-    configure_log(master.hydra.hydra_logging, master.hydra.verbose)
-    launcher = Plugins.instance().instantiate_launcher(
-        config=master, hydra_context=context, task_function=task
-    )
-    context.callbacks.on_multirun_start(config=master, config_name=CONFIG_NAME)
-    size = master.hydra.sweeper.get("max_batch_size") or len(words) or 1
-    for first in range(0, len(words), size):
-        batch = [list(own) for own in words[first : first + size]]
-        launcher.launch(batch, initial_job_idx=first)
-    context.callbacks.on_multirun_end(config=master, config_name=CONFIG_NAME)
-
-
-def sweep(loader: Loader, master: DictConfig, task: TaskFunction, words: Sequence[str]) -> None:
-    """Hand a command to the sweeper that a configuration names, which finds its jobs by itself."""
-    context = _context(loader, master)
-    configure_log(master.hydra.hydra_logging, master.hydra.verbose)
-    context.callbacks.on_multirun_start(config=master, config_name=CONFIG_NAME)
-    sweeper = Plugins.instance().instantiate_sweeper(
-        config=master, hydra_context=context, task_function=task
-    )
-    sweeper.sweep(arguments=list(words))
-    context.callbacks.on_multirun_end(config=master, config_name=CONFIG_NAME)
-
-
-def _context(loader: Loader, composed: DictConfig) -> HydraContext:
+def context(loader: Loader, composed: DictConfig) -> HydraContext:
+    """Give what Hydra hands to launchers and sweepers."""
     return HydraContext(config_loader=loader, callbacks=Callbacks(composed))
 
 

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple, cast
 from hydra.errors import CompactHydraException
 
 from etude.base.errors import UserError
-from etude.cli import hydra_door, study_jobs
+from etude.cli import launching, study_jobs
 from etude.cli.compose import Composer, Job
 from etude.cli.outcomes import outputs_needed
 from etude.cli.terminal import complain, console, show_summary
+from etude.cli.words import parse as parse_words
 from etude.cli.worker import Worker
 from etude.config.known import unknown
 from etude.config.schema import Config
@@ -99,7 +100,7 @@ def launch(composer: Composer, asked: Asked) -> int:
     """
     master = composer.master(asked.words)
     settings = read(master.hydra.sweeper)
-    task = hydra_door.parse(composer.loader, asked.words)
+    task = parse_words(composer.loader, asked.words)
     words = [str(word.input_line) for word in task if not word.is_hydra_override()]
     space = parse(words, settings.params, composer.loader)
     check_sampler(space, settings.sampler)
@@ -117,7 +118,7 @@ def launch(composer: Composer, asked: Asked) -> int:
     composer.jobs.clear()  # the corners are no trials
     try:
         with outputs_needed():
-            hydra_door.sweep(composer.loader, master, Worker(composer, several=True), words)
+            launching.sweep(composer.loader, master, Worker(composer, several=True), words)
     except CompactHydraException as error:
         if not isinstance(error.__cause__, NothingFound):
             raise

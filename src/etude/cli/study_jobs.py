@@ -7,10 +7,10 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from etude.base.errors import UserError
-from etude.cli import hydra_door as door
 from etude.cli.compose import Composer, Planned
 from etude.cli.hydra_door import Loader
 from etude.cli.study import KEYS, Study, read
+from etude.cli.words import parse, product
 
 
 class Split(NamedTuple):
@@ -43,7 +43,7 @@ def split(loader: Loader, words: Sequence[str]) -> Split:
         UserError: A word of its own has several values.
         HydraException: A word is no override.
     """
-    parsed = door.parse(loader, words)
+    parsed = parse(loader, words)
     own = [word for word in parsed if _key(str(word.input_line)) in KEYS]
     others = [word for word in parsed if word not in own]
     return Split(
@@ -78,7 +78,7 @@ def plan(composer: Composer, words: Sequence[str]) -> tuple[Study, Planned]:
     wanted = [
         (arm.name, expanded)
         for arm, run in study.runs()
-        for expanded in door.product(composer.loader, _last_of_each(run, given.others))
+        for expanded in product(composer.loader, _last_of_each(run, given.others))
     ]
     # A study's file knows what its own choices leave behind; a user may not.
     return study, composer.several(master, wanted, heeded={_key(word) for word in given.others})

@@ -1,0 +1,64 @@
+"""Handing composed jobs to Hydra's launchers and sweepers, or to the task itself."""
+
+from collections.abc import Sequence
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, configure_log, run_job
+from hydra.types import RunMode, TaskFunction
+from omegaconf import DictConfig
+
+from etude.cli import hydra_door as door
+from etude.cli.hydra_door import CONFIG_NAME, Loader
+
+
+def run(loader: Loader, composed: DictConfig, task: TaskFunction) -> JobReturn:
+    """Call the task with one composed configuration, as `hydra.run` does once it has composed."""
+    context = door.context(loader, composed)
+    configure_log(composed.hydra.hydra_logging, composed.hydra.verbose)
+    composed.hydra.mode = RunMode.RUN
+    context.callbacks.on_run_start(config=composed, config_name=CONFIG_NAME)
+    returned = run_job(
+        hydra_context=context,
+        task_function=task,
+        config=composed,
+        job_dir_key="hydra.run.dir",
+        job_subdir_key=None,
+    )
+    context.callbacks.on_run_end(config=composed, config_name=CONFIG_NAME, job_return=returned)
+    return returned
+
+
+def launch(
+    loader: Loader, master: DictConfig, task: TaskFunction, words: Sequence[Sequence[str]]
+) -> None:
+    """Hand jobs to the launcher that a configuration names, in batches where it asks for them.
+
+    Args:
+        loader: Gives each job's configuration by its words.
+        master: What the launcher is made from.
+        task: What it calls for each job.
+        words: Of each job.
+    """
+    context = door.context(loader, master)
+    configure_log(master.hydra.hydra_logging, master.hydra.verbose)
+    launcher = Plugins.instance().instantiate_launcher(
+        config=master, hydra_context=context, task_function=task
+    )
+    context.callbacks.on_multirun_start(config=master, config_name=CONFIG_NAME)
+    size = master.hydra.sweeper.get("max_batch_size") or len(words) or 1
+    for first in range(0, len(words), size):
+        batch = [list(own) for own in words[first : first + size]]
+        launcher.launch(batch, initial_job_idx=first)
+    context.callbacks.on_multirun_end(config=master, config_name=CONFIG_NAME)
+
+
+def sweep(loader: Loader, master: DictConfig, task: TaskFunction, words: Sequence[str]) -> None:
+    """Hand a command to the sweeper that a configuration names, which finds its jobs by itself."""
+    context = door.context(loader, master)
+    configure_log(master.hydra.hydra_logging, master.hydra.verbose)
+    context.callbacks.on_multirun_start(config=master, config_name=CONFIG_NAME)
+    sweeper = Plugins.instance().instantiate_sweeper(
+        config=master, hydra_context=context, task_function=task
+    )
+    sweeper.sweep(arguments=list(words))
+    context.callbacks.on_multirun_end(config=master, config_name=CONFIG_NAME)

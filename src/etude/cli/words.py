@@ -1,0 +1,47 @@
+"""A command's words, one by one: read, and expanded where they stand for several values."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from etude.cli.hydra_door import Loader
+
+
+def parse(loader: Loader, words: Sequence[str]) -> list[Override]:
+    """Read a command's words.
+
+    Raises:
+        HydraException: One is no override.
+    """
+    return OverridesParser.create(config_loader=loader).parse_overrides(list(words))
+
+
+def is_choice(loader: Loader, word: Override) -> bool:
+    """Say whether a word chooses in a group."""
+    return loader.repository.group_exists(word.key_or_group)
+
+
+def product(loader: Loader, words: Sequence[str]) -> list[list[str]]:
+    """Expand words with several values, all with all; of two words for a key the last one holds.
+
+    Raises:
+        HydraException: A word is no override, or stands for values without an end.
+    """
+    levels = {word.get_key_element(): list(_levels(word)) for word in parse(loader, words)}
+    return [list(job) for job in itertools.product(*levels.values())]
+
+
+def _levels(word: Override) -> Iterator[str]:
+    key = word.get_key_element()
+    if not word.is_sweep_override():
+        yield f"{key}={word.get_value_element_as_str()}"
+    elif word.is_discrete_sweep():
+        yield from (f"{key}={value}" for value in word.sweep_string_iterator())
+    else:
+        raise HydraException(
+            f"{word.input_line}: an interval has no end of values; give some, as {key}=0.1,0.2, "
+            "or search it with hydra/sweeper=search"
+        )
