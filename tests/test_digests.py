@@ -132,7 +132,7 @@ def test_without_a_place_for_a_cache_files_are_read_every_time(
         raise UserError("no home folder")
 
     first = digest_of_file(root / "a")
-    monkeypatch.setattr(digests.cache, "folder", nowhere)
+    monkeypatch.setattr(digests, "cache_folder", nowhere)
     assert digest_of_file(root / "a") == first
 
 
@@ -174,7 +174,7 @@ def test_a_missing_or_broken_file_is_one_line_with_the_way_out(root: Path):
 
 def test_processes_that_write_at_once_leave_a_whole_cache(root: Path, cache: Path):
     code = (
-        "import sys; from pathlib import Path; from etude import digests; "
+        "import sys; from pathlib import Path; from etude.base import digests; "
         "digests.SETTLED_SECONDS = 0; digests.digest_of_file(Path(sys.argv[1]))"
     )
     time.sleep(0.02)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-SOURCES = ("source", "splits", "digits", "idx", "cifar", "folder", "cache", "download")
+SOURCES = ("splits", *(f"sources.{name}" for name in
+           ("source", "digits", "idx", "cifar", "folder", "cache", "download")))  # fmt: skip
 SLOW = {"torch", "torchvision", "sklearn", "PIL", "numpy", "safetensors"}
 
 

@@ -31,4 +31,4 @@ def test_the_room_imports_nothing_slow_no_terminal_and_no_other_room():
     found = set(done.stdout.split())
     assert not found & {"torch", "numpy", "hydra", "omegaconf", "rich", "argparse"}
     own = {name for name in found if name.startswith("etude.")}
-    assert own == {"etude.runs", *(f"etude.{leaf}" for leaf in LEAVES), *modules}
+    assert own == {"etude.base", "etude.runs", *(f"etude.base.{leaf}" for leaf in LEAVES), *modules}
