@@ -67,7 +67,8 @@ def test_the_way_to_the_first_step_is_told_in_parts(workplace: Path, etude: Call
 
 
 def test_a_process_knows_when_it_was_started():
-    code = "import time; time.sleep(0.5); from etude.base import startup as s; s.mark('x'); print(s.told())"
+    wait = "import time; time.sleep(0.5)"
+    code = f"{wait}; from etude.base import startup as s; s.mark('x'); print(s.told())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 0.5 <= float(done.stdout.split()[1]) < 30
 

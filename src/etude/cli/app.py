@@ -198,6 +198,10 @@ def _dispatch(composer: Composer, args: argparse.Namespace) -> int:
     elif args.info:
         hydra.show_info(args.info, config_name=CONFIG_NAME, overrides=args.overrides)
     elif args.cfg:
+        if args.multirun:
+            raise UserError(
+                "--cfg shows one job's configuration; leave out -m, or list the jobs by --dry-run"
+            )
         _tell(composer.run(args.overrides).remarks)  # checked before it is shown
         hydra.show_cfg(
             config_name=CONFIG_NAME,
