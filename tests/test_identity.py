@@ -13,6 +13,10 @@ import pytest
 from conftest import summary_of
 from PIL import Image
 
+from etude.cli import hydra_door
+from etude.cli.compose import Composer
+from etude.config.build import import_from
+
 Etude = Callable[..., int]
 Output = pytest.CaptureFixture[str]
 
@@ -325,3 +329,103 @@ def test_a_network_that_changes_between_planning_and_training_is_not_trained(
     assert etude(*own) != 0
     assert "model.code: changed since this run was planned" in capsys.readouterr().err
     assert runs(workplace) == []
+
+
+def test_a_cache_of_pixels_is_another_data_sets_only_if_the_images_are_the_same(
+    etude: Etude, workplace: Path
+):
+    """Names, sizes and times may be the same, as after unpacking two archives."""
+    for seed, name in enumerate("AB"):
+        root = photos(workplace / name / "photos", seed)
+        for path in root.rglob("*.png"):
+            Image.open(path).save(path.with_suffix(".bmp"))
+            path.unlink()
+        for path in root.rglob("*.bmp"):
+            os.utime(path, (315532800, 315532800))
+        assert etude(*FOLDER, f"dataset.root={root}") == 0
+    assert len({run["data"]["digest"] for run in runs(workplace)}) == 2
+
+
+def test_the_code_of_a_part_inside_a_part_counts_too(etude: Etude, own: list[str], workplace: Path):
+    (workplace / "mynets.py").write_text(TINY.replace("input_size):", "input_size, inner=None):"))
+    (workplace / "other.py").write_text("def scale():\n    return 1\n")
+    words = [*own, "packages=[mynets,other]", "+model.inner={_target_: other.scale}"]
+    assert etude(*words) == 0
+    (workplace / "other.py").write_text("def scale():\n    return 2\n")
+    sys.modules.pop("other", None)
+    forget()
+    assert etude(*words) == 0
+    assert len(runs(workplace)) == 2
+
+
+def test_an_empty_mapping_is_a_setting(composer: Composer, own: list[str], workplace: Path):
+    import_from(workplace)
+    (workplace / "mynets.py").write_text(TINY.replace("input_size):", "input_size, options=None):"))
+    words = ["packages=[mynets]", "model._target_=mynets.Tiny"]
+    (without,), (empty,) = (
+        composer.run([*words, *more]).jobs for more in ([], ["+model.options={}"])
+    )
+    assert without.identity.fingerprint != empty.identity.fingerprint
+
+
+def test_packages_that_are_followed_belong_to_the_code(composer: Composer, workplace: Path):
+    import_from(workplace)
+    (workplace / "mynets.py").write_text(TINY.replace("from layers import size", "import libx")
+                                         .replace("size()", "8"))  # fmt: skip
+    (workplace / "libx").mkdir()
+    (workplace / "libx" / "__init__.py").write_text("")
+    words = ["model._target_=mynets.Tiny", "packages=[mynets],[mynets,libx]"]
+    jobs = composer.sweep(words).jobs
+    alone = [
+        composer.run([words[0], f"packages={p}"]).jobs[0] for p in ("[mynets]", "[mynets,libx]")
+    ]
+    assert {job.identity.fingerprint for job in jobs} == {job.identity.fingerprint for job in alone}
+
+
+def test_two_configurations_with_one_fingerprint_are_told_apart(
+    etude: Etude, workplace: Path, capsys: Output
+):
+    words = ["experiment=lenet5_digits", "dataset.limit_train=200", "dataset.limit_test=50",
+             "train.epochs=2", "record.curves=false", "record.tensorboard=false"]  # fmt: skip
+    assert etude(*words, "hydra.run.dir=X") == 0
+    summary = summary_of(workplace / "X")
+    summary["hyperparameters"]["optimizer.lr"] = 0.1000000068749
+    (workplace / "X" / "summary.json").write_text(json.dumps(summary))
+    assert etude(*words, "hydra.run.dir=X") == 2
+    assert "optimizer.lr=0.1000000068749 instead of 0.001" in capsys.readouterr().err
+
+
+def test_a_folder_with_somebodys_files_is_no_run_folder(
+    etude: Etude, workplace: Path, capsys: Output
+):
+    (workplace / "config.yaml").write_text("mine: 1\n")
+    (workplace / "summary.json").write_text("{}")
+    assert etude("hydra.run.dir=.", *QUICK) == 2
+    assert "holds files that are no run's" in capsys.readouterr().err
+    assert (workplace / "config.yaml").read_text() == "mine: 1\n"
+
+
+def test_an_epoch_that_was_lost_is_not_passed_over(etude: Etude, workplace: Path, capsys: Output):
+    words = ["train.checkpoint_steps=1", *QUICK]
+    assert etude(*words) == 0
+    (folder,) = (p.parent for p in workplace.glob("outputs/*/*/summary.json"))
+    (folder / "summary.json").write_text(json.dumps({**summary_of(folder), "state": "running"}))
+    rows = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (folder / "metrics.jsonl").write_text("".join(rows[1:]))
+    assert etude(*words) == 2
+    assert "has lost epoch 1" in capsys.readouterr().err
+
+
+def test_a_run_that_begins_with_anothers_weights_names_its_arm_and_its_seed(
+    composer: Composer, etude: Etude, workplace: Path
+):
+    texts = []
+    for seed in (0, 1):
+        assert etude(f"seed={seed}", "name=first", *QUICK) == 0
+    for folder in sorted(p.parent for p in workplace.glob("outputs/first/*/summary.json")):
+        hydra_door.make_hydra(composer.loader)
+        (job,) = composer.run([f"init.weights='{folder}'"]).jobs
+        hydra_door.close()
+        texts.append(str(job.identity.decisive["init.weights"]))
+    assert len(set(texts)) == 2
+    assert len({text.partition("_seed=")[0] for text in texts}) == 1

@@ -15,7 +15,7 @@ import etude as package
 from etude.base.errors import UserError
 from etude.cli import hydra_door, study_jobs
 from etude.cli.compose import Composer
-from etude.config import settings
+from etude.config import schedule_of, settings
 
 Etude = Callable[..., int]
 Output = pytest.CaptureFixture[str]
@@ -106,6 +106,26 @@ def test_an_experiments_rate_is_not_left_to_another_optimizer(composer: Composer
     assert settings(job.config.optimizer)["lr"] == values_of("optimizer", "sgd")["lr"]
     (job,) = composer.run([*words, "optimizer.lr=0.3"]).jobs
     assert settings(job.config.optimizer)["lr"] == 0.3
+
+
+def test_an_experiments_steps_are_multiples_of_the_rate_that_is_chosen(composer: Composer):
+    def rates(*words: str) -> list[float]:
+        (job,) = composer.run(["experiment=resnet20_keras_cifar10_as_seed", *words]).jobs
+        schedule = schedule_of(job.config)
+        lr = settings(job.config.optimizer)["lr"]
+        schedule.bind(base_lr=lr, steps_per_epoch=1, epochs=200, scale=1.0)
+        return [schedule.lr_at(step) for step in (0, 81, 121, 161, 181)]
+
+    assert rates() == [1e-3, 1e-4, 1e-5, 1e-6, 5e-7]
+    assert rates("optimizer=sgd") == [0.01 * factor for factor in (1, 0.1, 0.01, 0.001, 0.0005)]
+    assert rates("optimizer.lr=0.1")[0] == 0.1
+
+
+def test_a_rate_that_a_schedule_of_rates_would_pass_over_is_refused(composer: Composer):
+    words = ["scheduler=steps", "scheduler.factor=null", "scheduler.values=[0.1,0.01,0.001]"]
+    with pytest.raises(UserError, match=r"optimizer\.lr=0\.5 has no effect"):
+        composer.run([*words, "optimizer.lr=0.5"])
+    composer.run([*words, "optimizer.lr=0.1"])
 
 
 def test_the_choice_that_an_experiment_names_keeps_its_settings(composer: Composer):
@@ -217,6 +237,11 @@ def test_a_studys_seeds_are_those_that_are_typed(composer: Composer, word: str, 
      (["study=optimizers", "size=small,full"], "size=small,full: a command has one size"),
      (["study=optimizers", "study.seeds=[]"], "study.seeds=[] must be whole numbers"),
      (["study=optimizers", "study.seeds=x"], "study.seeds=x must be whole numbers"),
+     (["study=optimizers", "size=small", "optimizer=sgd"], "the arms of study=optimizers_small"),
+     (["study=optimizers", "size=small", "seed=4"], "a study's seeds are study.seeds=4"),
+     (["study=optimizers", "size=small", "experiment=cnn4_digits"], "has its own experiment"),
+     (["study=optimizers", "size=small", "pretrained=maybe"], "must be true or false"),
+     (["study.seeds=4"], "study.seeds=4 is for a study"),
      (["size=small"], "size=small is for a study; add study=<name>"),
      (["pretrained=false"], "pretrained=false is for a study")],
 )  # fmt: skip
@@ -226,6 +251,66 @@ def test_a_studys_own_words_are_refused_where_they_mean_nothing(
     assert etude(*words) == 2
     assert said in capsys.readouterr().err
     assert list(workplace.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("full", "said"),
+    [("3", "full is 3; it must be a mapping"),
+     ("{experiment: lenet5_digits, baseline: a, axes: {x: [1]}}", "axes.x is [1]"),
+     ("{experiment: lenet5_digits, baseline: a, axes: {x: {a: [1]}}}", "axes.x.a is [1]"),
+     ("{experiment: lenet5_digits, baseline: a, axes: {x: {a: l2=1}}}", "axes.x.a is 'l2=1'"),
+     ("{experiment: lenet5_digits, baseline: a, axes: {}}", "axes is empty"),
+     ("{experiment: lenet5_digits, baseline: b, axes: {x: {a: [l2=0], c: [l2=1]}}}",
+      "there is no such arm; there are a, c"),
+     ("{experiment: lenet5_digits, baseline: a, axes: {x: {a: [l2=0], c: [l2=0.0]}}}",
+      "arm c is the same run as an earlier arm")],
+)  # fmt: skip
+def test_a_studys_file_of_another_shape_is_refused_in_a_line(
+    etude: Etude, workplace: Path, capsys: Output, full: str, said: str
+):
+    (workplace / "conf" / "study").mkdir(parents=True)
+    (workplace / "conf" / "study" / "bad.yaml").write_text(
+        f"question: Q?\nclaim: C\nsource: S\nseeds: [0]\nfull: {full}\n"
+    )
+    assert etude("--config-dir=conf", "study=bad", "--dry-run") == 2
+    assert said in capsys.readouterr().err
+
+
+def test_files_that_build_on_one_another_in_a_circle_are_refused(
+    etude: Etude, workplace: Path, capsys: Output
+):
+    (workplace / "conf" / "experiment").mkdir(parents=True)
+    for name, other in (("a", "b"), ("b", "a")):
+        (workplace / "conf" / "experiment" / f"{name}.yaml").write_text(
+            f"# @package _global_\ndefaults:\n  - {other}\n  - _self_\n"
+        )
+    assert etude("--config-dir=conf", "experiment=a") == 2
+    assert "in a circle" in capsys.readouterr().err
+
+
+def test_an_experiment_that_builds_on_another_as_a_group_keeps_its_settings(
+    etude: Etude, workplace: Path, capsys: Output
+):
+    (workplace / "conf" / "experiment").mkdir(parents=True)
+    (workplace / "conf" / "experiment" / "f.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - /experiment@_here_: vgg_digits\n  - _self_\n"
+    )
+    assert etude("--config-dir=conf", "experiment=f", "--cfg", "job", "-p", "model") == 0
+    assert "width: 0.125" in capsys.readouterr().out
+
+
+def test_a_search_is_only_told_of_in_a_dry_run(etude: Etude, workplace: Path, capsys: Output):
+    assert etude("study=lenet_search", "--dry-run") == 0
+    assert "24 trials in all" in capsys.readouterr().out
+    assert list(workplace.iterdir()) == []
+
+
+def test_a_path_with_an_equals_sign_needs_no_quotes_of_hydras(etude: Etude, workplace: Path):
+    assert etude("name=first", *SMALL) == 0
+    (folder,) = (p.parent for p in workplace.glob("outputs/first/*/summary.json"))
+    assert "=" in folder.name
+    weights = f"init.weights={folder.relative_to(workplace)}"
+    assert etude("name=second", weights, *SMALL) == 0
 
 
 @pytest.mark.slow

@@ -1,5 +1,8 @@
 """What makes a run the run that it is."""
 
+import hashlib
+import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 
@@ -16,6 +19,14 @@ class Identity(NamedTuple):
     fingerprint: str
     contents: dict[str, str]
     decisive: dict[str, Any]
+
+
+def as_weights(decisive: Mapping[str, Any], fingerprint: str) -> str:
+    """Name a run as what another begins with: by its arm, then by its seed and fingerprint."""
+    shared = {key: value for key, value in decisive.items() if key != "seed"}
+    text = json.dumps(shared, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    arm = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"run:{arm}_seed={decisive.get('seed')}-{fingerprint}"
 
 
 def short_target(key: str, value: Any) -> Any:

@@ -27,7 +27,7 @@ from etude.cli import hydra_door as door
 from etude.cli import launching, study_jobs
 from etude.cli import search as searches
 from etude.cli.compose import Composer, Job, Planned
-from etude.cli.explain import explain, refuse_words
+from etude.cli.explain import explain, quoted, refuse_words
 from etude.cli.hydra_door import CONFIG_NAME
 from etude.cli.outcomes import (
     Unwritable,
@@ -44,6 +44,7 @@ from etude.cli.terminal import (
     announce_report,
     announce_study,
     announce_time,
+    be_lenient,
     complain,
     remark,
     show_arms,
@@ -101,11 +102,13 @@ def _answer(
     """Do what the words ask for, and tell in one line why not."""
     startup.begin()
     startup.mark("Python and Hydra")
+    be_lenient()
     _log_to_terminal()
     given = list(sys.argv[1:] if arguments is None else arguments)
     hydra: Hydra | None = None
     try:
         args = parser.parse_intermixed_args(given)
+        args.overrides = [quoted(word) for word in args.overrides]
         refuse_words(args.overrides)
         own = _own_files(args.config_dir)
         import_from(Path.cwd(), *([] if own is None else [own]))
@@ -117,6 +120,9 @@ def _answer(
         return 1
     except (UserError, HydraException, OmegaConfBaseException, YAMLError) as error:
         complain(explain(error, hydra, given))
+        return 2
+    except RecursionError:
+        complain("the configuration's files build on one another in a circle")
         return 2
     except KeyboardInterrupt:
         return 130
@@ -220,12 +226,12 @@ def _launch(composer: Composer, args: argparse.Namespace) -> int:
     words: list[str] = args.overrides
     if study_jobs.names_study(words):
         if (search := searches.of_study(composer, words)) is not None:
-            return searches.launch(composer, search)
+            return searches.launch(composer, search, dry_run=args.dry_run)
         return _launch_study(composer, args)
     mode = composer.loader.base(words, RunMode.MULTIRUN if args.multirun else RunMode.RUN)
     sweep = args.multirun or mode.copy().hydra.mode == RunMode.MULTIRUN
     if sweep and (search := searches.of_words(composer, words)) is not None:
-        return searches.launch(composer, search)
+        return searches.launch(composer, search, dry_run=args.dry_run)
     planned = composer.sweep(words) if sweep else composer.run(words)
     startup.mark("configuration")
     _inspect(planned)

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from etude.base.errors import UserError
-from etude.base.identity import Identity, short_target
+from etude.base.identity import Identity, as_weights, short_target
 from etude.cli import hydra_door as door
 from etude.cli import launching
 from etude.cli.choices import Base, Fallen
@@ -82,7 +82,7 @@ def _unpacked(packed: bytes) -> Jobs:
 
 def outputs() -> str:
     """Name the folder that all results go below."""
-    return os.environ.get("ETUDE_OUTPUTS") or "outputs"
+    return os.path.expanduser(os.environ.get("ETUDE_OUTPUTS") or "outputs")  # noqa: PTH111
 
 
 class Composer:
@@ -96,7 +96,7 @@ class Composer:
         self.loader = loader
         self.jobs = Jobs()
         self._contents = Contents()
-        self._to_come: dict[str, str] = {}  # fingerprints of runs to be made, by their folders
+        self._to_come: dict[str, str] = {}  # runs to be made, as weights, by their folders
         self._name = ""  # of the job that is being named
         loader.job = self.for_launcher
         self._register()
@@ -145,7 +145,10 @@ class Composer:
         params = cast("dict[str, Any]", OmegaConf.select(master, "hydra.sweeper.params") or {})
         own = [word for word in parse(self.loader, words) if not word.is_hydra_override()]
         given = [*(f"{key}={value}" for key, value in params.items()), *_lines(own)]
-        return self.several(master, [("", job) for job in product(self.loader, given)])
+        wanted = [("", job) for job in product(self.loader, given)]
+        if not wanted:
+            raise UserError(f"{' '.join(given)} stands for no job at all")
+        return self.several(master, wanted)
 
     def several(
         self,
@@ -217,7 +220,9 @@ class Composer:
     def _remember(self, job: Job, composed: DictConfig) -> None:
         key = tuple(_raw(composed.hydra.overrides.task))
         self.jobs[key] = (job, pickle.dumps(composed))
-        self._to_come[str(job.folder.absolute())] = job.identity.fingerprint
+        identity = job.identity
+        weights = as_weights(identity.decisive, identity.fingerprint)
+        self._to_come[str(job.folder.absolute())] = weights
 
     def _job(
         self, words: Sequence[str], folder_keys: Sequence[str], number: int | None = None
@@ -227,6 +232,8 @@ class Composer:
         with open_dict(composed):
             if number is not None:
                 composed.hydra.job.num = composed.hydra.job.id = number
+        if composed.hydra.job.chdir:
+            raise UserError("hydra.job.chdir=true: runs stay in the working folder; leave it out")
         door.make_current(composed)  # `name` and others interpolate from it
         config = check(_plain(composed))
         identity = identify(config, self._contents.of(config, self._to_come))

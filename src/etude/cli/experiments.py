@@ -24,6 +24,8 @@ def named_choices(repository: Any, path: str) -> dict[str, str]:
             child = str(item.path)
             below = child.strip("/") if child.startswith("/") else f"{EXPERIMENT}/{child}"
             found |= named_choices(repository, below)
+        elif isinstance(item, GroupDefault) and str(item.group).strip("/") == EXPERIMENT:
+            found |= named_choices(repository, f"{EXPERIMENT}/{item.value}")
     return {**found, **own}
 
 

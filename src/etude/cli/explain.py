@@ -20,6 +20,13 @@ from etude.config.schema import GROUPS
 _CHOSEN = (*GROUPS, "experiment", "study")  # what stands in the defaults of conf/config.yaml
 
 
+def quoted(word: str) -> str:
+    """Put a value that holds a = into the quotes that Hydra wants, as in a run's folder."""
+    key, _, value = word.partition("=")
+    plain = "=" in value and not set(value) & set("'\"[]{}(),")
+    return f"{key}='{value}'" if plain else word
+
+
 def refuse_words(words: Sequence[str]) -> None:
     """Refuse words that Hydra would take otherwise than they are meant.
 
@@ -31,6 +38,8 @@ def refuse_words(words: Sequence[str]) -> None:
         group = key.lstrip("+")
         if group != key and group in _CHOSEN:
             raise UserError(f"{word}: {group} has its place already; write {group}={value}")
+        if key in {"experiment", "study"} and value in {"", "null"}:
+            raise UserError(f"{word}: leave it out for the default recipe")
         if key in _CHOSEN and (way_out := _no_choice(key, value)):
             raise UserError(f"{word}: {way_out}")
         if value.startswith("glob(") and key not in _CHOSEN and "/" not in key:

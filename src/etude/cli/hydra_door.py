@@ -26,6 +26,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, open_dict
 
@@ -166,7 +167,10 @@ class Loader(ConfigLoaderImpl):
 
     def _values(self, parsed: list[Override]) -> list[Override]:
         """Give the words that are no choices in a group, and no places to look for choices."""
-        values = Overrides(repo=self.repository, overrides_list=parsed).config_overrides
+        try:
+            values = Overrides(repo=self.repository, overrides_list=parsed).config_overrides
+        except ValueError as error:
+            raise HydraException(str(error)) from error
         return [word for word in values if word.key_or_group != "hydra.searchpath"]
 
     @staticmethod

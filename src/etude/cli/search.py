@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 from hydra.errors import CompactHydraException
 
 from etude.base.errors import UserError
+from etude.base.text import near
 from etude.cli import launching, study_jobs
 from etude.cli.compose import Composer, Job
 from etude.cli.outcomes import outputs_needed
@@ -58,6 +59,8 @@ def of_study(composer: Composer, overrides: list[str]) -> Asked | None:
     name, node, chosen = study_jobs.node_of(composer, given.own)
     if "search" not in node:
         return None
+    if not isinstance(node["search"], dict):
+        raise UserError(f"study={name}: search is {node['search']!r}; it must be a mapping")
     if chosen.size != "full":
         raise UserError(f"study={name} is a search and has no twins; leave out size={chosen.size}")
     try:
@@ -89,8 +92,13 @@ def _check_settings(words: list[str]) -> None:
             raise UserError(f"{key}: {unknown(key, known)}")
 
 
-def launch(composer: Composer, asked: Asked) -> int:
+def launch(composer: Composer, asked: Asked, *, dry_run: bool) -> int:
     """Check a search's ends and choices, go on with it, and show the best run.
+
+    Args:
+        composer: Composes.
+        asked: What is searched for.
+        dry_run: Tell what would be done, and do nothing.
 
     Returns:
         The exit code: 0 if a run is complete.
@@ -112,6 +120,8 @@ def launch(composer: Composer, asked: Asked) -> int:
     inspect([job.config for job in planned if job.local], ())
     _check_metric(settings, planned[0].config)
     console.print(asked.heading, style="bold", markup=False)
+    if dry_run:
+        return _list(settings, space, planned[0])
     # A number that begins with digits and an e would be read as another one.
     more = f"hydra.sweeper.identity=run-{planned[0].identity.fingerprint}"
     master = composer.master(asked.words, more, f"name={planned[0].config.name}")
@@ -125,6 +135,15 @@ def launch(composer: Composer, asked: Asked) -> int:
         complain(error)
         return 1
     return _show_best(planned[0], settings, space)
+
+
+def _list(settings: SearchConf, space: Space, some: Job) -> int:
+    """Tell what is searched over, and how far that is."""
+    for key, text in space.describe().items():
+        console.print(f"{key}: {text}", markup=False)
+    wanted, folder = settings.wanted(space.size), near(some.folder.parent)
+    console.print(f"{wanted} trials in all, below {folder}; nothing was started", markup=False)
+    return 0
 
 
 def _check_metric(settings: SearchConf, config: Config) -> None:

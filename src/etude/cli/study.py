@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from etude.base.errors import UserError
+from etude.cli.study_file import check_file
+from etude.config.known import unknown
 from etude.runs.study import PlannedRun, StudyPlan
 
 SIZES = ("full", "small")
@@ -89,12 +91,12 @@ class Study:
         }
 
 
-def read(name: str, node: Mapping[str, Any], *, size: str, pretrained: bool) -> Study:
+def read(name: str, content: object, *, size: str, pretrained: bool) -> Study:
     """Make a study of its file's content.
 
     Args:
         name: The file's.
-        node: What it says.
+        content: What it says.
         size: `full`, or `small` for its twin that runs anywhere in minutes.
         pretrained: Whether the arms that need pretrained weights belong to it.
 
@@ -103,6 +105,7 @@ def read(name: str, node: Mapping[str, Any], *, size: str, pretrained: bool) -> 
     """
     if size not in SIZES:
         raise UserError(f"size={size} must be one of {', '.join(SIZES)}")
+    node = check_file(name, content, size)
     try:
         twin = node[size]
         arms = tuple(_arms(twin["axes"], pretrained=pretrained))
@@ -124,7 +127,7 @@ def read(name: str, node: Mapping[str, Any], *, size: str, pretrained: bool) -> 
         raise UserError(f"study={name} has no {error.args[0]} for size={size}") from error
     if study.metric not in METRICS:
         raise UserError(f"study={name}: metric={study.metric} must be one of {', '.join(METRICS)}")
-    return _with_baseline(study)
+    return _with_baseline(study, pretrained=pretrained)
 
 
 def _seeds(given: Any) -> tuple[int, ...]:
@@ -134,7 +137,7 @@ def _seeds(given: Any) -> tuple[int, ...]:
     return seeds
 
 
-def _with_baseline(study: Study) -> Study:
+def _with_baseline(study: Study, *, pretrained: bool) -> Study:
     names = [arm.name for arm in study.arms]
     if not names:
         raise UserError(f"study={study.name} has no arms; leave pretrained=true")
@@ -142,9 +145,12 @@ def _with_baseline(study: Study) -> Study:
         # The arms that the baseline belongs to were left out; its twin among the others stands in.
         scratch = study.baseline.replace("pretrained ", "scratch ", 1)
         study = replace(study, baseline=scratch)
-    if study.baseline not in names:
-        study = replace(study, baseline=names[0])
-    return study
+    if study.baseline in names:
+        return study
+    if pretrained:
+        told = unknown(study.baseline, names, "arm")
+        raise UserError(f"study={study.name}: baseline={study.baseline}: {told}")
+    return replace(study, baseline=names[0])
 
 
 def _arms(axes: Mapping[str, Mapping[str, Sequence[str]]], *, pretrained: bool) -> Iterator[Arm]:

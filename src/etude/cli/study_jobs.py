@@ -28,7 +28,7 @@ def names_study(words: Sequence[str]) -> bool:
         UserError: It is not, and yet has a word that only studies know.
     """
     keys = {_key(word): word for word in words}
-    if "study" in keys:
+    if any(word.partition("=")[0] == "study" for word in words):
         return True
     for key in KEYS:
         if key in keys:
@@ -56,6 +56,8 @@ def split(loader: Loader, words: Sequence[str]) -> Split:
 def node_of(composer: Composer, own: Sequence[str]) -> tuple[str, dict[str, Any], Any]:
     """Give the name of the study that words choose, what its file says, and all as composed."""
     chosen = composer.master([], *own)
+    if not isinstance(chosen.pretrained, bool):
+        raise UserError(f"pretrained={chosen.pretrained} must be true or false")
     node = cast("dict[str, Any]", OmegaConf.to_container(chosen.study, resolve=True))
     return str(chosen.hydra.runtime.choices.study), node, chosen
 
@@ -74,14 +76,31 @@ def plan(composer: Composer, words: Sequence[str]) -> tuple[Study, Planned]:
     given = split(composer.loader, words)
     name, node, chosen = node_of(composer, given.own)
     study = read(name, node, size=chosen.size, pretrained=chosen.pretrained)
+    _check_others(study, given.others)
     master = composer.master([], *given.own, *given.hydra, f"name={study.name}")
     wanted = [
         (arm.name, expanded)
         for arm, run in study.runs()
         for expanded in product(composer.loader, _last_of_each(run, given.others))
     ]
+    planned = composer.several(master, wanted, heeded={_key(word) for word in given.others})
+    if lost := {arm.name for arm in study.arms} - {job.label for job in planned.jobs}:
+        raise UserError(f"study={name}: arm {min(lost)} is the same run as an earlier arm")
     # A study's file knows what its own choices leave behind; a user may not.
-    return study, composer.several(master, wanted, heeded={_key(word) for word in given.others})
+    return study, planned
+
+
+def _check_others(study: Study, others: Sequence[str]) -> None:
+    """Refuse a word that would make arms alike, or that the study has a word of its own for."""
+    varied = {word.partition("=")[0] for arm in study.arms for word in arm.words}
+    for word in others:
+        key = word.partition("=")[0]
+        if key in {"experiment", "name"}:
+            raise UserError(f"{word}: study={study.name} has its own {key}; leave it out")
+        if key == "seed":
+            raise UserError(f"{word}: a study's seeds are study.seeds={word.partition('=')[2]}")
+        if key in varied:
+            raise UserError(f"{word}: the arms of study={study.name} differ in {key}; leave it out")
 
 
 def _key(word: str) -> str:

@@ -1,8 +1,10 @@
 """What a person sees in the terminal: messages and tables."""
 
+import io
 import logging
 import shlex
 import statistics
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -35,6 +37,13 @@ class Messages(logging.Handler):
         mark = "[yellow]warning:[/] " if record.levelno >= logging.WARNING else ""
         console.print(mark, end="")
         console.print(record.getMessage(), markup=False)
+
+
+def be_lenient() -> None:
+    """Write ? for what the terminal's encoding lacks, where it is not UTF-8."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def complain(error: BaseException | str) -> None:

@@ -188,6 +188,15 @@ def _contradictions(config: Config) -> Iterable[str]:
             "train.step=graph cannot look at the gradients, as float16's loss scaling must; "
             "set precision=bfloat16 or train.step=eager"
         )
+    values, lr = settings(config.scheduler).get("values"), optimizer.get("lr")
+    if values and lr is not None and values[0] != lr:
+        yield (
+            f"optimizer.lr={lr:g} has no effect beside scheduler.values={values}, which are the "
+            f"rates themselves; set optimizer.lr={values[0]:g}, or scheduler.factors"
+        )
+    betas = optimizer.get("betas")
+    if isinstance(betas, list) and len(cast("list[object]", betas)) != 2:
+        yield f"optimizer.betas={betas} must be two numbers, as [0.9,0.999]"
     if optimizer.get("nesterov") and not optimizer.get("momentum"):
         yield "optimizer.nesterov=true needs optimizer.momentum above 0"
     unwatched = config.dataset.validation_split == "none" and not config.train.test_every_epoch

@@ -59,7 +59,7 @@ def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
             if "since" in field.metadata and field.metadata["since"] == inner:
                 continue
             yield from _leaves(inner, f"{key}.{field.name}".lstrip("."))
-    elif isinstance(value, dict):
+    elif isinstance(value, dict) and value:
         for name, inner in cast("dict[str, Any]", value).items():
             yield from _leaves(inner, f"{key}.{name}")
     else:
@@ -68,7 +68,7 @@ def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 def _short(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
     if isinstance(value, list):
         return "+".join(_short(item) for item in cast("list[Any]", value))
     return str(value).rpartition(".")[2] if isinstance(value, str) else str(value)

@@ -1,13 +1,16 @@
 """What a run reads besides its configuration, by content: data, weights, a user's own code."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
+from etude.base.digests import combined
 from etude.config import Config, settings, source_of
-from etude.config.code import source_digest
+from etude.config.build import targets_of
+from etude.config.code import sources
 from etude.config.schema import GROUPS
 from etude.train import weights
 from etude.train.weights import WeightsSource
+
+_ELSEWHERE = "named "  # a folder of images that is not on this machine goes by its name
 
 
 class Contents:
@@ -32,21 +35,26 @@ class Contents:
         """
         found: dict[str, str | None] = {"dataset.content": self._data(config)}
         for group in GROUPS:
-            target = str(settings(getattr(config, group))["_target_"])
-            found[f"{group}.code"] = self._code(target, config)
+            targets = sorted({*targets_of(settings(getattr(config, group)))})
+            found[f"{group}.code"] = self._code(targets, config)
         found["init.weights"] = weights.content(WeightsSource.of(settings(config.init)), runs)
         return {name: digest for name, digest in found.items() if digest is not None}
 
     def _data(self, config: Config) -> str | None:
         key = f"dataset {settings(config.dataset)}"
         if key not in self._known:
-            self._known[key] = source_of(config).content() or settings(config.dataset).get("name")
+            named = settings(config.dataset).get("name")
+            elsewhere = None if named is None else f"{_ELSEWHERE}{named}"
+            self._known[key] = source_of(config).content() or elsewhere
         return self._known[key]
 
-    def _code(self, target: str, config: Config) -> str | None:
-        key = f"code {target}"
+    def _code(self, targets: Sequence[str], config: Config) -> str | None:
+        """Digest what all of a part's targets stand for, those of the parts inside it included."""
+        key = f"code {targets} {config.packages}"
         if key not in self._known:
-            self._known[key] = source_digest(target, config.packages)
+            files = [sources(target, config.packages) for target in targets]
+            both = {name: digest for found in files for name, digest in found.items()}
+            self._known[key] = combined(both) if both else None
         return self._known[key]
 
 
@@ -56,5 +64,6 @@ def changed(then: Mapping[str, str], config: Config) -> list[str]:
     Raises:
         UserError: A user's own code cannot be found, or the weights are none.
     """
-    now: dict[str, Any] = Contents().of(config, {})
-    return [name for name, digest in then.items() if now.get(name, digest) != digest]
+    now = Contents().of(config, {})
+    known = {name: text for name, text in then.items() if not text.startswith(_ELSEWHERE)}
+    return [name for name, digest in known.items() if now.get(name, digest) != digest]

@@ -14,6 +14,8 @@ from etude.report.words import NONE, setting
 # A run that begins with another's weights names that run's folder, which has a seed in its name.
 _FOLDER_OF_A_SEED = re.compile(r"seed=\d+-[0-9a-f]{8}")
 
+_DIGEST = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{24}\b")  # of contents; eight digits tell them apart
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -122,7 +124,7 @@ def _settings(run: Run) -> dict[str, str]:
 
 def _word(value: Any) -> str:
     if isinstance(value, str):
-        return _FOLDER_OF_A_SEED.sub("seed=*", value)
+        return _DIGEST.sub(r"\1", _FOLDER_OF_A_SEED.sub("seed=*", value))
     if isinstance(value, list):
         return f"[{', '.join(_word(item) for item in value)}]"  # pyright: ignore[reportUnknownVariableType]
     return setting(value)
@@ -218,6 +220,6 @@ def _order(level: str) -> tuple[int, float, str]:
 def _comparable(word: str) -> str:
     """Write numbers alike: 1e-3 and 0.001 are one value."""
     try:
-        return f"{float(word):g}"
+        return repr(float(word))
     except ValueError:
         return word.strip()

@@ -31,6 +31,9 @@ class Confusion(NamedTuple):
     counts: list[list[int]]
 
 
+_NO_ARMS = {"seed", "name", "fresh"}  # words that make no arm
+
+
 @dataclass(frozen=True)
 class Run:
     """What one run's folder says.
@@ -78,13 +81,15 @@ class Run:
 
     @cached_property
     def words(self) -> dict[str, str]:
-        """The words that it was composed from, by key, without the seed and the name."""
+        """The words that it was composed from, by key, without the seed, the name and fresh."""
         try:
             lines = (self.folder / OVERRIDES).read_text(encoding="utf-8").splitlines()
         except OSError:
             return {}
         pairs = (line.removeprefix("- ").strip("'\"").partition("=") for line in lines)
-        return {key: word for key, _, word in pairs if word and key not in {"seed", "name"}}
+        return {
+            key: word for key, _, word in pairs if word and key not in {"seed", "name", "fresh"}
+        }
 
     @cached_property
     def environment(self) -> dict[str, Any]:

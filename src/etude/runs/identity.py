@@ -7,8 +7,10 @@ from typing import Any
 
 from etude.base.errors import UserError
 from etude.base.identity import Identity, short_target
+from etude.runs.names import COMPOSED, ENVIRONMENT, LAST, LOCK, OUTPUT_LOG, RUN_LOG
 from etude.runs.records import read_summary
 
+_SIGNS = {Path(COMPOSED).parts[0], RUN_LOG, OUTPUT_LOG, ENVIRONMENT, LAST, LOCK}
 _SHOWN = 4  # differences in a message
 _NO_LONGER = ("dataset.name", "init.weights")  # earlier runs had them in the place of contents
 _CONTENTS = (".content", ".code", "init.weights")
@@ -18,17 +20,31 @@ def check_identity(folder: Path, identity: Identity) -> None:
     """Hold a folder against the run that is to work in it.
 
     Raises:
-        UserError: Another run is in it; what differs is named.
+        UserError: Another run is in it, and what differs is named; or files that are no run's.
     """
     summary = read_summary(folder)
-    if summary is None or summary.get("fingerprint") == identity.fingerprint:
+    if summary is None:
+        _check_own(folder)
         return
-    apart = list(_differences(summary, identity)) or ["an earlier version of Étude"]
+    apart = list(_differences(summary, identity))
+    if summary.get("fingerprint") == identity.fingerprint and not apart:
+        return
+    apart = apart or ["an earlier version of Étude"]
     more = f" and {len(apart) - _SHOWN} more" if len(apart) > _SHOWN else ""
     raise UserError(
         f"{folder} holds another run, with {', '.join(apart[:_SHOWN])}{more}; give this one "
         "another folder, or set that run aside with fresh=true"
     )
+
+
+def _check_own(folder: Path) -> None:
+    """Refuse a folder with files but without a sign that a run of Étude's has begun there."""
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
+    if found and not found & _SIGNS:
+        raise UserError(
+            f"{folder} holds files that are no run's ({', '.join(sorted(found)[:_SHOWN])}); give "
+            "the run a folder of its own"
+        )
 
 
 def kin(folder: Path, identity: Identity) -> list[str]:
@@ -52,7 +68,7 @@ def kin(folder: Path, identity: Identity) -> list[str]:
                 f"{other} was made before runs were known by their data and code; it is left as "
                 "it is, and trained anew"
             )
-        elif "contents" in summary and all(line.startswith("other ") for line in apart):
+        elif "contents" in summary and apart and all(line.startswith("other ") for line in apart):
             lines.append(f"{other} was made with {', '.join(apart)}; this is another run")
     return lines
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
@@ -106,10 +107,23 @@ def append_line(path: Path, value: object) -> None:
 def read_summary(folder: Path) -> Summary | None:
     """Give a run's summary; None where there is none, and after a warning where it is damaged."""
     found = read_json(folder / SUMMARY)
-    if found is None or (isinstance(found, dict) and "state" in found):
-        return cast("Summary | None", found)
-    _warn(folder / SUMMARY, 1, "there is no state; the file is taken as missing")
-    return None
+    if found is None:
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("state"), str):
+        _warn(folder / SUMMARY, 1, "there is no state; the file is taken as missing")
+        return None
+    if found["state"] == "finished" and not _has_result(found):
+        _warn(folder / SUMMARY, 1, "a finished run lacks its results; the file is taken as missing")
+        return None
+    return cast("Summary", found)
+
+
+def _has_result(summary: Mapping[str, Any]) -> bool:
+    """Say whether a summary has what everybody reads of a finished run."""
+    places = (summary.get("final"), summary.get("best"))
+    return "name" in summary and all(
+        isinstance(place, dict) and "test_accuracy" in place for place in places
+    )
 
 
 def read_rows(folder: Path) -> list[Row]:

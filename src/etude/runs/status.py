@@ -13,7 +13,7 @@ from typing import Any, TypedDict, cast
 from etude.base.duration import scaled_epochs
 from etude.runs.claim import is_claimed
 from etude.runs.environment import read_environment
-from etude.runs.names import LISTING, LOCK, METRICS, SUMMARY
+from etude.runs.names import LISTING, LOCK, METRICS, REPLACED, SUMMARY
 from etude.runs.records import Row, Summary, read_json, read_rows, read_summary, write_json
 from etude.runs.state import State
 
@@ -130,7 +130,8 @@ def listed(folder: Path) -> list[RunStatus]:
     wanted = cast("list[_Wanted]", read_json(folder / LISTING) or [])
     found = [status(folder / run["folder"], run["label"], run["epochs"]) for run in wanted]
     known = {run.folder for run in found}
-    others = sorted(path.parent for path in folder.glob(f"*/{SUMMARY}"))
+    beside = sorted(path.parent for path in folder.glob(f"*/{SUMMARY}"))
+    others = [path for path in beside if REPLACED not in path.name]
     return found + [status(path) for path in others if path not in known]
 
 

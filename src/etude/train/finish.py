@@ -33,7 +33,7 @@ def finish(folder: Path, parts: Parts, rows: list[dict[str, Any]], view: View) -
     best = final
     if state.best is not None and state.best.epoch != rows[-1]["epoch"]:
         state.evaluated.load_state_dict(state.best.weights)
-        row = rows[state.best.epoch - 1]
+        row = next(row for row in rows if row["epoch"] == state.best.epoch)
         best = _result(row) | _tested(state, plan, row)
     if "test" not in plan.evaluations:
         view.scalars({key: final[key] for key in ("epoch", "test_loss", "test_accuracy")})

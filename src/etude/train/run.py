@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 
 from etude.base import startup
+from etude.base.errors import UserError
 from etude.base.identity import Identity
 from etude.base.seeds import mix
 from etude.base.text import epoch_line, near
@@ -151,6 +152,12 @@ def _train(
     log.debug("first step %s", startup.told())
     state, plan = parts.state, parts.plan
     rows: Rows = [dict(row) for row in keep_rows(folder, state.epoch)]
+    if lost := set(range(1, state.epoch + 1)) - {row["epoch"] for row in rows}:
+        epochs = ", ".join(map(str, sorted(lost)))
+        raise UserError(
+            f"{near(folder / METRICS)} has lost epoch {epochs}, which cannot be made up for; "
+            "fresh=true starts over"
+        )
     bar = display(
         Peek(plan.batch_size),
         done=state.global_step,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from etude.base.digests import digest_of_file
 from etude.base.errors import UserError
+from etude.base.identity import as_weights
 from etude.runs.names import BEST
 from etude.runs.records import read_summary
 from etude.train.layers import Report, by_layer, copy_layers
@@ -84,11 +85,11 @@ def content(wanted: WeightsSource, runs: Mapping[str, str]) -> str | None:
 
     Args:
         wanted: Which weights.
-        runs: The fingerprints of runs that are still to be made, by their absolute folders.
+        runs: Those that are still to be made, as `as_weights` names them, by absolute folder.
 
     Returns:
-        None for none; `imagenet` for torchvision's, as published; `run:<fingerprint>` for a run's
-        folder; else a digest of what the file holds.
+        None for none; `imagenet` for torchvision's, as published; for a run's folder what
+        `as_weights` gives; else a digest of what the file holds.
 
     Raises:
         UserError: They are missing, or the keys contradict each other.
@@ -97,7 +98,7 @@ def content(wanted: WeightsSource, runs: Mapping[str, str]) -> str | None:
     if weights is None:
         return None
     if weights != IMAGENET and (run := _run(weights, runs)) is not None:
-        return f"run:{run}"
+        return run
     path = find(wanted)
     return weights if path is None else digest_of_file(path)
 
@@ -180,10 +181,12 @@ def _existing(key: str, path: Path) -> Path:
 
 
 def _run(path: str, runs: Mapping[str, str]) -> str | None:
-    """Give the fingerprint of the run that a folder holds, or will; None for any other path."""
+    """Name the run that a folder holds, or will; None for any other path."""
     folder = Path(path).expanduser()
-    summary = read_summary(folder) or {}
-    return summary.get("fingerprint") or runs.get(os.path.abspath(folder))  # noqa: PTH100
+    summary = read_summary(folder)
+    if summary is not None and "fingerprint" in summary:
+        return as_weights(summary.get("hyperparameters", {}), summary["fingerprint"])
+    return runs.get(os.path.abspath(folder))  # noqa: PTH100
 
 
 def _is_named_tensors(state: object) -> bool:

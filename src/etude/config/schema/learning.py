@@ -103,6 +103,7 @@ class StepsConf(Plain):
     milestones_epochs: list[Positive]
     factor: Positive | None
     values: list[Positive] | None
+    factors: list[Positive] | None = field(metadata=since(None))
 
 
 @dataclass

@@ -122,7 +122,7 @@ class Folder:
         form = Form(size, self.interpolation, self.fit)
         train, test = self.listings()
         counts = {"train": len(train.images), "test": len(test.images)}
-        key = self._key(train, test, form)
+        key = self._key(form)
         if self._streams(sum(counts.values()) * 3 * size**2):
             return Loaded(
                 self._in_files(train, form, key), self._in_files(test, form, key), train.classes
@@ -180,15 +180,11 @@ class Folder:
             )
         return train, test
 
-    def _key(self, train: Listing, test: Listing, form: Form) -> str:
-        """Name the pixels by all that decides them, without opening an image."""
+    def _key(self, form: Form) -> str:
+        """Name the pixels by all that decides them: what the files hold, not where they lie."""
         import PIL  # its version, as its decoders differ in the last bit
 
-        start = len(str(self.root))
-        files = [[_identity(image, start) for image in part.images] for part in (train, test)]
-        facts = [files, form.size, form.interpolation, DECODER, PIL.__version__]
-        if form.fit != "stretch":  # which older caches do not name
-            facts.append(form.fit)
+        facts = [self.content(), *form, DECODER, PIL.__version__]
         return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
 
 
@@ -265,12 +261,6 @@ def _check_memory(needed: int, root: Path) -> None:
             f"has {_memory() / 2**30:.1f}; set dataset.stream=null or true, or choose a smaller "
             "dataset.input_size or dataset.load_size"
         )
-
-
-def _identity(image: os.DirEntry[str], start: int) -> tuple[str, int, int]:
-    """Tell a file's path from its character `start` on, its size and its time of change."""
-    status = image.stat()
-    return image.path[start:], status.st_size, status.st_mtime_ns
 
 
 def _content(folder: Path, part: Listing) -> str:

@@ -109,6 +109,7 @@ class WarmedSteps(Steps):
             between 0 and 1.
         milestones_epochs: See `Steps`; counted from the run's beginning.
         factor: See `Steps`.
+        factors: See `Steps`.
         values: See `Steps`.
 
     Raises:
@@ -122,9 +123,12 @@ class WarmedSteps(Steps):
         until_error: float,
         milestones_epochs: Sequence[float],
         factor: float | None = None,
+        factors: Sequence[float] | None = None,
         values: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(milestones_epochs=milestones_epochs, factor=factor, values=values)
+        super().__init__(
+            milestones_epochs=milestones_epochs, factor=factor, factors=factors, values=values
+        )
         require(0 < warmup_lr < math.inf, f"warmup_lr={warmup_lr} must be > 0")
         require(0 < until_error < 1, f"until_error={until_error} must be between 0 and 1")
         self.warmup_lr = warmup_lr

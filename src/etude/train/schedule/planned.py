@@ -24,14 +24,15 @@ class Steps(Schedule):
         milestones_epochs: Epochs after which the rate changes: 81 gives 81 epochs at the first
             rate, which is document 004's `epoch <= 80` with epochs counted from 0. A milestone
             that falls between two steps is moved to the nearer one.
-        factor: Multiplies the rate at every milestone. Either this or `values`.
+        factor: Multiplies the rate at every milestone. Either this, `factors` or `values`.
+        factors: The rates as multiples of the optimizer's, one more than milestones.
         values: The rates themselves, one more than milestones. They replace the optimizer's rate,
             with a warning where that is not the first of them.
 
     Raises:
-        UserError: If not exactly one of `factor` and `values` is given, if there is not one more
-            value than milestones, if the milestones are not above 0 and increasing, or if a factor
-            or value is out of range.
+        UserError: If not exactly one of `factor`, `factors` and `values` is given, if there is not
+            one more value than milestones, if the milestones are not above 0 and increasing, or if
+            a factor or value is out of range.
     """
 
     def __init__(
@@ -39,33 +40,39 @@ class Steps(Schedule):
         *,
         milestones_epochs: Sequence[float],
         factor: float | None = None,
+        factors: Sequence[float] | None = None,
         values: Sequence[float] | None = None,
     ) -> None:
         self.milestones_epochs = [float(milestone) for milestone in milestones_epochs]
         self.factor = factor
+        self.factors = None if factors is None else [float(value) for value in factors]
         self.values = None if values is None else [float(value) for value in values]
         self._check()
 
     def _check(self) -> None:
-        given, values = self.milestones_epochs, self.values
+        given = self.milestones_epochs
         require(
             all(earlier < later for earlier, later in pairwise([0.0, *given])),
             f"milestones_epochs={given} must be above 0 and increasing",
         )
+        ways = {"factor": self.factor, "factors": self.factors, "values": self.values}
         require(
-            (self.factor is None) != (values is None),
-            f"factor={self.factor} and values={values}: give exactly one, the other is null",
+            sum(way is not None for way in ways.values()) == 1,
+            f"{', '.join(f'{key}={way}' for key, way in ways.items())}: give exactly one, the "
+            "others are null",
         )
         require(
             self.factor is None or 0 < self.factor < math.inf, f"factor={self.factor} must be > 0"
         )
-        if values is not None:
+        for key, each in (("factors", self.factors), ("values", self.values)):
+            if each is None:
+                continue
             require(
-                len(values) == len(given) + 1,
-                f"values={values} must be one more than milestones_epochs={given}:"
-                f" {len(given) + 1}, not {len(values)}",
+                len(each) == len(given) + 1,
+                f"{key}={each} must be one more than milestones_epochs={given}:"
+                f" {len(given) + 1}, not {len(each)}",
             )
-            require(all(0 <= v < math.inf for v in values), f"values={values} must be >= 0")
+            require(all(0 <= v < math.inf for v in each), f"{key}={each} must be >= 0")
 
     def _prepare(self) -> None:
         self._milestones = [nearest(self._steps(epochs)) for epochs in self.milestones_epochs]
@@ -81,6 +88,8 @@ class Steps(Schedule):
         passed = bisect_right(self._milestones, step)
         if self.values is not None:
             return self.values[passed]
+        if self.factors is not None:
+            return self.base_lr * self.factors[passed]
         assert self.factor is not None  # the constructor saw to it  # noqa: S101
         return self.base_lr * self.factor**passed
 

@@ -1,0 +1,44 @@
+"""Whether a study's file says what a study's file must say."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from etude.base.errors import UserError
+
+
+def check_file(name: str, node: object, size: str) -> Mapping[str, Any]:
+    """Refuse a file of another shape than a study's; give what it says.
+
+    Args:
+        name: The file's.
+        node: Its content.
+        size: Of the twin that is wanted.
+
+    Raises:
+        UserError: Something in it is of another kind, or empty; where and what is told.
+    """
+    whole = _mapping(f"study={name}", node)
+    if size not in whole:
+        raise UserError(f"study={name} has no {size} for size={size}")
+    twin = _mapping(f"study={name}: {size}", whole[size])
+    _check_words(f"study={name}: {size}.words", twin.get("words", []))
+    axes = _mapping(f"study={name}: {size}.axes", twin.get("axes", {}))
+    for axis, levels in axes.items():
+        named = _mapping(f"study={name}: {size}.axes.{axis}", levels)
+        for level, words in named.items():
+            _check_words(f"study={name}: {size}.axes.{axis}.{level}", words)
+    if "axes" in twin and not axes:
+        raise UserError(f"study={name}: {size}.axes is empty; give an axis with two levels")
+    return whole
+
+
+def _mapping(where: str, value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UserError(f"{where} is {value!r}; it must be a mapping of names, as name: …")
+    return cast("Mapping[str, Any]", value)
+
+
+def _check_words(where: str, value: object) -> None:
+    words = cast("Sequence[object]", value) if isinstance(value, list | tuple) else None
+    if words is None or not all(isinstance(word, str) and "=" in word for word in words):
+        raise UserError(f"{where} is {value!r}; it must be a list of words, as [key=value, …]")
