@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
-    import PIL.Image
-    import safetensors.torch
+    import PIL.Image  # pyright: ignore[reportUnusedImport] (brings PIL)
+    import safetensors.torch  # pyright: ignore[reportUnusedImport] (brings safetensors)
     import torch
     import torchvision
 else:

@@ -1,7 +1,6 @@
 """What a run reads besides its configuration, by content: data, weights, a user's own code."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from etude.config import Config, settings, source_of
 from etude.config.code import source_digest
@@ -56,5 +55,5 @@ def changed(then: Mapping[str, str], config: Config) -> list[str]:
     Raises:
         UserError: A user's own code cannot be found, or the weights are none.
     """
-    now: dict[str, Any] = Contents().of(config, {})
+    now = Contents().of(config, {})
     return [name for name, digest in then.items() if now.get(name, digest) != digest]

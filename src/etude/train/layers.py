@@ -32,7 +32,7 @@ class Report(NamedTuple):
     fresh: list[str]
     mismatched: list[Mismatch]
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """Give it as JSON has it."""
         return {**self._asdict(), "mismatched": [odd._asdict() for odd in self.mismatched]}
 
