@@ -5,21 +5,18 @@ them; `seeded_fraction`, the same after a seeded permutation; `stratified`, seed
 class's share kept.
 """
 
-# ruff: noqa: PLC0415 -- torch and the like load only when images do
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from etude.base.errors import UserError
+from etude.base.lazy import np
 from etude.base.seeds import mix
 
 if TYPE_CHECKING:
     from typing import Any
 
-    import numpy as np
-    import numpy.typing as npt
-
-    Indices = npt.NDArray[np.int64]
+    Indices = np.typing.NDArray[np.int64]
 
 POLICIES = ("none", "last_fraction", "seeded_fraction", "stratified")
 
@@ -52,7 +49,7 @@ def held_out(n: int, policy: str, fraction: float | None) -> int:
 
 
 def split(
-    labels: npt.NDArray[np.integer[Any]], *, policy: str, fraction: float | None, seed: int
+    labels: np.typing.NDArray[np.integer[Any]], *, policy: str, fraction: float | None, seed: int
 ) -> tuple[Indices, Indices | None]:
     """Choose which images train and which are held out.
 
@@ -68,8 +65,6 @@ def split(
     Raises:
         UserError: The policy is unknown, or one of the two parts would be empty.
     """
-    import numpy as np
-
     n = len(labels)
     held = held_out(n, policy, fraction)
     everything = np.arange(n, dtype=np.int64)
@@ -86,16 +81,12 @@ def permutation(n: int, seed: int) -> Indices:
     NumPy promises stable raw bits of a bit generator, but not what `Generator.permutation` makes
     of them.
     """
-    import numpy as np
-
     bits = np.random.PCG64(mix(seed, "split")).random_raw(n)
     return np.argsort(bits, kind="stable").astype(np.int64)
 
 
-def _stratified(labels: npt.NDArray[np.integer[Any]], order: Indices, held: int) -> Indices:
+def _stratified(labels: np.typing.NDArray[np.integer[Any]], order: Indices, held: int) -> Indices:
     """Take the last of each class in `order`, `held` in all."""
-    import numpy as np
-
     classes, counts = np.unique(labels, return_counts=True)
     members = (order[labels[order] == label] for label in classes)
     quotas = _largest_remainder(counts.tolist(), held)

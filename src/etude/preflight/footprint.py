@@ -1,15 +1,12 @@
 """The memory that a run is predicted to need on a GPU, by the model of document 004."""
 
-from __future__ import annotations
+import torch
 
-from typing import TYPE_CHECKING
-
-from etude.config import Config, build, settings, source_of
+from etude.config import Config, settings, source_of
 from etude.data.sides import Sides
+from etude.data.sources.source import DatasetInfo
+from etude.preflight.forward import Network
 from etude.train.memory import count_outputs, count_parameters, predicted_bytes, state_copies, walk
-
-if TYPE_CHECKING:
-    from etude.data.sources.source import DatasetInfo
 
 
 def predicted(config: Config) -> int | None:
@@ -18,8 +15,6 @@ def predicted(config: Config) -> int | None:
     Args:
         config: A run that has passed every check.
     """
-    import torch  # noqa: PLC0415 (only where there is a GPU to share)
-
     copies = state_copies(settings(config.optimizer))
     if copies is None:
         return None
@@ -28,13 +23,7 @@ def predicted(config: Config) -> int | None:
     kept, size = Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
     image = (facts.channels, size, size)
     with torch.device("meta"):
-        model = build(
-            config.model,
-            config.packages,
-            in_channels=facts.channels,
-            num_classes=facts.num_classes,
-            input_size=size,
-        )
+        model = Network.of(config, facts).build()
     try:
         layers = walk(model, image)
     except (RuntimeError, TypeError, ValueError):  # a network of the user's own

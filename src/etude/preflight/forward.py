@@ -4,20 +4,18 @@
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from etude.base.errors import UserError
-from etude.config import Config, build
+from etude.config import Config, build, settings
+from etude.data.sources.source import DatasetInfo
 from etude.launch.apart import call_apart
 from etude.models.auxiliary import Outputs, main_logits
-
-if TYPE_CHECKING:
-    from etude.data.sources.source import DatasetInfo
 
 _USUAL = (224, 299)  # the sides that torchvision's networks were made for
 _REFUSALS = (RuntimeError, ValueError, TypeError, AssertionError)
@@ -34,11 +32,18 @@ class Network(NamedTuple):
         classes: Of the data set.
     """
 
-    part: dict[str, Any]
+    part: Mapping[str, Any]
     packages: list[str]
     channels: int
     side: int
     classes: int
+
+    @classmethod
+    def of(cls, config: Config, facts: DatasetInfo) -> Self:
+        """Pick it out of a run's configuration."""
+        side = config.dataset.input_size or facts.size
+        part = settings(config.model)
+        return cls(part, config.packages, facts.channels, side, facts.num_classes)
 
     @property
     def own(self) -> bool:
@@ -56,8 +61,8 @@ class Network(NamedTuple):
         )
 
 
-def check(jobs: Sequence[tuple[Config, "DatasetInfo"]]) -> None:
-    """Try every network that the jobs name and Étude does not bring, each once.
+def check(networks: Sequence[Network]) -> None:
+    """Try networks that Étude does not bring, each once.
 
     Those of the user's own are tried in another process, for they may do anything; where they
     fail, training will say so, with a traceback.
@@ -65,17 +70,11 @@ def check(jobs: Sequence[tuple[Config, "DatasetInfo"]]) -> None:
     Raises:
         UserError: One does not take the images, or does not tell the data set's classes.
     """
-    networks: list[Network] = []
-    for config, facts in jobs:
-        if isinstance(config.model, dict):
-            part = cast("dict[str, Any]", config.model)
-            side = config.dataset.input_size or facts.size
-            network = Network(part, config.packages, facts.channels, side, facts.num_classes)
-            networks += [] if network in networks else [network]
-    own = [network for network in networks if network.own]
+    once = [network for i, network in enumerate(networks) if network not in networks[:i]]
+    own = [network for network in once if network.own]
     preload = ["etude.preflight.forward"]
     with warnings.catch_warnings(action="ignore"):  # training will tell those that matter
-        problems = [_problem(network) for network in networks if not network.own]
+        problems = [_problem(network) for network in once if not network.own]
         if own:
             problems += call_apart(partial(_problems_of_own, own), preload=preload) or []
     for problem in filter(None, problems):

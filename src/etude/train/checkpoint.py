@@ -6,17 +6,23 @@ import shutil
 import time
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 
 from etude.base.atomic import replacing
 from etude.base.errors import UserError
 from etude.runs.names import LAST, PREVIOUS
+from etude.train.state import Saved
 
 log = logging.getLogger(__name__)
 
 _SHARE = 0.01  # of the time that saving may take
+
+
+class _Checkpoint(TypedDict):
+    identity: dict[str, str]
+    state: Saved
 
 
 class Checkpoints:
@@ -52,7 +58,7 @@ class Checkpoints:
         waited = time.monotonic() - self._saved_at
         return waited >= max(self._every_seconds, self._cost / _SHARE)
 
-    def save(self, state: dict[str, Any]) -> None:
+    def save(self, state: Saved) -> None:
         """Write a checkpoint; a full disk leaves the earlier ones as they are, with a warning."""
         start = time.monotonic()
         try:
@@ -62,7 +68,7 @@ class Checkpoints:
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - start
 
-    def load(self) -> dict[str, Any] | None:
+    def load(self) -> Saved | None:
         """Give the last checkpoint's state, else that of the one before it, else None.
 
         Raises:
@@ -79,7 +85,7 @@ class Checkpoints:
                 )
         return saved["state"]
 
-    def _newest(self) -> dict[str, Any] | None:
+    def _newest(self) -> _Checkpoint | None:
         for path in (self.path, self.path.with_name(PREVIOUS)):
             if not path.exists():
                 continue
@@ -90,10 +96,10 @@ class Checkpoints:
         return None
 
 
-def _write(state: dict[str, Any], path: Path) -> None:
+def _write(checkpoint: _Checkpoint, path: Path) -> None:
     with replacing(path) as temporary:
         with temporary.open("wb") as file:
-            torch.save(state, file)
+            torch.save(checkpoint, file)
         if path.exists():
             _keep(path, path.with_name(PREVIOUS))
 
@@ -108,7 +114,7 @@ def _keep(path: Path, previous: Path) -> None:
             shutil.copy2(path, link)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> _Checkpoint:
     # torch.load does not look at the checksums: one flipped bit would be one wrong weight.
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()

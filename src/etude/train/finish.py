@@ -1,12 +1,14 @@
 """How a run ends: its weights are scored on the test split, kept, and looked at."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 from safetensors.torch import save_file
 
 from etude.base.atomic import replacing
 from etude.runs.names import BEST
+from etude.runs.records import Row
 from etude.train.builders import Parts
 from etude.train.evaluate import Reader, Scorer, ask
 from etude.train.hardware import peak_memory
@@ -16,7 +18,20 @@ from etude.train.record.view import View
 from etude.train.state import State
 
 
-def finish(folder: Path, parts: Parts, rows: list[dict[str, Any]], view: View) -> dict[str, Any]:
+class Ending(TypedDict):
+    """What the summary says of a finished run; its results are an epoch's, with the test split."""
+
+    state: str
+    epochs: int
+    final: Mapping[str, float]
+    best: Mapping[str, float]
+    selection: str
+    seconds: float
+    images_per_second: float
+    peak_memory_bytes: int
+
+
+def finish(folder: Path, parts: Parts, rows: Sequence[Row], view: View) -> Ending:
     """Score the final and the best weights on the test split, and keep the best.
 
     Args:
@@ -24,20 +39,17 @@ def finish(folder: Path, parts: Parts, rows: list[dict[str, Any]], view: View) -
         parts: After the last step; their model holds the best weights afterwards.
         rows: Every epoch's metrics.
         view: Shows the final score, where no epoch has shown it.
-
-    Returns:
-        What the summary says of a finished run.
     """
     state, plan = parts.state, parts.plan
-    final = _result(rows[-1]) | _tested(state, plan, rows[-1])
-    best = final
-    if state.best is not None and state.best.epoch != rows[-1]["epoch"]:
+    row = rows[-1]
+    final = best = _result(state, plan, row)
+    if state.best is not None and state.best.epoch != row["epoch"]:
         state.evaluated.load_state_dict(state.best.weights)
         row = next(row for row in rows if row["epoch"] == state.best.epoch)
-        best = _result(row) | _tested(state, plan, row)
+        best = _result(state, plan, row)
     if "test" not in plan.evaluations:
         view.scalars({key: final[key] for key in ("epoch", "test_loss", "test_accuracy")})
-    _keep(folder, state, epoch=int(best["epoch"]))
+    _keep(folder, state, epoch=row["epoch"])
     images = len(plan.train) * len(rows)
     training = sum(len(plan.train) / row["images_per_second"] for row in rows)
     return {
@@ -81,22 +93,19 @@ def record_predictions(
     view.finish(parts.state, epoch, counts)
 
 
-def _result(row: dict[str, Any]) -> dict[str, Any]:
-    return {
+def _result(state: State, plan: Plan, row: Row) -> Mapping[str, float]:
+    """Score an epoch's weights on the test split, unless the epoch has done so alike."""
+    result = {
         key: value
-        for key, value in row.items()
+        for key, value in cast("Mapping[str, float]", row).items()
         if key in {"epoch", "penalty"} or key.endswith(("_loss", "_accuracy"))
     }
-
-
-def _tested(state: State, plan: Plan, row: dict[str, Any]) -> dict[str, float]:
-    """Score the model's weights on the test split, unless its epoch has done so alike."""
     if "test" in plan.evaluations and plan.test_views is None:
-        return {key: row[key] for key in ("test_loss", "test_accuracy")}
+        return result
     scorer = Scorer(plan.tested(state.evaluated), state.device)
     _ask(state, plan, scorer)
     score = scorer.score()
-    return {"test_loss": score.loss, "test_accuracy": score.accuracy}
+    return result | {"test_loss": score.loss, "test_accuracy": score.accuracy}
 
 
 def _ask(state: State, plan: Plan, *readers: Reader) -> None:

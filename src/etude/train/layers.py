@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from etude.base.lazy import torch
 
 Shape = tuple[int, ...]
-Layers = dict[str, dict[str, "Tensor"]]  # by the layer's name, then weight, bias, running_mean, …
+Layers = dict[
+    str, dict[str, "torch.Tensor"]
+]  # by the layer's name, then weight, bias, running_mean, …
 
 
 class Mismatch(NamedTuple):
@@ -31,7 +32,7 @@ class Report(NamedTuple):
     fresh: list[str]
     mismatched: list[Mismatch]
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """Give it as JSON has it."""
         return {**self._asdict(), "mismatched": [odd._asdict() for odd in self.mismatched]}
 
@@ -46,7 +47,7 @@ class Report(NamedTuple):
         ]
 
 
-def by_layer(state: Mapping[str, Tensor]) -> Layers:
+def by_layer(state: Mapping[str, torch.Tensor]) -> Layers:
     """Sort a network's tensors by the layer that they belong to."""
     layers: Layers = {}
     for key, tensor in state.items():
@@ -80,7 +81,7 @@ def copy_layers(ours: Layers, theirs: Layers, names: Mapping[str, str]) -> Repor
 
 
 def _mismatch(
-    layer: str, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]
+    layer: str, ours: Mapping[str, torch.Tensor], theirs: Mapping[str, torch.Tensor]
 ) -> Mismatch | None:
     for name in {**ours, **theirs}:
         here, there = _shape(ours.get(name)), _shape(theirs.get(name))
@@ -89,7 +90,7 @@ def _mismatch(
     return None
 
 
-def _shape(tensor: Tensor | None) -> Shape | None:
+def _shape(tensor: torch.Tensor | None) -> Shape | None:
     return None if tensor is None else tuple(tensor.shape)
 
 

@@ -4,12 +4,13 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import nn
 
 from etude.data.batch import Split
+from etude.runs.records import Row
 from etude.train.checkpoint import Checkpoints
 from etude.train.evaluate import Score, evaluate
 from etude.train.hardware import peak_memory, synchronize
@@ -111,7 +112,7 @@ def fit(
     checkpoints: Checkpoints,
     stop: Stop,
     display: Display,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     """Train to the plan's end, and yield a line of metrics after every epoch.
 
     The line belongs into `metrics.jsonl` before the next is asked for: a checkpoint that is
@@ -176,7 +177,7 @@ def check_finite(state: State) -> None:
         raise Diverged(float(losses[index]), state.epoch + 1, index + 1, lr)
 
 
-def _finish_epoch(state: State, plan: Plan) -> dict[str, Any]:
+def _finish_epoch(state: State, plan: Plan) -> Row:
     """Evaluate, select, and step on to the next epoch."""
     check_finite(state)
     start = time.monotonic()
@@ -187,10 +188,13 @@ def _finish_epoch(state: State, plan: Plan) -> dict[str, Any]:
     lr = state.schedule.lr_at(state.global_step - 1)
     _check_scores(scores, state.epoch + 1, lr)
     state.seconds += time.monotonic() - start
-    row: dict[str, Any] = {"epoch": state.epoch + 1, "step": state.global_step}
+    told: dict[str, float] = {}
     for name, score in {"train": train, **scores}.items():
-        row |= {f"{name}_loss": score.loss, f"{name}_accuracy": score.accuracy}
-    row |= {
+        told |= {f"{name}_loss": score.loss, f"{name}_accuracy": score.accuracy}
+    row = {
+        "epoch": state.epoch + 1,
+        "step": state.global_step,
+        **told,
         "penalty": decay,
         "lr": lr,
         "images_per_second": images / max(state.epoch_seconds, 1e-9),
@@ -201,7 +205,7 @@ def _finish_epoch(state: State, plan: Plan) -> dict[str, Any]:
     followed = None if plan.select is None else scores[plan.select].loss + decay
     state.schedule.epoch_ended(loss=followed, train_error=1 - train.accuracy)
     state.epoch, state.step, state.epoch_seconds = state.epoch + 1, 0, 0.0
-    return row
+    return cast("Row", row)
 
 
 def _train_score(state: State, images: int, batch_size: int) -> Score:

@@ -10,15 +10,13 @@ also where bfloat16 takes two, and gradients of all outputs, of which PyTorch ho
 So it is an estimate to choose a batch size by; a measured peak may be on either side of it.
 """
 
-# ruff: noqa: PLC0415 -- torch loads only when a network is walked through
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
+from etude.base.lazy import torch
 
 MIB = 2**20
 FLOAT_BYTES = 4
@@ -94,7 +92,7 @@ def count_outputs(layers: Sequence[Layer], image: Sequence[int]) -> int:
     return math.prod(image) + sum(math.prod(layer.shape) for layer in layers if layer.counted)
 
 
-def count_parameters(model: nn.Module) -> Parameters:
+def count_parameters(model: torch.nn.Module) -> Parameters:
     """Count trainable values, and all values; the counter of batches is no value of a network."""
     parameters = list(model.parameters())
     statistics = [b for name, b in model.named_buffers() if not name.endswith("batches_tracked")]
@@ -104,7 +102,7 @@ def count_parameters(model: nn.Module) -> Parameters:
     )
 
 
-def walk(model: nn.Module, image: Sequence[int]) -> list[Layer]:
+def walk(model: torch.nn.Module, image: Sequence[int]) -> list[Layer]:
     """List the layers in the order in which an image goes through them while training.
 
     A layer is a module with a tensor for its result and nothing inside it; what a `forward` does by
@@ -114,12 +112,10 @@ def walk(model: nn.Module, image: Sequence[int]) -> list[Layer]:
         model: On the meta device, where it costs no memory and no time.
         image: (C, H, W).
     """
-    import torch
-
     layers: list[Layer] = []
 
     def note(name: str) -> Any:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+        def hook(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: object) -> None:
             if isinstance(output, torch.Tensor):
                 layers.append(_layer(name, module, inputs, output))
 
@@ -137,11 +133,11 @@ def walk(model: nn.Module, image: Sequence[int]) -> list[Layer]:
     return layers
 
 
-def _layer(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Layer:
-    from torch import nn
-
+def _layer(
+    name: str, module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor
+) -> Layer:
     shape = tuple(output.shape[1:])
-    weighted = isinstance(module, nn.Conv2d | nn.Linear)
+    weighted = isinstance(module, torch.nn.Conv2d | torch.nn.Linear)
     return Layer(
         name=name,
         type=type(module).__name__,
@@ -152,10 +148,8 @@ def _layer(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Ten
     )
 
 
-def _pools(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> bool:
-    from torch import nn
-
-    if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
+def _pools(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> bool:
+    if isinstance(module, torch.nn.AdaptiveAvgPool2d | torch.nn.AdaptiveMaxPool2d):
         # torchvision's VGG has one that changes nothing at 224 pixels.
         return all(given.shape != output.shape for given in inputs)
-    return isinstance(module, nn.MaxPool2d | nn.AvgPool2d)
+    return isinstance(module, torch.nn.MaxPool2d | torch.nn.AvgPool2d)

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from etude.base.atomic import write_text
 from etude.base.identity import Identity
@@ -20,7 +19,7 @@ log = logging.getLogger(__name__)
 
 def begin(
     config: Config, folder: Path, identity: Identity, texts: Mapping[str, str], parts: Parts
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Write what is known already; a resumed run keeps the environment that it began with.
 
     Args:
@@ -41,11 +40,11 @@ def begin(
     write_environment(folder)
     summary = _first_summary(config, identity, parts)
     write_json(folder / SUMMARY, summary)
-    _announce(parts, summary)
+    _announce(parts)
     return summary
 
 
-def _first_summary(config: Config, identity: Identity, parts: Parts) -> dict[str, Any]:
+def _first_summary(config: Config, identity: Identity, parts: Parts) -> dict[str, object]:
     return {
         "state": "running",
         "name": config.name,
@@ -62,17 +61,17 @@ def _first_summary(config: Config, identity: Identity, parts: Parts) -> dict[str
     }
 
 
-def _announce(parts: Parts, summary: dict[str, Any]) -> None:
-    images = parts.images
+def _announce(parts: Parts) -> None:
+    images, model = parts.images, parts.state.model
     log.info(
         "%s: %s parameters; %s images to train on, %s to validate, %s to test; %s on %s",
-        type(parts.state.model).__name__,
-        f"{summary['parameters']['trainable']:,}",
+        type(model).__name__,
+        f"{count_parameters(model).trainable:,}",
         f"{images.train:,}",
         f"{images.validation:,}",
         f"{images.test:,}",
-        summary["precision"],
-        summary["device"],
+        parts.plan.precision,
+        describe(parts.state.device),
     )
     for line in parts.loaded.lines() if parts.loaded is not None else ():
         log.info("%s", line)

@@ -1,18 +1,18 @@
 """A run's figures beside those of the document that it reproduces."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from etude.config import Reference
+from etude.runs.records import Agreement, Row
 
 
 def compare(
     references: Sequence[Reference],
-    rows: Sequence[dict[str, Any]],
-    results: dict[str, dict[str, Any]],
+    rows: Sequence[Row],
+    results: Mapping[str, Mapping[str, float]],
     *,
     judged: bool,
-) -> list[dict[str, Any]]:
+) -> list[Agreement]:
     """Hold each figure against the run's own.
 
     Args:
@@ -20,20 +20,17 @@ def compare(
         rows: Metrics, one row an epoch.
         results: The results called `best` and `final`.
         judged: Whether the run is the documented one, at its full length; if not, no verdict.
-
-    Returns:
-        For each figure: metric, value, rule, source, ours, and `agrees` (None: no verdict).
     """
     return [_compare(reference, rows, results, judged=judged) for reference in references]
 
 
 def _compare(
     reference: Reference,
-    rows: Sequence[dict[str, Any]],
-    results: dict[str, dict[str, Any]],
+    rows: Sequence[Row],
+    results: Mapping[str, Mapping[str, float]],
     *,
     judged: bool,
-) -> dict[str, Any]:
+) -> Agreement:
     place, _, metric = reference.metric.partition(".")
     if place in results:
         ours = results[place].get(metric)

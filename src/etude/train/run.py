@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 
@@ -17,7 +17,7 @@ from etude.config import Config
 from etude.runs.claim import claimed, set_aside
 from etude.runs.identity import check_identity
 from etude.runs.names import CURVES, METRICS
-from etude.runs.records import append_line, keep_rows
+from etude.runs.records import Row, Summary, append_line, keep_rows
 from etude.train.builders import Parts, make_parts
 from etude.train.checkpoint import Checkpoints
 from etude.train.finish import finish, record_predictions
@@ -35,7 +35,6 @@ from etude.train.verdict import verdict
 
 log = logging.getLogger(__name__)
 
-Rows = list[dict[str, Any]]
 Judge = Callable[[Sequence[Mapping[str, Any]]], bool]  # of the epochs so far
 
 
@@ -73,7 +72,7 @@ def run(
     documented: bool,
     display: MakeDisplay,
     prune: Judge | None = None,
-) -> dict[str, Any]:
+) -> Summary:
     """Train one network as configured, or go on where a process left off, and give the summary.
 
     Args:
@@ -105,11 +104,13 @@ def run(
             shown(config, folder, identity, parts, arm) as view,
         ):
             rows = _train(folder, parts, checkpoints, stop, view, display, prune)
-            summary |= finish(folder, parts, rows, view) | {"test_crops": config.train.test_crops}
-            _look_back(config, folder, parts, rows, view, summary["best"]["epoch"])
-            summary["reference"] = compare(config.reference, rows, summary, judged=documented)
+            ending = finish(folder, parts, rows, view)
+            summary |= {**ending, "test_crops": config.train.test_crops}
+            _look_back(config, folder, parts, rows, view, int(ending["best"]["epoch"]))
+            results = {"final": ending["final"], "best": ending["best"]}
+            summary["reference"] = compare(config.reference, rows, results, judged=documented)
     stop.obey()  # it came too late for this run, but the next must not begin
-    return summary
+    return cast("Summary", summary)
 
 
 def _make_room(config: Config, folder: Path) -> None:
@@ -146,12 +147,12 @@ def _train(
     view: View,
     display: MakeDisplay,
     prune: Judge | None,
-) -> Rows:
+) -> list[Row]:
     """Train to the end, recording every epoch; give all epochs' metrics."""
     startup.mark("folder")
     log.debug("first step %s", startup.told())
     state, plan = parts.state, parts.plan
-    rows: Rows = [dict(row) for row in keep_rows(folder, state.epoch)]
+    rows = keep_rows(folder, state.epoch)
     if lost := set(range(1, state.epoch + 1)) - {row["epoch"] for row in rows}:
         epochs = ", ".join(map(str, sorted(lost)))
         raise UserError(
@@ -180,7 +181,7 @@ def _train(
 
 
 def _look_back(
-    config: Config, folder: Path, parts: Parts, rows: Rows, view: View, epoch: int
+    config: Config, folder: Path, parts: Parts, rows: Sequence[Row], view: View, epoch: int
 ) -> None:
     """Draw the epochs, and look closer at what the best one's weights make of the test split."""
     if config.record.curves:

@@ -1,7 +1,8 @@
 """What a run has become so far: all that a checkpoint holds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,25 @@ class Best:
     accuracy: float
     loss: float
     weights: dict[str, Tensor]
+
+
+class Saved(TypedDict):
+    """A state in a checkpoint: tensors and plain values, so that nothing is unpickled."""
+
+    model: Mapping[str, Tensor]
+    average: Mapping[str, Tensor] | None
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+    schedule: Mapping[str, Any]
+    epoch: int
+    step: int
+    seconds: float
+    epoch_seconds: float
+    losses: Tensor
+    correct: Tensor
+    best: dict[str, Any] | None
+    random: Tensor
+    random_cuda: Tensor | None
 
 
 @dataclass
@@ -66,7 +86,7 @@ class State:
         """The network that is evaluated and kept: the averaged one, if there is one."""
         return self.model if self.average is None else self.average.model
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Saved:
         """Give everything that training on needs, random states included."""
         cuda = self.device.type == "cuda"
         return {
@@ -86,25 +106,25 @@ class State:
             "random_cuda": torch.cuda.get_rng_state(self.device) if cuda else None,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, saved: Saved) -> None:
         """Become what `state_dict` gave."""
-        self.model.load_state_dict(state["model"])
+        self.model.load_state_dict(saved["model"])
         if self.average is not None:
-            self.average.model.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(self._as_implemented(state["optimizer"]))
-        self.scaler.load_state_dict(state["scaler"])
-        self.schedule.load_state_dict(state["schedule"])
-        for name in ("epoch", "step", "seconds", "epoch_seconds"):
-            setattr(self, name, state[name])
-        self.losses.copy_(state["losses"])
-        self.correct.copy_(state["correct"])
-        if state["best"] is not None:
-            self.best = Best(**state["best"])
+            self.average.model.load_state_dict(saved["average"] or {})
+        self.optimizer.load_state_dict(self._as_implemented(saved["optimizer"]))
+        self.scaler.load_state_dict(saved["scaler"])
+        self.schedule.load_state_dict(saved["schedule"])
+        self.epoch, self.step = saved["epoch"], saved["step"]
+        self.seconds, self.epoch_seconds = saved["seconds"], saved["epoch_seconds"]
+        self.losses.copy_(saved["losses"])
+        self.correct.copy_(saved["correct"])
+        if saved["best"] is not None:
+            self.best = Best(**saved["best"])
             weights = self.best.weights
             self.best.weights = {key: value.to(self.device) for key, value in weights.items()}
-        torch.set_rng_state(state["random"])
-        if state["random_cuda"] is not None and self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["random_cuda"], self.device)
+        torch.set_rng_state(saved["random"])
+        if saved["random_cuda"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(saved["random_cuda"], self.device)
 
     def _as_implemented(self, saved: dict[str, Any]) -> dict[str, Any]:
         """Give an optimizer's saved state this optimizer's way of computing."""

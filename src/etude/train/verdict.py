@@ -4,7 +4,6 @@ import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from etude.base.text import near
 from etude.runs.names import LAST, SUMMARY
@@ -16,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def verdict(folder: Path, summary: dict[str, Any]) -> Generator[None]:
+def verdict(folder: Path, summary: dict[str, object]) -> Generator[None]:
     """Put into the summary how the run ended, and write it.
 
     Raises:

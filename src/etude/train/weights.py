@@ -4,24 +4,21 @@ A layer is loaded whole or stays as it was drawn; which, is reported. Files are 
 nothing in them is run or constructed.
 """
 
-# ruff: noqa: PLC0415 -- torch loads only when weights do
 from __future__ import annotations
 
 import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from etude.base.digests import digest_of_file
 from etude.base.errors import UserError
 from etude.base.identity import as_weights
+from etude.base.lazy import safetensors, torch, torchvision
 from etude.runs.names import BEST
 from etude.runs.records import read_summary
 from etude.train.layers import Report, by_layer, copy_layers
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +100,7 @@ def content(wanted: WeightsSource, runs: Mapping[str, str]) -> str | None:
     return weights if path is None else digest_of_file(path)
 
 
-def check(model: nn.Module, wanted: WeightsSource) -> None:
+def check(model: torch.nn.Module, wanted: WeightsSource) -> None:
     """Check that weights are at hand, and that the model has the layers that they are for.
 
     Args:
@@ -126,7 +123,7 @@ def check(model: nn.Module, wanted: WeightsSource) -> None:
             )
 
 
-def load(model: nn.Module, wanted: WeightsSource) -> Report | None:
+def load(model: torch.nn.Module, wanted: WeightsSource) -> Report | None:
     """Load weights into the layers of an initialised model, in place; None if none are wanted.
 
     Raises:
@@ -150,18 +147,15 @@ def load(model: nn.Module, wanted: WeightsSource) -> Report | None:
     return report
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read(path: Path) -> dict[str, torch.Tensor]:
     """Read a file of named tensors.
 
     Raises:
         UserError: It is damaged, or holds something else.
     """
-    import torch
-    from safetensors.torch import load_file
-
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return safetensors.torch.load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a file that is none makes them raise
         reason = str(error).strip().partition("\n")[0]
@@ -190,14 +184,12 @@ def _run(path: str, runs: Mapping[str, str]) -> str | None:
 
 
 def _is_named_tensors(state: object) -> bool:
-    import torch
-
     return isinstance(state, Mapping) and all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
     )
 
 
-def _names(model: nn.Module, wanted: WeightsSource) -> dict[str, str]:
+def _names(model: torch.nn.Module, wanted: WeightsSource) -> dict[str, str]:
     """Give the file's name for each of our layers that may be loaded."""
     layers = by_layer(model.state_dict())
     if wanted.weights_names is not None:
@@ -213,7 +205,7 @@ def _names(model: nn.Module, wanted: WeightsSource) -> dict[str, str]:
     return _counterpart(model).torchvision_layers
 
 
-def _counterpart(model: nn.Module) -> Published:
+def _counterpart(model: torch.nn.Module) -> Published:
     if isinstance(model, Published):
         return model
     raise UserError(
@@ -222,19 +214,16 @@ def _counterpart(model: nn.Module) -> Published:
     )
 
 
-def _published(model: nn.Module) -> tuple[str, Path]:
+def _published(model: torch.nn.Module) -> tuple[str, Path]:
     """Give the address of torchvision's weights for a model, and where torch.hub keeps them."""
-    import torch
-    from torchvision.models import get_model_weights
-
-    address = get_model_weights(_counterpart(model).torchvision_name)[EDITION].url
+    address = torchvision.models.get_model_weights(_counterpart(model).torchvision_name)[
+        EDITION
+    ].url
     return address, Path(torch.hub.get_dir(), "checkpoints", address.rpartition("/")[2])
 
 
-def _fetched(model: nn.Module) -> Path:
+def _fetched(model: torch.nn.Module) -> Path:
     """Give torchvision's file, from the network if it is not in torch.hub's cache."""
-    import torch
-
     address, cached = _published(model)
     if cached.exists():
         return cached

@@ -1,38 +1,31 @@
 """Tensors kept in a file between runs: written whole or not at all, checked before use."""
 
-# ruff: noqa: PLC0415 -- torch and the like load only when images do
 from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from etude.base.lazy import safetensors, torch
 from etude.base.places import cached
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch import Tensor
 
 log = logging.getLogger(__name__)
 
 
-def read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor] | None:
+def read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, torch.Tensor] | None:
     """Read the named uint8 tensors back.
 
     Returns:
         None, after a warning unless there simply is no file, when they are not what was written.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
         if not path.is_file():
             return None
-        with safe_open(path, framework="pt") as file:
+        with safetensors.safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in shapes}
             written = (file.metadata() or {}).get("checksum")
-    except (OSError, SafetensorError) as error:
+    except (OSError, safetensors.SafetensorError) as error:
         log.warning("cache %s cannot be read (%s); it is made again", path, error)
         return None
     sound = all(tuple(tensors[name].shape) == shape for name, shape in shapes.items())
@@ -42,19 +35,16 @@ def read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]
     return None
 
 
-def write(path: Path, tensors: dict[str, Tensor]) -> None:
+def write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     """Write uint8 tensors so that `path` is whole or absent at any moment; warn if impossible."""
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     try:
         with cached(path) as temporary:
-            save_file(tensors, temporary, {"checksum": _checksum(tensors)})
-    except (OSError, SafetensorError) as error:
+            safetensors.torch.save_file(tensors, temporary, {"checksum": _checksum(tensors)})
+    except (OSError, safetensors.SafetensorError) as error:
         log.warning("cache %s cannot be written (%s); the next run decodes again", path, error)
 
 
-def _checksum(tensors: Mapping[str, Tensor]) -> str:
+def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype}".encode())

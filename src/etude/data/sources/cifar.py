@@ -4,19 +4,16 @@ The published files are Python pickles. torchvision compares every file's md5 wi
 one before it unpickles it, so nothing but the published bytes is ever unpickled.
 """
 
-# ruff: noqa: PLC0415 -- torch and the like load only when images do
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from etude.base.errors import UserError
+from etude.base.lazy import torch, torchvision
 from etude.data.sources.download import fetch
 from etude.data.sources.source import DatasetInfo, Labelled, Loaded
-
-if TYPE_CHECKING:
-    from torchvision import datasets
 
 
 class CIFAR10:
@@ -75,10 +72,8 @@ class CIFAR10:
             )
         return bool(lost)
 
-    def _read(self, *, train: bool) -> datasets.CIFAR10:
-        from torchvision import datasets
-
-        reader: type[datasets.CIFAR10] = getattr(datasets, self.name)
+    def _read(self, *, train: bool) -> torchvision.datasets.CIFAR10:
+        reader: type[torchvision.datasets.CIFAR10] = getattr(torchvision.datasets, self.name)
         try:
             with warnings.catch_warnings():
                 # Of how these old files spell a dtype; numpy 2.4.0 to 2.4.4 warned.
@@ -110,9 +105,7 @@ def _has_content(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0
 
 
-def _labelled(part: datasets.CIFAR10) -> Labelled:
+def _labelled(part: torchvision.datasets.CIFAR10) -> Labelled:
     """Turn torchvision's (N, H, W, C) view back into the files' own order: (N, C, H, W)."""
-    import torch
-
     images = torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous()
     return Labelled(images, torch.tensor(part.targets, dtype=torch.int64))

@@ -3,13 +3,11 @@
 https://archive.ics.uci.edu/dataset/80, its test part, as `sklearn.datasets.load_digits` gives it.
 """
 
-# ruff: noqa: PLC0415 -- torch and the like load only when images do
-from __future__ import annotations
-
 from importlib.util import find_spec
 from pathlib import Path
 
 from etude.base.errors import UserError
+from etude.base.lazy import np, torch
 from etude.data.sources.source import DatasetInfo, Labelled, Loaded
 from etude.data.splits import split
 
@@ -26,9 +24,6 @@ class Digits:
 
     def load(self) -> Loaded:
         """Read the images, their values 0-16 spread over 0-255."""
-        import numpy as np
-        import torch
-
         table = np.loadtxt(_file(), delimiter=",")
         pixels = np.rint(table[:, :64] * (255 / 16)).astype(np.uint8)
         digits = table[:, 64].astype(np.int64)

@@ -1,13 +1,11 @@
 """Fetch published data sets with torchvision, which knows their addresses and checksums."""
 
-# ruff: noqa: PLC0415 -- torchvision loads only when something is fetched
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from etude.base.errors import UserError
+from etude.base.lazy import torchvision
 
 
 def fetch(dataset: str, root: Path, folder: str, names: Sequence[str]) -> None:
@@ -25,12 +23,10 @@ def fetch(dataset: str, root: Path, folder: str, names: Sequence[str]) -> None:
     Raises:
         UserError: It could not be downloaded, or not be written.
     """
-    from torchvision import datasets
-
     try:
         (root / folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as aside:
-            getattr(datasets, dataset)(aside, download=True)
+            getattr(torchvision.datasets, dataset)(aside, download=True)
             for name in names:
                 Path(aside, folder, name).replace(root / folder / name)
     except (OSError, RuntimeError, EOFError) as error:

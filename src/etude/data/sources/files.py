@@ -1,19 +1,13 @@
 """Images that stay in their files until a batch wants them."""
 
-# ruff: noqa: PLC0415 -- torch and the like load only when images do
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from etude.base.errors import UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    import numpy.typing as npt
-    from torch import Tensor
+from etude.base.lazy import PIL, np, torch
 
 
 class Form(NamedTuple):
@@ -41,8 +35,6 @@ class Files:
     """
 
     def __init__(self, paths: Sequence[str], form: Form, *, digest: str) -> None:
-        import numpy as np
-
         self._paths = np.array(paths)  # one block of memory, which worker processes can share
         self.digest = digest
         self._form = form
@@ -60,10 +52,8 @@ class Files:
         paths: Any = self._paths[places if isinstance(places, slice) else places.numpy()]
         return Files(paths, self._form, digest=self.digest)
 
-    def tensor(self) -> Tensor:
+    def tensor(self) -> torch.Tensor:
         """Decode all images, in this thread: (N, 3, size, size) uint8."""
-        import torch
-
         images = torch.empty(self.shape, dtype=torch.uint8)
         for place, path in zip(images.numpy(), self._paths, strict=True):
             pixels = read_image(str(path), self._form)
@@ -71,25 +61,27 @@ class Files:
         return images
 
 
-def read_image(path: str, form: Form) -> npt.NDArray[np.uint8]:
+def read_image(path: str, form: Form) -> np.typing.NDArray[np.uint8]:
     """Decode one image: (size, size, 3).
 
     Raises:
         UserError: The file is no image, or breaks off.
     """
-    import numpy as np
-    from PIL import Image
-
     try:
-        with Image.open(path) as image:
-            resampling = Image.Resampling[form.interpolation.upper()]
+        with PIL.Image.open(path) as image:
+            resampling = PIL.Image.Resampling[form.interpolation.upper()]
             box = _middle(*image.size) if form.fit == "crop" else None
             sides = (form.size, form.size)
             return np.asarray(image.convert("RGB").resize(sides, resampling, box))
     # What PIL's decoders raise on broken files, as its plugins' sources have it.
     except (
-        OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError,
-    ) as error:  # fmt: skip
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        struct.error,
+        PIL.Image.DecompressionBombError,
+    ) as error:
         raise UserError(f"{path} cannot be decoded ({error}); replace or remove it") from error
 
 

@@ -5,7 +5,6 @@ once: the pixels go to a cache file, so that a second run reads them in one piec
 not fit into memory, the images stay in their files, and every batch is decoded when it is wanted.
 """
 
-# ruff: noqa: PLC0415 -- torch and the like load only when images do
 from __future__ import annotations
 
 import hashlib
@@ -13,22 +12,19 @@ import json
 import logging
 import os
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from etude.base.digests import combined, digest_of_tree
 from etude.base.errors import UserError
+from etude.base.lazy import PIL, torch
 from etude.base.places import cache_folder
 from etude.data.sides import Sides
 from etude.data.sources import cache
 from etude.data.sources.files import Files, Form, read_image
 from etude.data.sources.source import DatasetInfo, Labelled, Loaded
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from torch import Tensor
 
 log = logging.getLogger(__name__)
 
@@ -182,8 +178,7 @@ class Folder:
 
     def _key(self, form: Form) -> str:
         """Name the pixels by all that decides them: what the files hold, not where they lie."""
-        import PIL  # its version, as its decoders differ in the last bit
-
+        # PIL's version, as its decoders differ in the last bit.
         facts = [self.content(), *form, DECODER, PIL.__version__]
         return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
 
@@ -213,7 +208,7 @@ def list_images(folder: Path) -> Listing:
     return Listing(classes, images, labels)
 
 
-def decode(paths: list[str], form: Form) -> Tensor:
+def decode(paths: list[str], form: Form) -> torch.Tensor:
     """Decode and resize images in threads, which PIL lets run side by side.
 
     Args:
@@ -226,8 +221,6 @@ def decode(paths: list[str], form: Form) -> Tensor:
     Raises:
         UserError: A file is no image, or breaks off.
     """
-    import torch
-
     images = torch.empty(len(paths), 3, form.size, form.size, dtype=torch.uint8)
     pixels = images.numpy()
 
@@ -268,9 +261,7 @@ def _content(folder: Path, part: Listing) -> str:
     return digest_of_tree(folder, (image.path[start:] for image in part.images))
 
 
-def _labelled(images: Tensor | Files, listing: Listing) -> Labelled:
-    import torch
-
+def _labelled(images: torch.Tensor | Files, listing: Listing) -> Labelled:
     return Labelled(images, torch.tensor(listing.labels, dtype=torch.int64))
 
 

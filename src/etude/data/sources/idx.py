@@ -3,7 +3,6 @@
 The files lie in `<root>/<name>/raw`, unpacked or as published with `.gz`.
 """
 
-# ruff: noqa: PLC0415 -- torch and the like load only when images do
 from __future__ import annotations
 
 import gzip
@@ -11,16 +10,13 @@ import math
 import struct
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from etude.base.digests import combined, digests_of_files
 from etude.base.errors import UserError
+from etude.base.lazy import np, torch
 from etude.data.sources.download import fetch
 from etude.data.sources.source import DatasetInfo, Labelled, Loaded
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 PUBLISHED = DatasetInfo(
     train_images=60_000, test_images=10_000, num_classes=10, channels=1, size=28
@@ -223,17 +219,13 @@ def _start_and_length(path: Path, size: int) -> tuple[bytes, int]:
 
 def _read(part: Pair) -> Labelled:
     """Read one part, whose headers have been checked: torchvision would take seconds to import."""
-    import torch
-
     images, labels = (torch.from_numpy(_values(path)) for path in part)
     _, size = _count_and_size(part)
     return Labelled(images.view(-1, 1, size, size), labels.long())
 
 
-def _values(path: Path) -> npt.NDArray[np.uint8]:
+def _values(path: Path) -> np.typing.NDArray[np.uint8]:
     """Read an idx file's values, flat; byte 3 of its header counts the dimensions that follow."""
-    import numpy as np
-
     if path.suffix != ".gz":
         with path.open("rb") as file:
             start = 4 + 4 * file.read(4)[3]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from etude.data.sources.files import Files
+from etude.base.lazy import torch
+from etude.data.sources.files import Files
 
 
 class DatasetInfo(NamedTuple):
@@ -23,8 +21,8 @@ class DatasetInfo(NamedTuple):
 class Labelled(NamedTuple):
     """Images (N, C, H, W) uint8, in memory or still in files, with their labels (N,) int64."""
 
-    images: Tensor | Files
-    labels: Tensor
+    images: torch.Tensor | Files
+    labels: torch.Tensor
 
 
 class Loaded(NamedTuple):

@@ -3,7 +3,7 @@
 # PyTorch documents its operations on lists of tensors under names with an underscore.
 # pyright: reportPrivateUsage=false
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -77,7 +77,7 @@ class TensorFlowRMSprop(torch.optim.Optimizer):
                 self._update(parameters, group)
         return loss
 
-    def _update(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+    def _update(self, parameters: list[Tensor], group: Mapping[str, Any]) -> None:
         """Update a group, all of its parameters at once in each operation."""
         gradients = [p.grad for p in parameters if p.grad is not None]
         if group["weight_decay"]:

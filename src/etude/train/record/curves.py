@@ -1,5 +1,6 @@
 """Loss and accuracy over the epochs, as a picture."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from etude.train.record.pictures import figure
 _PARTS = (("train", "tab:blue"), ("validation", "tab:orange"), ("test", "tab:green"))
 
 
-def draw(rows: list[dict[str, Any]], path: Path, *, title: str) -> None:
+def draw(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str) -> None:
     """Draw a run's epochs into a PNG: loss on the left, accuracy on the right."""
     drawing, panels = figure(1, 2, size=(10, 4), layout="constrained")
     for axes, quantity in zip(panels.flat, ("loss", "accuracy"), strict=True):

@@ -34,7 +34,12 @@ class Events:
     """
 
     def __init__(
-        self, folder: Path, hyperparameters: dict[str, Any], *, group: str, purge_step: int | None
+        self,
+        folder: Path,
+        hyperparameters: Mapping[str, Any],
+        *,
+        group: str,
+        purge_step: int | None,
     ) -> None:
         self._writer: SummaryWriter | None = None
         try:
@@ -74,7 +79,7 @@ class Events:
         except OSError as error:
             self._give_up(error)
 
-    def _start(self, hyperparameters: dict[str, Any], group: str) -> None:
+    def _start(self, hyperparameters: Mapping[str, Any], group: str) -> None:
         # Not the seed: a group's row would show that of one of its runs beside the mean of all.
         flat = {
             k.removesuffix("._target_"): _plain(v)

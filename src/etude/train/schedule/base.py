@@ -53,7 +53,7 @@ class Schedule(ABC):
         """
         return
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Mapping[str, Any]:
         """Return what a resume needs beyond the configuration, as plain numbers."""
         return {}
 

@@ -98,7 +98,7 @@ class Followed(Schedule):
         self._losses.append(loss)
         _step(self._scheduler, loss)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Mapping[str, Any]:
         """Return the losses that it has been told."""
         return {"losses": list(self._losses)}
 

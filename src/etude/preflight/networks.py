@@ -1,0 +1,70 @@
+"""Whether networks can be built, and trained where they are to be: the checks that need PyTorch."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from etude.base.errors import UserError
+from etude.preflight import forward
+from etude.preflight.checks import Inspected
+from etude.preflight.forward import Network
+from etude.train import weights
+from etude.train.hardware import choose_device, choose_precision
+from etude.train.test_time_views import check_test_views
+
+log = logging.getLogger(__name__)
+
+
+def check(runs: Sequence[Inspected]) -> None:
+    """Check that runs' devices are there, and that their networks take images and weights.
+
+    Raises:
+        UserError: One could not be trained.
+    """
+    for choices in {(c.device, c.precision, c.train.step) for c, *_ in runs}:
+        _check_device(*choices)
+    networks = [Network.of(run.config, run.facts) for run in runs]
+    for run, network in zip(runs, networks, strict=True):
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):  # shapes only
+            model = network.build()
+        sides = run.sides
+        check_test_views(model, run.config.train.test_crops, kept=sides.kept, seen=sides.seen)
+        weights.check(model, run.weights)
+        _check_last_batch(run, network, model)
+    forward.check([n for n, run in zip(networks, runs, strict=True) if _is_foreign(run)])
+
+
+def _is_foreign(run: Inspected) -> bool:
+    """Whether Étude has no schema for the network, and so no test of it."""
+    return isinstance(run.config.model, dict)
+
+
+def _check_device(device: str, precision: str, step: str) -> None:
+    chosen = choose_device(device)
+    choose_precision(precision, chosen)
+    if step == "graph" and chosen.type != "cuda":
+        raise UserError(f"train.step=graph needs CUDA, and device={device} is {chosen.type} here")
+
+
+def _check_last_batch(run: Inspected, network: Network, model: nn.Module) -> None:
+    """Refuse a last batch of one image where batch norm would have nothing to average over.
+
+    The model is on the meta device, where it is tried on one image.
+    """
+    size = run.config.train.batch_size
+    if run.images % size != 1:
+        return
+    try:
+        model.train()(torch.empty(1, network.channels, network.side, network.side, device="meta"))
+    except ValueError as error:
+        if "more than 1 value per channel" in str(error):
+            raise UserError(
+                f"train.batch_size={size} leaves one image for the last batch, and batch norm "
+                f"needs two; set train.batch_size={size + 1}"
+            ) from error
+        raise
+    except RuntimeError as error:  # a network of one's own that needs values, not shapes alone
+        log.debug("the last batch of one image was not tried: %s", error)
