@@ -188,7 +188,7 @@ def _writes(hydra: Hydra, path: str, key: str) -> bool:
     for name in key.split("."):
         if not isinstance(node, dict) or name not in node:
             return False
-        node = cast("dict[str, object]", node)[name]
+        node = node[name]
     return True
 
 

@@ -48,7 +48,7 @@ class Launch:
         task: TaskFunction,
         config: DictConfig,
     ) -> None:
-        self._given = {
+        self._given: Mapping[str, Any] = {
             key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
             for key, value in settings.items()
         }
