@@ -17,7 +17,7 @@ pytest.importorskip("optuna", reason="etude[search] is not installed")
 
 from optuna.trial import FrozenTrial
 
-from etude.search.search import FOLDER
+from etude.search.outcome import FOLDER
 from etude.search.storage import open_study
 
 APP = """

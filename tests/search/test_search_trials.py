@@ -16,8 +16,9 @@ from rich.console import Console
 from etude.base.errors import UserError
 from etude.search import report
 from etude.search.axis import Choices, Numbers
+from etude.search.outcome import ERROR, FOLDER, NothingFound, Unfinished
 from etude.search.prune import Pruner
-from etude.search.search import ERROR, FOLDER, NothingFound, Search, Unfinished
+from etude.search.search import Search
 from etude.search.settings import SearchConf
 from etude.search.space import Space
 from etude.search.storage import open_study

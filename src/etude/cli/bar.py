@@ -1,6 +1,7 @@
 """The bar that a person sees in the terminal while a run trains."""
 
 import time
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -61,8 +62,8 @@ class Bar:
             return
         self._shown = (now, state.global_step)
         speed = (state.global_step - done) * self._batch_size / (now - then)
-        fields: dict[str, Any] = {"epoch": state.epoch + 1, "speed": f"{speed:,.0f} images/s"}
+        update = partial(self._progress.update, self._task)
+        update(completed=state.global_step, epoch=state.epoch + 1, speed=f"{speed:,.0f} images/s")
         if (score := self._peek(state)) is not None:
-            fields["score"] = f"loss {score[0]:.4f}  accuracy {score[1]:.4f}"
-        self._progress.update(self._task, completed=state.global_step, **fields)
+            update(score=f"loss {score[0]:.4f}  accuracy {score[1]:.4f}")
         self._progress.refresh()

@@ -1,12 +1,15 @@
 """What a command's choices compose to, and what of an experiment falls away with them."""
 
+import json
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, cast
 
 from omegaconf import DictConfig, OmegaConf
+
+from etude.config.schema import GROUPS
 
 Flat = dict[str, Any]
 
@@ -25,6 +28,19 @@ class Fallen(NamedTuple):
     named: str
     chosen: str
     settings: Flat
+
+    def told(self, experiment: str | None) -> str:
+        """Say in a line which of an experiment's settings fall away, and for which choice."""
+        settings = (f"{self.group}.{k}={_as_typed(value)}" for k, value in self.settings.items())
+        return (
+            f"{self.group}={self.chosen} in place of {self.named}: what experiment={experiment} "
+            f"sets for {self.named} falls away ({', '.join(settings)})"
+        )
+
+
+def _as_typed(value: Any) -> str:
+    """Write a value as it would be typed."""
+    return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,10 @@ class Base:
         """Give the configuration, to be changed."""
         return pickle.loads(self.pickled)  # noqa: S301 (our own, made in this process)
 
+    def told(self, heeded: Collection[str] = GROUPS) -> list[str]:
+        """Say a line each of what falls away in some groups."""
+        return [fell.told(self.experiment) for fell in self.fallen if fell.group in heeded]
+
     @cached_property
     def usual(self) -> Flat:
         """Give its values by dotted key, as written."""
@@ -56,6 +76,32 @@ class Base:
         plain = cast("Flat", OmegaConf.to_container(composed, resolve=False))
         del plain["hydra"]
         return dict(flatten(plain))
+
+
+def make_base(
+    composed: DictConfig,
+    chosen: Mapping[str, str],
+    whole: Mapping[str, str],
+    fallen: Sequence[Fallen],
+) -> Base:
+    """Put together what was composed, and what falls away in it that somebody must be told of.
+
+    Args:
+        composed: The configuration.
+        chosen: The choices that made it.
+        whole: Those that its experiment's file makes, with all that it builds on.
+        fallen: What does not hold in it, of each file.
+    """
+    replaced = {group for group in GROUPS if whole.get(group) != chosen.get(group)}
+    # What falls away within the shipped files, where one builds on another, concerns nobody.
+    told = [f for f in fallen if f.group in replaced and f.named == whole.get(f.group)]
+    return Base(
+        pickled=pickle.dumps(composed),
+        experiment=chosen.get("experiment"),
+        chosen={group: str(chosen.get(group)) for group in GROUPS},
+        named={group: str(whole.get(group)) for group in GROUPS},
+        fallen=tuple(_merged(told)),
+    )
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -73,7 +119,7 @@ def settings(node: Any) -> Flat:
     return dict(flatten(cast("Flat", plain))) if isinstance(plain, dict) else {"": plain}
 
 
-def merged(fallen: Sequence[Fallen]) -> Iterator[Fallen]:
+def _merged(fallen: Sequence[Fallen]) -> Iterator[Fallen]:
     """Join what several files of one experiment set for a group; the last word for a key holds."""
     for group in dict.fromkeys(fell.group for fell in fallen):
         own = [fell for fell in fallen if fell.group == group]

@@ -1,14 +1,14 @@
 """From a command's words to the jobs that they stand for, each composed, checked and named once."""
 
-import json
 import os
 import pickle
-import zlib
-from collections.abc import Collection, Generator, Sequence
+import warnings
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode, TaskFunction
@@ -19,65 +19,20 @@ from etude.base.errors import UserError
 from etude.base.identity import Identity, as_weights, short_target
 from etude.cli import hydra_door as door
 from etude.cli import launching
-from etude.cli.choices import Base, Fallen
+from etude.cli.choices import Base
 from etude.cli.hydra_door import Loader
+from etude.cli.job import Job, Jobs, Planned, clash, with_run_of_arm
 from etude.cli.study import KEYS
 from etude.cli.words import is_choice, parse, product
 from etude.config import Config, check, describe, identify
 from etude.config.schema import GROUPS, DownloadedConf
 from etude.preflight.contents import Contents
-from etude.runs.names import COMPOSED, CONFIG, HYDRA, OVERRIDES
 
 # The launchers whose jobs find the data, the weights and the devices that this process finds.
 _HERE = (".BasicLauncher", ".LocalLauncher")
 _NOT_A_RUNS = {"hydra", *KEYS}
 _FREE = {"seed", "precision", "dataset.content"}
 _RUN, _SWEEP = ("hydra.run.dir",), ("hydra.sweep.dir", "hydra.sweep.subdir")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run to be made, as data: nothing of it is composed again.
-
-    Args:
-        config: What to train.
-        identity: What makes it this run.
-        folder: Where it is recorded.
-        arm: What it shares with the runs that differ only in their seed.
-        documented: Whether nothing that counts was changed in its experiment's file.
-        local: Whether it is trained on this machine.
-        words: What it was composed from.
-        label: Its arm, as its study calls it.
-    """
-
-    config: Config
-    identity: Identity
-    folder: Path
-    arm: str
-    documented: bool
-    local: bool
-    words: tuple[str, ...]
-    label: str = ""
-
-
-class Planned(NamedTuple):
-    """What a command stands for: its jobs, what a launcher is made from, and remarks for people."""
-
-    jobs: list[Job]
-    master: DictConfig
-    remarks: list[str]
-
-
-class Jobs(dict[tuple[str, ...], tuple[Job, bytes]]):
-    """Jobs and their composed configurations, by their words; small on the way to a process."""
-
-    def __reduce__(self) -> Any:
-        """Compress them: a sweep's configurations are almost the same."""
-        return _unpacked, (zlib.compress(pickle.dumps(dict(self))),)
-
-
-def _unpacked(packed: bytes) -> Jobs:
-    return Jobs(pickle.loads(zlib.decompress(packed)))  # noqa: S301 (made by our own launcher)
 
 
 def outputs() -> str:
@@ -101,11 +56,11 @@ class Composer:
         loader.job = self.for_launcher
         self._register()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Leave behind what can be found out again."""
         return {"loader": self.loader, "jobs": self.jobs}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
         self._contents, self._to_come, self._name = Contents(), {}, ""
         self._register()
@@ -116,12 +71,13 @@ class Composer:
 
     def _register(self) -> None:
         """Make Étude's own interpolations known."""
-        register = OmegaConf.register_new_resolver
-        register("etude.outputs", outputs, replace=True)
-        register("etude.absolute", _absolute, replace=True)
-        register("etude.basename", _basename, replace=True)
-        register("etude.folder", self._folder, replace=True)
-        register("etude.subfolder", lambda: self._name, replace=True)
+        register = partial(OmegaConf.register_new_resolver, replace=True)
+        with warnings.catch_warnings(action="ignore"):  # OmegaConf 2.4 has another name for it
+            register("etude.outputs", outputs)
+            register("etude.absolute", _absolute)
+            register("etude.basename", _basename)
+            register("etude.folder", self._folder)
+            register("etude.subfolder", lambda: self._name)
 
     def run(self, words: Sequence[str]) -> Planned:
         """Compose the one job of a command.
@@ -132,7 +88,7 @@ class Composer:
         """
         job, composed, base = self._job(words, _RUN)
         self._remember(job, composed)
-        return Planned([job], composed, [_told(fell, base) for fell in base.fallen])
+        return Planned([job], composed, base.told())
 
     def sweep(self, words: Sequence[str]) -> Planned:
         """Compose every job of a sweep, each by itself; one that is named twice is made once.
@@ -142,7 +98,7 @@ class Composer:
             HydraException: A job cannot be composed.
         """
         master = self.master(words)
-        params = cast("dict[str, Any]", OmegaConf.select(master, "hydra.sweeper.params") or {})
+        params = OmegaConf.select(master, "hydra.sweeper.params") or {}
         own = [word for word in parse(self.loader, words) if not word.is_hydra_override()]
         given = [*(f"{key}={value}" for key, value in params.items()), *_lines(own)]
         wanted = [("", job) for job in product(self.loader, given)]
@@ -171,15 +127,14 @@ class Composer:
         remarks: dict[str, None] = {}
         hydras = _raw(master.hydra.overrides.hydra)
         for label, words in wanted:
-            own = [_with_run_of_arm(word, words, jobs.values()) for word in words]
+            own = [with_run_of_arm(word, words, jobs.values()) for word in words]
             job, composed, base = self._job([*hydras, *own], _SWEEP, number=len(jobs))
             job = replace(job, words=tuple(own), label=label)
             if (other := jobs.setdefault(job.folder, job)) is job:
                 self._remember(job, composed)
             elif other.identity.fingerprint != job.identity.fingerprint:
-                raise UserError(_clash(other, job))
-            told = (_told(fell, base) for fell in base.fallen if fell.group in heeded)
-            remarks.update(dict.fromkeys(told))
+                raise UserError(clash(other, job))
+            remarks.update(dict.fromkeys(base.told(heeded)))
         if (twice := len(wanted) - len(jobs)) > 0:
             remarks[f"{twice} of {len(wanted)} jobs are named twice and are made once"] = None
         return Planned(list(jobs.values()), master, list(remarks))
@@ -271,7 +226,7 @@ def composing(own: Path | None = None) -> Generator[Composer]:
         door.close()
 
 
-def _plain(composed: DictConfig) -> DictConfig | dict[str, Any]:
+def _plain(composed: DictConfig) -> DictConfig | Mapping[str, object]:
     """Give the values of what is a run's own; as they are where one of them cannot be resolved."""
     own = [str(key) for key in composed if key not in _NOT_A_RUNS]
     try:
@@ -283,31 +238,6 @@ def _plain(composed: DictConfig) -> DictConfig | dict[str, Any]:
         }
     except OmegaConfBaseException:
         return OmegaConf.masked_copy(composed, own)
-
-
-def _told(fell: Fallen, base: Base) -> str:
-    """Say in a line which of an experiment's settings fall away, and for which choice."""
-    settings = (f"{fell.group}.{key}={_as_typed(value)}" for key, value in fell.settings.items())
-    return (
-        f"{fell.group}={fell.chosen} in place of {fell.named}: what experiment={base.experiment} "
-        f"sets for {fell.named} falls away ({', '.join(settings)})"
-    )
-
-
-def _as_typed(value: Any) -> str:
-    """Write a value as it would be typed."""
-    return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
-
-
-def texts(task: DictConfig, hydra: DictConfig) -> dict[str, str]:
-    """Give what a run's folder says of its configuration: as resolved, and as composed."""
-    overrides = OmegaConf.select(hydra, "overrides.task") or OmegaConf.create([])
-    return {
-        CONFIG: OmegaConf.to_yaml(task, resolve=True),
-        COMPOSED: OmegaConf.to_yaml(task),
-        HYDRA: OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})),
-        OVERRIDES: OmegaConf.to_yaml(overrides),
-    }
 
 
 def _settled(composed: DictConfig, keys: Sequence[str]) -> Path:
@@ -338,25 +268,6 @@ def _as_documented(config: Config, identity: Identity, base: Base) -> bool:
     # Folders of images have no published content to be held against.
     known = {"seed", "precision"} if isinstance(config.dataset, DownloadedConf) else _FREE
     return not changed - known
-
-
-def _clash(one: Job, other: Job) -> str:
-    theirs = [*set(one.words) ^ set(other.words)]
-    return (
-        f"{one.folder} would hold runs that differ in {', '.join(sorted(theirs))}; leave "
-        "hydra.sweep.subdir and hydra.run.dir alone, or let them name what differs"
-    )
-
-
-def _with_run_of_arm(word: str, words: Sequence[str], earlier: Any) -> str:
-    """Put the folder of an earlier arm's run with the same seed in the place of `@<arm>`."""
-    key, at, label = word.partition("=@")
-    if not at:
-        return word
-    for job in earlier:
-        if job.label == label and f"seed={job.config.seed}" in words:
-            return f"{key}='{job.folder}'"
-    raise UserError(f"{word}: no arm called {label} comes before")
 
 
 def _raw(words: Any) -> list[str]:

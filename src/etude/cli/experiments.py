@@ -38,6 +38,13 @@ def default_choices(repository: Any) -> dict[str, str]:
     }
 
 
+def whole_choices(repository: Any, experiment: str | None) -> dict[str, str]:
+    """Give the choices that an experiment names with all that it builds on; None: the default's."""
+    if experiment is None:
+        return default_choices(repository)
+    return named_choices(repository, f"{EXPERIMENT}/{experiment}")
+
+
 def final_choices(defaults: Sequence[Any]) -> Iterator[tuple[str, str]]:
     """Give each group's choice; of a file that builds on others, Hydra lists itself among them."""
     for default in defaults:

@@ -177,27 +177,27 @@ def _having(hydra: Hydra, group: str, name: str) -> list[str]:
     return [choice for choice, part in parts.items() if f"{group}.{name}" in declared(part)]
 
 
-def _file(hydra: Hydra, path: str) -> dict[str, Any]:
+def _file(hydra: Hydra, path: str) -> dict[str, object]:
     """Read a file of a group, over the one that it begins with."""
     loader = cast("Any", hydra.config_loader)
     found = loader.repository.load_config(path)
     if found is None:
         return {}
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for default in found.defaults_list or []:
         base = getattr(default, "path", None)
         if isinstance(base, str) and base != "_self_":
             values |= _file(hydra, f"{path.rpartition('/')[0]}/{base}")
-    return values | cast("dict[str, Any]", OmegaConf.to_container(found.config, resolve=False))
+    return values | cast("dict[str, object]", OmegaConf.to_container(found.config, resolve=False))
 
 
 def _writes(hydra: Hydra, path: str, key: str) -> bool:
     """Tell whether an experiment's file, or one that it begins with, writes a key."""
-    node: Any = _file(hydra, path)
+    node: object = _file(hydra, path)
     for name in key.split("."):
         if not isinstance(node, dict) or name not in node:
             return False
-        node = cast("dict[str, Any]", node)[name]
+        node = node[name]
     return True
 
 
@@ -248,9 +248,9 @@ def _composed(hydra: Hydra, words: Sequence[str]) -> DictConfig | None:
     return None
 
 
-def _plain(composed: DictConfig) -> Mapping[str, Any]:
+def _plain(composed: DictConfig) -> Mapping[str, object]:
     task = OmegaConf.masked_copy(composed, [str(name) for name in composed if name != "hydra"])
-    return cast("dict[str, Any]", OmegaConf.to_container(task, resolve=False))
+    return cast("Mapping[str, object]", OmegaConf.to_container(task, resolve=False))
 
 
 def _flat(node: DictConfig, prefix: str) -> list[str]:

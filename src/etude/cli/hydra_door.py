@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from hydra._internal.callbacks import Callbacks
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.defaults_list import Overrides
 from hydra._internal.hydra import Hydra
@@ -31,13 +31,13 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, open_dict
 
 from etude.base.places import shipped_conf
-from etude.cli.choices import Base, Fallen, merged, settings
+from etude.cli.choices import Base, Fallen, make_base, settings
 from etude.cli.experiments import (
     CONFIG_NAME,
     EXPERIMENT,
-    default_choices,
     final_choices,
     named_choices,
+    whole_choices,
 )
 from etude.config.schema import GROUPS
 
@@ -85,11 +85,11 @@ class Loader(ConfigLoaderImpl):
         """Give the configuration of a job that a launcher is about to start."""
         return self.job(master_config, sweep_overrides)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Leave behind what can be read again."""
         return {"config_search_path": self.config_search_path, "job": self.job}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
         self._forget()
 
@@ -148,6 +148,7 @@ class Loader(ConfigLoaderImpl):
         run_mode: RunMode,
         from_shell: bool = True,  # noqa: FBT001, FBT002 (Hydra's signature)
         validate_sweep_overrides: bool = True,  # noqa: FBT001, FBT002
+        **_: Any,  # of Hydra 1.4: its aliases, and what it keeps of a composition
     ) -> DictConfig:
         parsed = self._parse(overrides)
         if validate_sweep_overrides:
@@ -185,28 +186,12 @@ class Loader(ConfigLoaderImpl):
             composed = super()._load_configuration_impl(
                 config_name, list(choices), run_mode, validate_sweep_overrides=False
             )
-            self._bases[key] = self._made(composed)
+            self._bases[key] = make_base(composed, self._chosen, self._whole(), self._fallen)
         return self._bases[key]
-
-    def _made(self, composed: DictConfig) -> Base:
-        whole = self._whole()
-        replaced = {group for group in GROUPS if whole.get(group) != self._chosen.get(group)}
-        # What falls away within the shipped files, where one builds on another, concerns nobody.
-        told = [f for f in self._fallen if f.group in replaced and f.named == whole.get(f.group)]
-        return Base(
-            pickled=pickle.dumps(composed),
-            experiment=self._chosen.get(EXPERIMENT),
-            chosen={group: str(self._chosen.get(group)) for group in GROUPS},
-            named={group: str(whole.get(group)) for group in GROUPS},
-            fallen=tuple(merged(told)),
-        )
 
     def _whole(self) -> dict[str, str]:
         """Give the choices that the experiment names with all that it builds on."""
-        experiment = self._chosen.get(EXPERIMENT)
-        if experiment is None:
-            return default_choices(self.repository)
-        return named_choices(self.repository, f"{EXPERIMENT}/{experiment}")
+        return whole_choices(self.repository, self._chosen.get(EXPERIMENT))
 
     def _compose_config_from_defaults_list(self, defaults: Any, repo: Any) -> DictConfig:
         self._chosen = dict(final_choices(defaults))
@@ -257,16 +242,15 @@ def _note_overrides(composed: DictConfig, parsed: Sequence[Override]) -> None:
     task = [word for word in parsed if not word.is_hydra_override()]
     hydra.overrides.hydra = [word.input_line for word in own]
     hydra.overrides.task = [word.input_line for word in task]
-    names = hydra.job.config.override_dirname
-    hydra.job.override_dirname = get_overrides_dirname(
-        overrides=task,
-        kv_sep=names.kv_sep,
-        item_sep=names.item_sep,
-        exclude_keys=names.exclude_keys,
-    )
+    hydra.job.override_dirname = _dirname(task, hydra.job.config.override_dirname)
     with open_dict(hydra):
         for key in hydra.job.env_copy:
             hydra.job.env_set[key] = os.environ[key]
+
+
+def _dirname(words: Sequence[Override], how: Any) -> str:
+    lines = sorted(str(w.input_line) for w in words if w.key_or_group not in how.exclude_keys)
+    return str(how.item_sep).join(lines).replace("=", how.kv_sep)
 
 
 def make_loader(own: Path | None = None) -> Loader:

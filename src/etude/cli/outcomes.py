@@ -8,8 +8,8 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from etude.base.errors import UserError
-from etude.cli.compose import Job
 from etude.cli.explain import missing_extra
+from etude.cli.job import Job
 from etude.cli.terminal import complain, errors
 from etude.runs.claim import wait_while_claimed
 from etude.runs.records import read_summary

@@ -15,14 +15,17 @@ from hydra.errors import CompactHydraException
 from etude.base.errors import UserError
 from etude.base.text import near
 from etude.cli import launching, study_jobs
-from etude.cli.compose import Composer, Job
+from etude.cli.compose import Composer
+from etude.cli.job import Job
 from etude.cli.outcomes import outputs_needed
 from etude.cli.terminal import complain, console, show_summary
 from etude.cli.words import parse as parse_words
 from etude.cli.worker import Worker
 from etude.config.known import unknown
 from etude.config.schema import Config
+from etude.preflight.checks import inspect
 from etude.runs.records import read_summary
+from etude.search.outcome import FOLDER, NothingFound
 from etude.search.settings import TARGET, SearchConf, read
 from etude.search.space import Space, check_sampler, parse
 
@@ -56,13 +59,13 @@ def of_study(composer: Composer, overrides: list[str]) -> Asked | None:
         UserError: The file lacks something, or a word does not go with a search.
     """
     given = study_jobs.split(composer.loader, overrides)
-    name, node, chosen = study_jobs.node_of(composer, given.own)
+    name, node, size, _ = study_jobs.chosen_by(composer, given.own)
     if "search" not in node:
         return None
     if not isinstance(node["search"], dict):
         raise UserError(f"study={name}: search is {node['search']!r}; it must be a mapping")
-    if chosen.size != "full":
-        raise UserError(f"study={name} is a search and has no twins; leave out size={chosen.size}")
+    if size != "full":
+        raise UserError(f"study={name} is a search and has no twins; leave out size={size}")
     try:
         words = _words(name, node)
     except KeyError as error:
@@ -114,9 +117,6 @@ def launch(composer: Composer, asked: Asked, *, dry_run: bool) -> int:
     check_sampler(space, settings.sampler)
     corners = [("", space.words(corner)) for corner in space.corners()]
     planned = composer.several(master, corners).jobs
-    from etude.preflight.checks import inspect  # noqa: PLC0415 (not needed for --help or --cfg)
-    from etude.search.search import NothingFound  # noqa: PLC0415 (Optuna takes its time)
-
     inspect([job.config for job in planned if job.local], ())
     _check_metric(settings, planned[0].config)
     console.print(asked.heading, style="bold", markup=False)
@@ -169,8 +169,7 @@ def _check_metric(settings: SearchConf, config: Config) -> None:
 
 
 def _show_best(some: Job, settings: SearchConf, space: Space) -> int:
-    from etude.search.search import FOLDER  # noqa: PLC0415 (Optuna takes its time)
-    from etude.search.storage import open_study  # noqa: PLC0415
+    from etude.search.storage import open_study  # noqa: PLC0415 (Optuna takes its time)
 
     study = open_study(some.folder.parent, storage=settings.storage, direction=settings.direction)
     best = study.best_trial

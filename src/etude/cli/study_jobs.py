@@ -1,14 +1,15 @@
 """A study's runs: from the words of a command to the jobs of its arms and seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from etude.base.errors import UserError
-from etude.cli.compose import Composer, Planned
+from etude.cli.compose import Composer
 from etude.cli.hydra_door import Loader
+from etude.cli.job import Planned
 from etude.cli.study import KEYS, Study, read
 from etude.cli.words import parse, product
 
@@ -53,13 +54,23 @@ def split(loader: Loader, words: Sequence[str]) -> Split:
     )
 
 
-def node_of(composer: Composer, own: Sequence[str]) -> tuple[str, dict[str, Any], Any]:
-    """Give the name of the study that words choose, what its file says, and all as composed."""
-    chosen = composer.master([], *own)
-    if not isinstance(chosen.pretrained, bool):
-        raise UserError(f"pretrained={chosen.pretrained} must be true or false")
-    node = cast("dict[str, Any]", OmegaConf.to_container(chosen.study, resolve=True))
-    return str(chosen.hydra.runtime.choices.study), node, chosen
+class Chosen(NamedTuple):
+    """The study that a command's words choose: its name, what its file says, and its own words."""
+
+    name: str
+    node: Mapping[str, Any]
+    size: str
+    pretrained: bool
+
+
+def chosen_by(composer: Composer, own: Sequence[str]) -> Chosen:
+    """Find the study that words choose."""
+    composed = composer.master([], *own)
+    if not isinstance(composed.pretrained, bool):
+        raise UserError(f"pretrained={composed.pretrained} must be true or false")
+    node = cast("Mapping[str, Any]", OmegaConf.to_container(composed.study, resolve=True))
+    name = str(composed.hydra.runtime.choices.study)
+    return Chosen(name, node, composed.size, composed.pretrained)
 
 
 def plan(composer: Composer, words: Sequence[str]) -> tuple[Study, Planned]:
@@ -74,8 +85,8 @@ def plan(composer: Composer, words: Sequence[str]) -> tuple[Study, Planned]:
         HydraException: A run cannot be composed.
     """
     given = split(composer.loader, words)
-    name, node, chosen = node_of(composer, given.own)
-    study = read(name, node, size=chosen.size, pretrained=chosen.pretrained)
+    name, node, size, pretrained = chosen_by(composer, given.own)
+    study = read(name, node, size=size, pretrained=pretrained)
     _check_others(study, given.others)
     master = composer.master([], *given.own, *given.hydra, f"name={study.name}")
     wanted = [

@@ -7,6 +7,7 @@ import statistics
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,16 @@ from rich.text import Text
 from etude.base.duration import duration
 from etude.base.text import near
 from etude.cli.study import Study
+from etude.runs.records import Agreement
 from etude.runs.status import RunStatus
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 # Two columns between cells and none outside: what must not be cut has to fit into 80.
-_NARROW: dict[str, Any] = {
-    "box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False, "show_edge": False,
-}  # fmt: skip
+_narrow_table = partial(
+    Table, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False,
+    title_justify="left",
+)  # fmt: skip
 
 
 class Messages(logging.Handler):
@@ -52,10 +55,16 @@ def complain(error: BaseException | str) -> None:
         errors.print("etude:", line, markup=False)
 
 
-def remark(line: str) -> None:
+def times(shape: Sequence[int]) -> str:
+    """Write a shape, such as 3×32×32."""
+    return "×".join(map(str, shape))
+
+
+def remark(*lines: str) -> None:
     """Print what is worth knowing before a start, beside what a script may read."""
-    errors.print("[yellow]note:[/] ", end="")
-    errors.print(line, markup=False)
+    for line in lines:
+        errors.print("[yellow]note:[/] ", end="")
+        errors.print(line, markup=False)
 
 
 def show_summary(summary: Mapping[str, Any], folder: Path) -> None:
@@ -158,7 +167,7 @@ def show_arms(
 ) -> None:
     """Print how a study's arms compare by its metric, final and best: mean ± standard deviation."""
     title = f"{study.name}: {study.metric.replace('_', ' ')}, mean ± standard deviation"
-    table = Table(title=title, title_justify="left", **_NARROW)
+    table = _narrow_table(title=title)
     until = [] if study.reach is None else [f"epochs\nto {study.reach:g}"]
     for column in ("arm", "runs", "final", "−\nbaseline", "best", *until, ""):
         # In a narrow terminal it is the left columns that give way: a number that is cut is wrong.
@@ -234,8 +243,8 @@ def _results(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-def _references(references: list[dict[str, Any]]) -> Table:
-    table = Table(title="beside the document", title_justify="left", **_NARROW)
+def _references(references: Sequence[Agreement]) -> Table:
+    table = _narrow_table(title="beside the document")
     for column in ("figure", "document", "asked for", "here", "agrees", "source"):
         table.add_column(column, no_wrap=column not in {"asked for", "source"}, overflow="fold")
     for row in references:

@@ -13,7 +13,8 @@ from omegaconf import DictConfig
 from etude.base import startup
 from etude.base.errors import INTERRUPTED, PREEMPTED, UserError
 from etude.cli.bar import Bar
-from etude.cli.compose import Composer, Job, texts
+from etude.cli.compose import Composer
+from etude.cli.job import Job, texts
 from etude.cli.outcomes import finished, name
 from etude.cli.terminal import complain, errors, near, show_outcome, show_summary
 from etude.config import settings
@@ -55,7 +56,7 @@ class Worker:
         self._seconds = {path.absolute(): time for path, time in (seconds or {}).items()}
         self._told: set[str] = set()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Take along where a user's own packages are."""
         return {**vars(self), "_folders": import_folders()}
 

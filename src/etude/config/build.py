@@ -18,6 +18,8 @@ from etude.config.schema import DATASET, Config
 ALLOWED = ("etude", "torch.nn", "torch.optim", "torchvision.models")
 PER = ("epoch", "step")  # what a schedule of PyTorch's may be stepped by
 
+Settings = dict[str, Any]  # a part's, its target included
+
 _FOLDERS: list[str] = []  # where the user's packages are sought besides
 
 
@@ -35,11 +37,11 @@ def import_folders() -> tuple[str, ...]:
     return tuple(_FOLDERS)
 
 
-def settings(part: Any) -> dict[str, Any]:
+def settings(part: Any) -> Settings:
     """Give a part's settings as a plain mapping, its target included."""
     if is_dataclass(part) and not isinstance(part, type):
         return asdict(part)
-    return dict(cast("dict[str, Any]", part))
+    return dict(cast("Settings", part))
 
 
 def source_of(config: Config) -> Any:
@@ -161,7 +163,7 @@ def _until_bound(value: Any, packages: Sequence[str]) -> Any:
         return [_until_bound(item, packages) for item in cast("list[Any]", value)]
     if not isinstance(value, dict):
         return value
-    part = cast("dict[str, Any]", value)
+    part = cast("Settings", value)
     inner = {key: _until_bound(item, packages) for key, item in part.items()}
     waits = "_target_" in part and _takes(locate(part["_target_"], packages), "optimizer")
     return {**inner, "_partial_": True} if waits else inner
@@ -174,7 +176,7 @@ def _is_below(name: str, packages: Sequence[str]) -> bool:
 def targets_of(value: Any) -> list[str]:
     """List every target in a part, those of the parts inside it included."""
     if isinstance(value, dict):
-        mapping = cast("dict[str, Any]", value)
+        mapping = cast("Settings", value)
         own = [mapping["_target_"]] if "_target_" in mapping else []
         return own + [target for item in mapping.values() for target in targets_of(item)]
     if isinstance(value, list):

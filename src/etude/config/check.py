@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from etude.base.errors import UserError
-from etude.config.build import PER, check_target, follows_loss, locate, settings
+from etude.config.build import PER, Settings, check_target, follows_loss, locate, settings
 from etude.config.convert import UNRESOLVED, section, shown
 from etude.config.known import Problem, declared, unknown
 from etude.config.schema import GROUPS, SCHEMAS, Config, PlateauConf
@@ -81,15 +81,15 @@ def _config_error(
     return error
 
 
-def _plain(node: DictConfig, problems: list[Problem]) -> dict[str, Any]:
+def _plain(node: DictConfig, problems: list[Problem]) -> Mapping[str, object]:
     try:
-        return cast("dict[str, Any]", OmegaConf.to_container(node, resolve=True))
+        return cast("Mapping[str, object]", OmegaConf.to_container(node, resolve=True))
     except OmegaConfBaseException:
         return _resolved(node, "", problems)  # key by key, to tell which
 
 
-def _resolved(node: DictConfig, prefix: str, problems: list[Problem]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
+def _resolved(node: DictConfig, prefix: str, problems: list[Problem]) -> Mapping[str, object]:
+    values: dict[str, object] = {}
     for name in map(str, node):
         try:
             value = "???" if OmegaConf.is_missing(node, name) else node[name]
@@ -107,10 +107,10 @@ def _resolved(node: DictConfig, prefix: str, problems: list[Problem]) -> dict[st
     return values
 
 
-def _parts(values: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
+def _parts(values: Mapping[str, object], problems: list[Problem]) -> Mapping[str, object]:
     packages = values.get("packages")
     packages = [str(p) for p in cast("list[Any]", packages)] if isinstance(packages, list) else []
-    parts: dict[str, Any] = {}
+    parts: dict[str, object] = {}
     for group in GROUPS:
         try:
             parts[group] = _part(values.get(group), group, packages, problems)
@@ -128,7 +128,7 @@ def _part(node: Any, group: str, packages: Sequence[str], problems: list[Problem
         )
     if node is None or "_target_" not in node:
         raise UserError(f"a choice is needed: {group}=<choice>")
-    part = cast("dict[str, Any]", node)
+    part = cast("Settings", node)
     if part["_target_"] == "???":
         raise UserError(f"_target_ must be given: {group}._target_=<class>")
     target = str(part["_target_"])

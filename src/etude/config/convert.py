@@ -26,7 +26,7 @@ _SWITCHES = {
 
 def section(
     values: Mapping[str, Any], schema: type, prefix: str, problems: list[Problem]
-) -> dict[str, Any]:
+) -> Mapping[str, Any]:
     """Convert a node of keys, key by key.
 
     Args:
@@ -41,7 +41,7 @@ def section(
     fields = {field.name: field.type for field in dataclasses.fields(schema)}
     strangers = [f"{prefix}{key}" for key in values if key not in fields]
     problems += [Problem(key, f"{key}: there is no such key", unknown=True) for key in strangers]
-    typed: dict[str, Any] = {}
+    typed: dict[str, object] = {}
     for name, kind in fields.items():
         if values.get(name, MISSING) == MISSING:
             key = f"{prefix}{name}"
@@ -140,7 +140,7 @@ def _section_of(value: Any, schema: type, key: str, problems: list[Problem]) -> 
         problems.append(Problem(key, f"{key} is a group of keys; set {key}.<key>=<value>"))
         return None
     told = len(problems)
-    typed = section(cast("dict[str, Any]", value), schema, f"{key}.", problems)
+    typed = section(cast("Mapping[str, object]", value), schema, f"{key}.", problems)
     return schema(**typed) if len(problems) == told else None
 
 

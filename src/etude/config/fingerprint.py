@@ -27,7 +27,7 @@ def identify(config: Config, contents: Mapping[str, str]) -> Identity:
     return Identity(mark, dict(contents), decisive)
 
 
-def results(config: Config) -> dict[str, Any]:
+def results(config: Config) -> Mapping[str, Any]:
     """Give the keys, dotted, that can change a run's result, with their values."""
     return {key: short_target(key, value) for key, value in _leaves(config, "")}
 
@@ -60,7 +60,7 @@ def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
                 continue
             yield from _leaves(inner, f"{key}.{field.name}".lstrip("."))
     elif isinstance(value, dict) and value:
-        for name, inner in cast("dict[str, Any]", value).items():
+        for name, inner in cast("dict[str, object]", value).items():
             yield from _leaves(inner, f"{key}.{name}")
     else:
         yield key, value

@@ -52,7 +52,9 @@ def declared(values: Mapping[str, Any]) -> list[str]:
     for group in GROUPS:
         part = values.get(group)
         if isinstance(part, dict):
-            keys += [f"{group}.{key}" for key in _of_part(cast("dict[str, Any]", part), packages)]
+            keys += [
+                f"{group}.{key}" for key in _of_part(cast("Mapping[str, object]", part), packages)
+            ]
     return keys
 
 

@@ -2,8 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from etude.report.answer import Sentence
 from etude.report.arms import axes
@@ -56,7 +55,7 @@ def latex(results: Results) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-def _arm(row: Row, results: Results, names: Sequence[str]) -> dict[str, Any]:
+def _arm(row: Row, results: Results, names: Sequence[str]) -> Mapping[str, object]:
     d, none = row.difference, (None, None)
     plain, holm = (d and d.interval()) or none, row.interval or none
     return {
@@ -88,7 +87,7 @@ def _spread(prefix: str, spread: Spread | None) -> dict[str, float | None]:
     return {f"{prefix}{name}": getattr(spread, name) if spread else None for name in names}
 
 
-def _run(label: str, run: Run) -> dict[str, Any]:
+def _run(label: str, run: Run) -> Mapping[str, object]:
     keys = ("seconds", "images_per_second", "peak_memory_bytes", "device", "precision", "scale",
             "fingerprint", "selection", "error")  # fmt: skip
     results = {
@@ -110,7 +109,7 @@ def _run(label: str, run: Run) -> dict[str, Any]:
     }
 
 
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
+def _csv(rows: Sequence[Mapping[str, object]]) -> str:
     names = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")

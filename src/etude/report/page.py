@@ -237,7 +237,8 @@ def _alone(results: Results) -> Iterator[str]:
 def _made_with(results: Results) -> Iterator[str]:
     """Name the versions, commits, devices and precisions of all runs."""
     for key in ("etude", "torch", "python"):
-        found = {run.environment.get("versions", {}).get(key) for run in results.runs} - {None}
+        versions = [run.environment.get("versions", {}) for run in results.runs]
+        found = {known[key] for known in versions if key in known}
         if found:
             yield f"{key} {listed(sorted(found))}"
     commits = {

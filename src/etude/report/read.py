@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from etude.base.errors import UserError
-from etude.runs.environment import read_environment
+from etude.runs.environment import Environment, read_environment
 from etude.runs.find import find_runs
 from etude.runs.names import CONFUSION, OVERRIDES, SUMMARY
 from etude.runs.records import read_json, read_rows
@@ -48,7 +48,7 @@ class Run:
 
     folder: Path
     state: State
-    summary: Values = field(default_factory=dict[str, Any])
+    summary: Values = field(default_factory=dict[str, object])
     plan: StudyPlan = field(default_factory=lambda: NO_PLAN)
     columns: Mapping[str, Sequence[float]] = field(default_factory=dict[str, Sequence[float]])
 
@@ -75,7 +75,7 @@ class Run:
         return self.state.left and not self.state.went_wrong
 
     @property
-    def hyperparameters(self) -> dict[str, Any]:
+    def hyperparameters(self) -> Values:
         """Everything that can change its result, by dotted key."""
         return self.summary.get("hyperparameters", {})
 
@@ -92,7 +92,7 @@ class Run:
         }
 
     @cached_property
-    def environment(self) -> dict[str, Any]:
+    def environment(self) -> Environment:
         """What it was made with."""
         return read_environment(self.folder)
 

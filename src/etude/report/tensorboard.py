@@ -6,6 +6,7 @@ TensorBoard cannot average runs (tensorboard issue 376); these runs stand beside
 import math
 import re
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def _table(arm: Arm, key: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     return table if np.isfinite(table).any(axis=0).all() else np.empty((0, 0))
 
 
-def _write(folder: Path, columns: dict[str, Any]) -> None:
+def _write(folder: Path, columns: Mapping[str, Sequence[float]]) -> None:
     if not columns:
         return
     folder.mkdir(parents=True)

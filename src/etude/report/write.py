@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from etude.base.atomic import replacing, write_text
+from etude.base.atomic import write_text
 from etude.report import files
 from etude.report.answer import Sentence, answer
 from etude.report.arms import group as by_arm
@@ -85,24 +85,7 @@ def write(
     if "tex" in formats:
         write_text(folder / "table.tex", files.latex(results))
     if not _PICTURES.isdisjoint(formats):
-        _write_pictures(report, folder, formats, refresh)
+        from etude.report.pictures import write_pictures  # noqa: PLC0415 (not needed for the tables)
 
-
-def _write_pictures(
-    report: Report, folder: Path, formats: Collection[str], refresh: int | None
-) -> None:
-    from etude.report.drawing import picture, png  # noqa: PLC0415 (not needed for the tables)
-    from etude.report.figures import find  # noqa: PLC0415
-    from etude.report.page import page  # noqa: PLC0415
-
-    found = find(report.results)
-    if "html" in formats:
-        given = report.results, report.sentences, report.figures, found
-        write_text(folder / "report.html", page(*given, folder=folder, refresh=refresh))
-    if "svg" in formats:
-        for drawing in found.all:
-            write_text(folder / f"{drawing.chart.name}.svg", picture([drawing]))
-    if "png" in formats:
-        for group in found.groups:
-            with replacing(folder / f"{group[0].chart.name}.png") as file:
-                file.write_bytes(png(picture(group)))
+        said = results, report.sentences, report.figures
+        write_pictures(*said, folder, formats, refresh)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import etude
 from etude.runs.names import ENVIRONMENT
@@ -17,7 +17,35 @@ from etude.runs.records import read_json, write_json
 _LIBRARIES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scikit-learn", "pillow")
 
 
-def environment() -> dict[str, Any]:
+class Git(TypedDict):
+    """The commit of a checkout, and whether its files were changed since."""
+
+    commit: str
+    dirty: bool
+
+
+class Software(TypedDict):
+    """What decides a result beside the configuration: versions, and a hash of Étude's own code."""
+
+    versions: dict[str, str]
+    code: str
+
+
+class Environment(TypedDict, total=False):
+    """What `environment.json` says; other versions of Étude may have other keys."""
+
+    versions: dict[str, str]
+    code: str
+    git: Git | None
+    command: list[str]
+    host: str
+    platform: str
+    processor: str
+    cores: int | None
+    resumed: "list[Environment]"  # what it went on with later
+
+
+def environment() -> Environment:
     """Describe the software, the machine and the command."""
     return {
         **software(),
@@ -32,7 +60,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-def software() -> dict[str, Any]:
+def software() -> Software:
     """Give the versions of what decides a result, and a hash of Étude's own code."""
     versions = {"python": platform.python_version(), "etude": etude.__version__}
     for library in _LIBRARIES:
@@ -67,7 +95,7 @@ def write_environment(folder: Path) -> None:
     write_json(folder / ENVIRONMENT, whole)
 
 
-def read_environment(folder: Path) -> dict[str, Any]:
+def read_environment(folder: Path) -> Environment:
     """Give what a folder's run was made with; nothing where it does not say."""
     return read_json(folder / ENVIRONMENT) or {}
 
@@ -80,7 +108,7 @@ def _code() -> str:
     return digest.hexdigest()[:12]
 
 
-def _git() -> dict[str, Any] | None:
+def _git() -> Git | None:
     """Give the commit of the checkout that Étude runs from; None for an installed wheel."""
     root = Path(etude.__file__).parent
     if not (root.parents[1] / ".git").exists():

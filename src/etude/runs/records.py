@@ -67,13 +67,13 @@ class Summary(TypedDict):
     parameters: Parameters
     device: str
     precision: str
-    data: dict[str, Any]
-    weights: dict[str, Any] | None
-    hyperparameters: dict[str, Any]
+    data: Mapping[str, Any]
+    weights: Mapping[str, Any] | None
+    hyperparameters: Mapping[str, Any]
     error: NotRequired[str]  # of one that failed
     epochs: NotRequired[int]  # done, of one that ended
-    final: dict[str, Any]
-    best: dict[str, Any]
+    final: Mapping[str, Any]
+    best: Mapping[str, Any]
     selection: str
     seconds: float
     images_per_second: float

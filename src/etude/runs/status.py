@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import TypedDict, cast
 
 from etude.base.duration import scaled_epochs
 from etude.runs.claim import is_claimed
@@ -59,7 +59,7 @@ class RunStatus:
         """What people call it."""
         return self.label or self.folder.name
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> Mapping[str, object]:
         """Give it as JSON has it."""
         return {**vars(self), "folder": str(self.folder)}
 

@@ -2,10 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
 
 
 @dataclass(frozen=True)
@@ -44,15 +40,6 @@ class Numbers:
         """Write an override."""
         return f"{self.key}={self._clean(value)!r}"
 
-    def distribution(self) -> "BaseDistribution":
-        """Tell Optuna."""
-        from optuna.distributions import FloatDistribution, IntDistribution  # noqa: PLC0415
-
-        if self.whole:
-            step = int(self.step or 1)
-            return IntDistribution(int(self.low), int(self.high), log=self.log, step=step)
-        return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
-
     def _clean(self, value: float) -> float:
         if self.whole:
             return int(value)
@@ -84,12 +71,6 @@ class Choices:
     def word(self, value: str) -> str:
         """Write an override."""
         return f"{self.key}={value}"
-
-    def distribution(self) -> "BaseDistribution":
-        """Tell Optuna."""
-        from optuna.distributions import CategoricalDistribution  # noqa: PLC0415
-
-        return CategoricalDistribution(self.words)
 
 
 Axis = Numbers | Choices

@@ -6,7 +6,6 @@ again from the trials, so that nothing in a study's folder is ever unpickled.
 
 import random
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from cmaes import CMA
@@ -23,7 +22,7 @@ _SIGMA = 1 / 6  # of the cube's side: the first generation covers it, and seldom
 
 def suggest(
     space: Space, trials: Sequence[FrozenTrial], *, direction: str, seed: int
-) -> tuple[Params, dict[str, Any]]:
+) -> tuple[Params, dict[str, int | str]]:
     """Draw numbers from the strategy that the trials have led to, and choices by chance.
 
     Args:

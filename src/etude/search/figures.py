@@ -6,8 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+from matplotlib import pyplot as plt
 from optuna import Study
 from optuna.importance import BaseImportanceEvaluator
+from optuna.visualization.matplotlib import plot_parallel_coordinate, plot_param_importances
 
 from etude.base.atomic import replacing
 from etude.search.settings import SearchConf
@@ -17,8 +20,6 @@ def draw_importance(
     study: Study, path: Path, settings: SearchConf, *, evaluator: BaseImportanceEvaluator
 ) -> None:
     """Draw each key's share of the variance of the metric as a bar, the greatest on top."""
-    from optuna.visualization.matplotlib import plot_param_importances  # noqa: PLC0415 (0.5 s)
-
     name = f"share of the variance of {settings.metric}"
     plot = partial(plot_param_importances, study, evaluator=evaluator, target_name=name)
     _save(plot, path, keys=len(study.best_params))
@@ -26,16 +27,11 @@ def draw_importance(
 
 def draw_parallel(study: Study, keys: Sequence[str], path: Path, settings: SearchConf) -> None:
     """Draw each complete trial as a line across the keys, coloured by what it came to."""
-    from optuna.visualization.matplotlib import plot_parallel_coordinate  # noqa: PLC0415 (0.5 s)
-
     plot = partial(plot_parallel_coordinate, study, list(keys), target_name=settings.metric)
     _save(plot, path, keys=len(keys))
 
 
 def _save(plot: Callable[[], Any], path: Path, *, keys: int) -> None:
-    import matplotlib as mpl  # noqa: PLC0415
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
     mpl.use("Agg")  # Optuna draws by pyplot, which would open windows where it can
     # Optuna warns that this is experimental, matplotlib of an axis with one value.
     with mpl.rc_context(), warnings.catch_warnings(action="ignore"):

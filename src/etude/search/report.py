@@ -13,8 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from etude.base.text import near
-from etude.search.figures import draw_importance, draw_parallel
-from etude.search.search import ERROR, FOLDER, NothingFound, Search
+from etude.search.outcome import ERROR, FOLDER, NothingFound
+from etude.search.search import Search
 
 _SHOWN = 5
 _ENOUGH = 4  # complete trials; a forest of fewer says nothing
@@ -30,6 +30,8 @@ def report(search: Search, folder: Path) -> Iterator[Table | str]:
     yield from _counts(search.trials)
     if not complete:
         raise NothingFound(f"none of the {len(search.trials)} trials in {near(folder)} is complete")
+    from etude.search.figures import draw_importance, draw_parallel  # noqa: PLC0415 (takes its time)
+
     weights = importance(search.study, complete)
     yield _best(search, complete[:_SHOWN])
     if weights:

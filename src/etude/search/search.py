@@ -5,34 +5,23 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from optuna import Study, TrialPruned
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from etude.base.errors import UserError
+from etude.search.outcome import ERROR, FOLDER, Outcome, Unfinished
 from etude.search.prune import PRUNED
 from etude.search.settings import SearchConf
 from etude.search.space import Params, Space
 from etude.search.storage import note
-from etude.search.suggest import suggest
+from etude.search.suggest import Notes, distributions, suggest
 
 log = logging.getLogger(__name__)
 
-ERROR, FOLDER = "error", "folder"  # a trial's notes
 _ABOUT = "about"  # the study's note of what it is a search for
 
 
-class NothingFound(Exception):  # noqa: N818 (a result, not a mistake)
-    """There are as many trials as wanted, and none of them is complete."""
-
-
-class Unfinished(Exception):  # noqa: N818
-    """A job has not been done, and is to be done later."""
-
-
-# What a job came to: what it returned, or what it raised.
-Outcome = Any
 Launch = Callable[[list[list[str]], int], Sequence[Outcome]]
 
 
@@ -113,11 +102,11 @@ class Search:
             if self._begin(number, params, notes):
                 yield number
 
-    def _begin(self, number: int, params: Params, notes: dict[str, Any]) -> bool:
+    def _begin(self, number: int, params: Params, notes: Notes) -> bool:
         """Put a trial into the storage, in one piece; say whether it can be run."""
         state = TrialState.RUNNING
         try:
-            notes |= {FOLDER: self.folder_of(self.space.words(params), number)}
+            notes = notes | {FOLDER: self.folder_of(self.space.words(params), number)}
         except Exception as error:
             if number == 0:  # it is the command that is wrong
                 raise
@@ -128,10 +117,8 @@ class Search:
                     f"trial {number} would work in the folder of trial {other.number}, "
                     f"{notes[FOLDER]}: what is searched over does not decide the folder"
                 )
-        distributions = {key: axis.distribution() for key, axis in self.space.axes.items()}
-        trial = create_trial(
-            state=state, params=params, distributions=distributions, user_attrs=notes
-        )
+        spanned = distributions(self.space)
+        trial = create_trial(state=state, params=params, distributions=spanned, user_attrs=notes)
         self.study.add_trial(trial)
         return state == TrialState.RUNNING
 

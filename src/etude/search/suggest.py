@@ -10,6 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
@@ -17,15 +23,17 @@ from optuna.trial import FrozenTrial
 
 from etude.base.seeds import mix
 from etude.search import cma
+from etude.search.axis import Axis, Choices
 from etude.search.space import Params, Space
 
 # A sampler that has settled may repeat itself; after so many attempts chance decides.
 _ATTEMPTS = 10
+Notes = dict[str, int | str]  # what is kept with a trial
 
 
 def suggest(
     space: Space, trials: Sequence[FrozenTrial], *, sampler: str, direction: str, seed: int
-) -> tuple[Params, dict[str, Any]]:
+) -> tuple[Params, Notes]:
     """Suggest what has not been suggested before; there must be something left.
 
     Args:
@@ -71,4 +79,18 @@ def _ask(
     """Ask a study in memory, so that the real one learns of a trial in one piece or not at all."""
     study = optuna.create_study(sampler=sampler, direction=StudyDirection[direction.upper()])
     study.add_trials(trials)
-    return study.ask({key: axis.distribution() for key, axis in space.axes.items()}).params
+    return study.ask(distributions(space)).params
+
+
+def distributions(space: Space) -> dict[str, BaseDistribution]:
+    """Give what is searched over as Optuna has it."""
+    return {key: _distribution(axis) for key, axis in space.axes.items()}
+
+
+def _distribution(axis: Axis) -> BaseDistribution:
+    if isinstance(axis, Choices):
+        return CategoricalDistribution(axis.words)
+    if axis.whole:
+        step = int(axis.step or 1)
+        return IntDistribution(int(axis.low), int(axis.high), log=axis.log, step=step)
+    return FloatDistribution(axis.low, axis.high, log=axis.log, step=axis.step)

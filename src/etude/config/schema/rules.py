@@ -31,10 +31,10 @@ Probability = Annotated[float, Rule("a fraction at least 0 and at most 1", lambd
 Share = Annotated[float, Rule("a fraction between 0 and 1", lambda v: 0 < v < 1)]
 Portion = Annotated[float, Rule("a fraction above 0 and at most 1", lambda v: 0 < v <= 1)]
 
-NO_RESULT: Mapping[str, Any] = {"result": False}
+NO_RESULT: Mapping[str, object] = {"result": False}
 
 
-def since(default: object) -> dict[str, Any]:
+def since(default: object) -> Mapping[str, object]:
     """Give the metadata of a field that was added later: the value that stands for its absence."""
     return {"since": default}
 

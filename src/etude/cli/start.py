@@ -1,0 +1,182 @@
+"""From checked words to work under way: one run, a sweep, a study or a search."""
+
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from hydra.types import RunMode
+
+from etude.base import startup
+from etude.base.errors import UserError
+from etude.cli import launching, study_jobs
+from etude.cli import search as searches
+from etude.cli.compose import Composer
+from etude.cli.job import Job, Planned
+from etude.cli.outcomes import (
+    finished,
+    launch_all,
+    launcher_needed,
+    name,
+    outcome,
+    outputs_needed,
+    verdict,
+)
+from etude.cli.terminal import (
+    announce_report,
+    announce_study,
+    announce_time,
+    remark,
+    show_arms,
+    show_runs,
+    show_sweep,
+)
+from etude.cli.worker import Worker
+from etude.config import Config
+from etude.launch.apart import call_apart
+from etude.launch.job import JobFailed
+from etude.preflight.checks import inspect
+from etude.runs.identity import check_identity, kin
+from etude.runs.records import read_rows
+from etude.runs.status import current_summary, note, status
+from etude.runs.study import PlannedRun, write_plan
+
+
+def start(composer: Composer, words: list[str], *, multirun: bool, dry_run: bool) -> int:
+    """Check all jobs that a command's words stand for, then start the first.
+
+    Args:
+        composer: Composes them.
+        words: The command's.
+        multirun: Whether a sweep was asked for; a configuration may ask for it, too.
+        dry_run: Whether to list the jobs and start none.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UserError: One could not be done, and none has been started.
+        HydraException: One cannot be composed.
+    """
+    if study_jobs.names_study(words):
+        if (search := searches.of_study(composer, words)) is not None:
+            return searches.launch(composer, search, dry_run=dry_run)
+        return _launch_study(composer, words, dry_run=dry_run)
+    mode = composer.loader.base(words, RunMode.MULTIRUN if multirun else RunMode.RUN)
+    sweep = multirun or mode.copy().hydra.mode == RunMode.MULTIRUN
+    if sweep and (search := searches.of_words(composer, words)) is not None:
+        return searches.launch(composer, search, dry_run=dry_run)
+    planned = composer.sweep(words) if sweep else composer.run(words)
+    startup.mark("configuration")
+    _inspect(planned)
+    if dry_run:
+        return _list(planned.jobs)
+    return _sweep(composer, planned) if sweep else _run(composer, planned)
+
+
+def _run(composer: Composer, planned: Planned) -> int:
+    worker = Worker(composer, several=False)
+    with outputs_needed():
+        launching.run(composer.loader, planned.master, worker)
+    return worker.exit_code
+
+
+def _sweep(composer: Composer, planned: Planned) -> int:
+    worker = Worker(composer, several=True)
+    with outputs_needed():
+        note(_wanted(planned.jobs))
+        # The launcher has told of failures, and the verdict is in the runs' folders.
+        with suppress(JobFailed), launcher_needed():
+            composer.launch(planned, planned.jobs, worker)
+    show_sweep(outcome(job) for job in planned.jobs)
+    return verdict(planned.jobs)
+
+
+def _launch_study(composer: Composer, words: list[str], *, dry_run: bool) -> int:
+    """Say what a study asks and what it will take, run it, and tell how its arms compare."""
+    study, planned = study_jobs.plan(composer, words)
+    jobs = planned.jobs
+    try:
+        _inspect(planned)
+    except UserError as error:
+        if "init.weights=imagenet" in str(error):
+            raise UserError(f"{error}; or leave out those arms: pretrained=false") from error
+        raise
+    waiting = [job for job in jobs if not finished(job)]
+    announce_study(study, runs=len(jobs), waiting=[job.config.epochs for job in waiting])
+    if dry_run:
+        return _list(jobs)
+    seconds = _expect(waiting)
+    if seconds:
+        announce_time(sum(seconds.values()))
+    worker = Worker(composer, several=True, seconds=seconds)
+    with outputs_needed():
+        runs = {job.folder.name: PlannedRun(arm=job.label, seed=job.config.seed) for job in jobs}
+        write_plan(jobs[0].folder.parent, study.plan(runs, words))
+        note(_wanted(jobs))
+        launch_all(jobs, lambda some: composer.launch(planned, some, worker))
+    show_arms(
+        study,
+        [(job.label, current_summary(job.folder), read_rows(job.folder)) for job in jobs],
+    )
+    _report(jobs[0].folder.parent)
+    return verdict(jobs)
+
+
+def _report(folder: Path) -> None:
+    """End a study by writing its report."""
+    from etude.report.write import make, write  # noqa: PLC0415 (takes its time)
+
+    with outputs_needed():
+        write(make([folder]), folder / "report")
+    announce_report(folder / "report" / "report.html")
+
+
+def _list(planned: list[Job]) -> int:
+    """Tell where runs stand and what they will still take, one after the other."""
+    seconds = _expect([job for job in planned if not finished(job)])
+    runs = [status(*wanted) for wanted in _wanted(planned)]
+    shares = [1 - run.epoch / run.epochs if run.epochs else 1.0 for run in runs]
+    lefts = [seconds.get(run.folder, 0.0) * share for run, share in zip(runs, shares, strict=True)]
+    show_runs(runs, lefts)
+    return 0
+
+
+def _expect(waiting: list[Job]) -> dict[Path, float]:
+    """Estimate the seconds of each run from its beginning; nothing if that cannot be done.
+
+    It is measured in another process: the network may be a user's own, and may do anything.
+    """
+    if not waiting:
+        return {}
+    measure = partial(_measure, [job.config for job in waiting])
+    seconds = call_apart(measure, preload=["torch", "etude.preflight.estimate", "torch._dynamo"])
+    return (
+        {} if seconds is None else dict(zip((job.folder for job in waiting), seconds, strict=True))
+    )
+
+
+def _measure(configs: list[Config]) -> list[float]:
+    from etude.preflight.estimate import seconds_of_each  # noqa: PLC0415 (imports torch)
+
+    return seconds_of_each(configs)
+
+
+def _wanted(planned: list[Job]) -> list[tuple[Path, str, int]]:
+    return [(job.folder, name(job), job.config.epochs) for job in planned]
+
+
+def _inspect(planned: Planned) -> None:
+    """Tell what is to be known of jobs, and refuse what could not be made.
+
+    Raises:
+        UserError: A folder holds another run, or a job could not be trained.
+    """
+    remark(*planned.remarks)
+    for job in planned.jobs:
+        if job.config.fresh:
+            continue
+        check_identity(job.folder, job.identity)
+        if not job.folder.exists():
+            remark(*kin(job.folder, job.identity))
+    here = [job.config for job in planned.jobs if job.local and not finished(job)]
+    inspect(here, {str(job.folder) for job in planned.jobs})

@@ -1,0 +1,17 @@
+"""What a trial's job came to, or a whole search; free of Optuna, which takes its time."""
+
+from typing import Any
+
+ERROR, FOLDER = "error", "folder"  # a trial's notes
+
+
+class NothingFound(Exception):  # noqa: N818 (a result, not a mistake)
+    """There are as many trials as wanted, and none of them is complete."""
+
+
+class Unfinished(Exception):  # noqa: N818
+    """A job has not been done, and is to be done later."""
+
+
+# What a job came to: what it returned, or what it raised.
+Outcome = Any

@@ -1,0 +1,129 @@
+"""What `hydra/launcher=local` does: Hydra's jobs through `etude.launch`, and what came of them."""
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, configure_log, filter_overrides, setup_globals
+from hydra.errors import CompactHydraException
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from etude.launch import machine
+from etude.launch.client import Forks
+from etude.launch.job import Entry, Job, Settings, labels
+from etude.launch.machine import Device
+from etude.launch.pool import Pool
+from etude.launch.settings import problems
+from etude.launch.slots import Slots, jobs_per_device, threads
+from etude.launch.table import Lines, LiveTable, show_all
+from etude.launch.task import Asked
+from hydra_plugins.etude_local._job import compose, returned, work
+
+_TREATMENT = ("fail_fast", "retries", "timeout_minutes", "grace_seconds")
+
+
+class Launch:
+    """Hydra's launches with one set of settings.
+
+    Args:
+        settings: See `LocalLauncherConf`.
+        context: Composes the jobs, and has Hydra's callbacks.
+        task: What each job calls.
+        config: What the launcher was made from.
+
+    Raises:
+        CompactHydraException: A setting is not as it must be.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        context: HydraContext,
+        task: TaskFunction,
+        config: DictConfig,
+    ) -> None:
+        self._given: Mapping[str, Any] = {
+            key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            for key, value in settings.items()
+        }
+        if found := problems(self._given):
+            raise CompactHydraException("\n".join(found))
+        self._context, self._task, self._config = context, task, config
+        self._forks: Forks | None = None
+
+    def __call__(self, overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
+        """Run one job for each list of overrides, the first of which has this number."""
+        setup_globals()
+        configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
+        Path(str(self._config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+        numbered = enumerate(overrides, first)
+        composed = [compose(self._context, self._config, *pair) for pair in numbered]
+        asked = Asked(self._task)
+        names = labels([filter_overrides(own) for own in overrides])
+        jobs = [self._job(*pair, asked) for pair in zip(composed, names, strict=True)]
+        entries = self._run(jobs, asked)
+        return [returned(*pair) for pair in zip(entries, composed, strict=True)]
+
+    def _job(self, config: DictConfig, name: str, asked: Asked) -> Job:
+        folder, about = Path(config.hydra.runtime.output_dir), asked.about(config)
+        return Job(
+            number=config.hydra.job.num,
+            label=about.label or name or folder.name,
+            folder=folder,
+            about=about,
+            call=partial(self._pickled, config),
+            memory=partial(asked.memory, config),
+            progress=partial(asked.progress, config),
+        )
+
+    def _pickled(self, config: DictConfig) -> bytes:
+        # By value where a name would not do: decorated functions, and those of a script.
+        state = Singleton.get_state()
+        return cloudpickle.dumps(partial(work, self._context, self._task, config, state))
+
+    def _run(self, jobs: Sequence[Job], asked: Asked) -> list[Entry]:
+        slots, places, threads = self._share(jobs)
+        modules = [*self._given["preload"], *asked.preload, "hydra_plugins.etude_local._job"]
+        console, live = Console(highlight=False, soft_wrap=True), self._given["live"]
+        display = LiveTable if live is True or (live == "auto" and console.is_terminal) else Lines
+        shown = display(console, places=places)
+        pool = Pool(
+            jobs,
+            slots=slots,
+            settings=Settings(threads=threads, **{key: self._given[key] for key in _TREATMENT}),
+            forks=partial(self._server, modules, threads),
+            display=shown,
+        )
+        try:
+            with shown:
+                return pool.run()
+        finally:  # also when it was asked to stop
+            show_all(console, list(pool.entries.values()))
+
+    def _share(self, jobs: Sequence[Job]) -> tuple[Slots, int, int]:
+        """Give the places for jobs, how many there are, and the threads of each."""
+        cores, share = machine.cores(), self._given["threads"]
+        devices = self._devices(self._given["devices"], jobs)
+        limit = jobs_per_device(self._given["jobs_per_device"], devices=devices, cores=cores)
+        waiting = sum(not job.about.finished for job in jobs)
+        places = max(1, min(waiting, limit * len(devices)))
+        if share == "auto":
+            share = threads(cores=cores, places=places, environment=os.environ)
+        return Slots(devices, limit), places, share
+
+    @staticmethod
+    def _devices(wanted: Any, jobs: Sequence[Job]) -> list[Device]:
+        on_cpu = all(job.about.device == "cpu" for job in jobs)
+        return machine.devices("cpu" if on_cpu and wanted == "auto" else wanted)
+
+    def _server(self, modules: Sequence[str], threads: int) -> Forks:
+        """Give the fork server, which serves later launches as well, or a new one."""
+        if self._forks is None or self._forks.closed:
+            self._forks = Forks(modules, threads)
+        return self._forks
