@@ -51,6 +51,15 @@ def test_a_study_trains_every_arm_with_every_seed_and_compares_them(
     assert list(workplace.glob("outputs/*")) == [workplace / "outputs" / "rates"]
 
 
+def test_an_arm_may_be_called_as_a_number_is_written():
+    levels = {0.001: ["optimizer.lr=0.001"], 10: ["optimizer.lr=10"]}
+    twin = {"experiment": "lenet5_digits", "baseline": 0.001, "axes": {"rate": levels}}
+    node = {"question": "?", "claim": ".", "source": "", "seeds": [0], "full": twin}
+    study = read("rates", node, size="full", pretrained=True)
+    assert [arm.name for arm in study.arms] == ["0.001", "10"]
+    assert study.baseline == "0.001"
+
+
 def test_a_run_of_one_epoch_is_timed_too(etude: Etude, workplace: Path, capsys: Output):
     assert etude("train.epochs=1", "scheduler=cosine", "--dry-run") == 0
     assert "; about " in capsys.readouterr().out

@@ -158,5 +158,5 @@ def _arms(axes: Mapping[str, Mapping[str, Sequence[str]]], *, pretrained: bool) 
     for combination in itertools.product(*levels):
         words = tuple(word for _, own in combination for word in own)
         if pretrained or _PRETRAINED not in words:
-            names = tuple(name for name, _ in combination)
+            names = tuple(str(name) for name, _ in combination)  # YAML reads 1e-3 as a number
             yield Arm(" ".join(names), words, names)
