@@ -84,9 +84,7 @@ def main_of_one_job(
     """
 
     def dispatch(composer: Composer, args: argparse.Namespace) -> int:
-        for word in args.overrides:
-            if word.startswith("study="):
-                raise UserError(f"{word} stands for many runs; give one of them: experiment=<name>")
+        study_jobs.refuse_study(args.overrides)
         (job,) = composer.run(args.overrides).jobs
         return do(job, args)
 
@@ -228,7 +226,7 @@ def _launch(composer: Composer, args: argparse.Namespace) -> int:
         return searches.launch(composer, search)
     planned = composer.sweep(words) if sweep else composer.run(words)
     startup.mark("configuration")
-    _inspect(planned)
+    inspect_jobs(planned)
     if args.dry_run:
         return _list(planned.jobs)
     return _sweep(composer, planned) if sweep else _run(composer, planned)
@@ -257,7 +255,7 @@ def _launch_study(composer: Composer, args: argparse.Namespace) -> int:
     study, planned = study_jobs.plan(composer, args.overrides)
     jobs = planned.jobs
     try:
-        _inspect(planned)
+        inspect_jobs(planned)
     except UserError as error:
         if "init.weights=imagenet" in str(error):
             raise UserError(f"{error}; or leave out those arms: pretrained=false") from error
@@ -328,7 +326,7 @@ def _wanted(planned: list[Job]) -> list[tuple[Path, str, int]]:
     return [(job.folder, name(job), job.config.epochs) for job in planned]
 
 
-def _inspect(planned: Planned) -> None:
+def inspect_jobs(planned: Planned) -> None:
     """Tell what is to be known of jobs, and refuse what could not be made.
 
     Raises:

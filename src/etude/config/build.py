@@ -118,7 +118,7 @@ def build(part: Any, packages: Sequence[str] = (), **context: Any) -> Any:
         UserError: A target is not allowed or cannot be imported, or refuses its settings.
     """
     values = settings(part)
-    for target in _targets(values):
+    for target in targets(values):
         locate(target, packages)
     function = locate(values["_target_"], packages)
     wanted = {k: v for k, v in context.items() if k not in values and _takes(function, k)}
@@ -171,13 +171,14 @@ def _is_below(name: str, packages: Sequence[str]) -> bool:
     return any(name.startswith(f"{package}.") for package in packages)
 
 
-def _targets(value: Any) -> list[str]:
+def targets(value: Any) -> list[str]:
+    """List the targets in a part, and in the parts inside it."""
     if isinstance(value, dict):
         mapping = cast("dict[str, Any]", value)
         own = [mapping["_target_"]] if "_target_" in mapping else []
-        return own + [target for item in mapping.values() for target in _targets(item)]
+        return own + [target for item in mapping.values() for target in targets(item)]
     if isinstance(value, list):
-        return [target for item in cast("list[Any]", value) for target in _targets(item)]
+        return [target for item in cast("list[Any]", value) for target in targets(item)]
     return []
 
 
