@@ -233,18 +233,18 @@ def _meant_by(left: SystemExit) -> BaseException:
 
 @contextmanager
 def _telling(*, quiet: bool) -> Generator[None]:
-    """Print what a run says of itself, unless somebody has chosen what becomes of it."""
+    """Print what a run says of itself, or nothing; other handlers of its log stay as they are."""
     logger = logging.getLogger("etude")
-    if quiet or logger.handlers:
-        yield
-        return
-    level, handler = logger.level, Messages(logging.INFO)
-    logger.setLevel(logging.DEBUG)
-    logger.addHandler(handler)
-    logger.propagate = False
+    handlers, level, propagate = [*logger.handlers], logger.level, logger.propagate
+    if quiet:
+        others = [own for own in handlers if not isinstance(own, Messages)]
+        logger.handlers = [*others, logging.NullHandler()]  # or Python itself prints warnings
+    elif not handlers:
+        logger.addHandler(Messages(logging.INFO))
+        logger.setLevel(logging.DEBUG)
+        logger.propagate = False
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        logger.handlers, logger.propagate = handlers, propagate
         logger.setLevel(level)
-        logger.propagate = True
