@@ -27,6 +27,7 @@ from etude.cli.hydra_door import CONFIG_NAME, Hydra
 from etude.cli.job import Job
 from etude.cli.outcomes import Unwritable
 from etude.cli.parser import Parser
+from etude.cli.study_jobs import refuse_study
 from etude.cli.terminal import Messages, be_lenient, complain, remark
 from etude.config.build import import_from
 
@@ -52,9 +53,7 @@ def main_of_one_job(
     """
 
     def dispatch(composer: Composer, args: argparse.Namespace) -> int:
-        for word in args.overrides:
-            if word.startswith("study="):
-                raise UserError(f"{word} stands for many runs; give one of them: experiment=<name>")
+        refuse_study(args.overrides)
         (job,) = composer.run(args.overrides).jobs
         return do(job, args)
 

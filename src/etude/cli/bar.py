@@ -21,11 +21,21 @@ class Bar:
         steps: Steps in an epoch.
         epochs: Epochs in all.
         batch_size: Images in a step.
+        hidden: Draw nothing at all.
     """
 
     _EVERY = 0.2  # seconds
 
-    def __init__(self, peek: Any, *, done: int, steps: int, epochs: int, batch_size: int) -> None:
+    def __init__(
+        self,
+        peek: Any,
+        *,
+        done: int,
+        steps: int,
+        epochs: int,
+        batch_size: int,
+        hidden: bool = False,
+    ) -> None:
         self._peek = peek
         self._steps, self._epochs, self._batch_size = steps, epochs, batch_size
         self._shown = (time.monotonic(), done)
@@ -39,7 +49,7 @@ class Bar:
             console=console,
             auto_refresh=False,
             transient=True,
-            disable=not console.is_terminal,
+            disable=hidden or not console.is_terminal,
         )
         self._task = self._progress.add_task(
             "", total=steps * epochs, completed=done, epoch=1, score="", speed=""

@@ -67,7 +67,7 @@ def start(composer: Composer, words: list[str], *, multirun: bool, dry_run: bool
         return searches.launch(composer, search, dry_run=dry_run)
     planned = composer.sweep(words) if sweep else composer.run(words)
     startup.mark("configuration")
-    _inspect(planned)
+    inspect_jobs(planned)
     if dry_run:
         return _list(planned.jobs)
     return _sweep(composer, planned) if sweep else _run(composer, planned)
@@ -96,7 +96,7 @@ def _launch_study(composer: Composer, words: list[str], *, dry_run: bool) -> int
     study, planned = study_jobs.plan(composer, words)
     jobs = planned.jobs
     try:
-        _inspect(planned)
+        inspect_jobs(planned)
     except UserError as error:
         if "init.weights=imagenet" in str(error):
             raise UserError(f"{error}; or leave out those arms: pretrained=false") from error
@@ -165,7 +165,7 @@ def _wanted(planned: list[Job]) -> list[tuple[Path, str, int]]:
     return [(job.folder, name(job), job.config.epochs) for job in planned]
 
 
-def _inspect(planned: Planned) -> None:
+def inspect_jobs(planned: Planned) -> None:
     """Tell what is to be known of jobs, and refuse what could not be made.
 
     Raises:

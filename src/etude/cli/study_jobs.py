@@ -37,6 +37,17 @@ def names_study(words: Sequence[str]) -> bool:
     return False
 
 
+def refuse_study(words: Sequence[str]) -> None:
+    """Refuse words that stand for a study's runs, where one run is meant.
+
+    Raises:
+        UserError: There is one.
+    """
+    if names_study(words):
+        word = next(word for word in words if _key(word) == "study")
+        raise UserError(f"{word} stands for many runs; give one of them: experiment=<name>")
+
+
 def split(loader: Loader, words: Sequence[str]) -> Split:
     """Tell a study's own words from those that go to its runs.
 

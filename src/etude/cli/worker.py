@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -29,6 +29,9 @@ from etude.runs.records import read_summary
 from etude.runs.status import status
 from etude.search.job import metric_of, pruner_of
 from etude.train.stop import Pruned, Requeued
+
+if TYPE_CHECKING:
+    from etude.train.run import Judge, MakeDisplay
 
 log = logging.getLogger(__name__)
 
@@ -143,29 +146,47 @@ class Worker:
         startup.mark("job")
         if metric_of(hydra):
             wait_while_claimed(folder)  # a launcher that failed may have left a trial at work
-        summary = read_summary(folder)
-        if summary is not None and finished(job):
-            _tell_what_changed(folder)
-        else:
-            _check_unchanged(job)
-            from etude.train.run import run  # noqa: PLC0415 (imports torch)
-
-            pruner = pruner_of(hydra)
-            summary = run(
-                job.config,
-                folder,
-                identity=job.identity,
-                texts=texts(task, hydra),
-                arm=job.arm,
-                documented=job.documented,
-                display=Bar,
-                prune=pruner and pruner.prune,
-            )
+        pruner = pruner_of(hydra)
+        summary = result_of(job, texts(task, hydra), prune=pruner and pruner.prune)
         if self.several:
             show_outcome(summary)
         else:
             show_summary(summary, folder)
         return summary["final"][metric_of(hydra) or "test_accuracy"]
+
+
+def result_of(
+    job: Job,
+    texts: Mapping[str, str],
+    *,
+    display: "MakeDisplay" = Bar,
+    prune: "Judge | None" = None,
+) -> Mapping[str, Any]:
+    """Give a finished job's summary, or train it, from its beginning or from its checkpoint.
+
+    Args:
+        job: What to train, and where.
+        texts: Texts for its folder, by path.
+        display: Makes what shows its progress.
+        prune: See `etude.train.run.run`; and what that raises.
+    """
+    summary = read_summary(job.folder)
+    if summary is not None and finished(job):
+        _tell_what_changed(job.folder)
+        return summary
+    _check_unchanged(job)
+    from etude.train.run import run  # noqa: PLC0415 (imports torch)
+
+    return run(
+        job.config,
+        job.folder,
+        identity=job.identity,
+        texts=texts,
+        arm=job.arm,
+        documented=job.documented,
+        display=display,
+        prune=prune,
+    )
 
 
 def _modules(planned: Sequence[Job]) -> tuple[str, ...]:

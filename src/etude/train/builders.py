@@ -41,6 +41,9 @@ class Images(NamedTuple):
         train: Images to learn from.
         validation: Images that select, 0 without such a split.
         test: Images that the result is measured on.
+        channels: Of an image.
+        classes: Of the data set.
+        size: Side of what the network sees of an image, in pixels.
     """
 
     digest: str
@@ -48,6 +51,9 @@ class Images(NamedTuple):
     train: int
     validation: int
     test: int
+    channels: int
+    classes: int
+    size: int
 
 
 class Parts(NamedTuple):
@@ -97,6 +103,9 @@ def _images(config: Config, data: Data) -> Images:
         train=len(data.train.labels),
         validation=0 if data.validation is None else len(data.validation.labels),
         test=len(data.test.labels),
+        channels=data.channels,
+        classes=len(data.classes),
+        size=data.size,
     )
 
 

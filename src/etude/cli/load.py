@@ -1,0 +1,119 @@
+"""A run's folder back into its network: `etude.load`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from etude.base.errors import UserError
+from etude.config import build
+from etude.config.build import targets_of
+from etude.config.convert import section
+from etude.config.known import Problem
+from etude.config.schema import SCHEMAS
+from etude.runs.names import BEST, CONFIG, LAST, SUMMARY
+from etude.runs.records import read_summary
+from etude.train.checkpoint import Checkpoints
+from etude.train.weights import read
+
+Weights = Literal["best", "last"]
+_OURS = "etude.models."  # the only ones of Étude's own that a folder may name
+
+
+def load(
+    folder: str | Path, weights: Weights = "best", *, packages: Sequence[str] = ()
+) -> nn.Module:
+    """Give a run's network, in evaluation mode, on the CPU.
+
+    It takes images (N, C, H, W) as the run prepared them: of the side `dataset.input_size`, their
+    pixels normalised as `dataset.normalize` says. Statistics of the training images are not in a
+    run's folder: a run computes them from its data, and `etude.train.builders.make_parts(config)`
+    gives the splits with them. The network gives logits (N, classes).
+
+    Nothing in the folder is run or unpickled: weights are read as tensors, and the network's class
+    has to be one of Étude's, PyTorch's, torchvision's, or of a package that is named here.
+
+    Args:
+        folder: The run's, from this machine or another.
+        weights: `best`, those of the epoch that was selected, once the run has finished; or `last`,
+            those of its last checkpoint (where weights are averaged, the average).
+        packages: Packages of your own that the network's class may come from. What the folder says
+            of them is not heeded.
+
+    Raises:
+        UserError: The folder has no such weights, or its network is of another package.
+    """
+    if weights not in get_args(Weights):
+        raise UserError(f"weights={weights} must be one of {', '.join(get_args(Weights))}")
+    folder = Path(folder)
+    summary: Any = read_summary(folder)
+    if summary is None:
+        raise UserError(f"{folder} has no {SUMMARY}; give the folder of one run")
+    network = _built(_part(folder), summary["data"], folder, packages)
+    network.load_state_dict(_best(folder) if weights == "best" else _last(folder))
+    return network.eval()
+
+
+def _part(folder: Path) -> dict[str, Any]:
+    """Read the network's settings, as text and nothing else."""
+    try:
+        found: Any = OmegaConf.to_container(OmegaConf.load(folder / CONFIG), resolve=False)
+        part: Any = found["model"]
+        return {**part, "_target_": str(part["_target_"])}
+    except OSError as error:
+        raise UserError(f"{folder} has no {CONFIG}; give the folder of one run") from error
+    except Exception as error:  # whatever a damaged file makes the parser raise
+        raise UserError(f"{folder / CONFIG} has no model with a _target_; it is damaged") from error
+
+
+def _built(
+    part: Mapping[str, Any], data: Mapping[str, Any], folder: Path, packages: Sequence[str]
+) -> nn.Module:
+    strange = [t for t in targets_of(dict(part)) if t.startswith("etude.") and t not in SCHEMAS]
+    strange += [t for t in targets_of(dict(part)) if t in SCHEMAS and not t.startswith(_OURS)]
+    if strange:
+        raise UserError(f"{folder / CONFIG}: {strange[0]} is none of Étude's networks")
+    if "channels" not in data:
+        raise UserError(
+            f"{folder / SUMMARY} does not tell its images' shape, as those of earlier versions; "
+            "fresh=true trains the run again"
+        )
+    shape = {
+        "in_channels": data["channels"],
+        "num_classes": data["classes"],
+        "input_size": data["size"],
+    }
+    with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and not kept
+        return build(_typed(part, folder), packages, **shape)
+
+
+def _typed(part: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """Read the settings of a network of Étude's as its schema has them; leave others as written."""
+    schema = SCHEMAS.get(part["_target_"])
+    if schema is None:
+        return dict(part)
+    later = {f.name: f.metadata["since"] for f in fields(schema) if "since" in f.metadata}
+    problems: list[Problem] = []
+    typed = section({**later, **part}, schema, "model.", problems)
+    if problems:
+        raise UserError("\n".join(f"{folder / CONFIG}: {problem.text}" for problem in problems))
+    return typed
+
+
+def _best(folder: Path) -> dict[str, Tensor]:
+    if not (folder / BEST).exists():
+        raise UserError(f'{folder} has no {BEST}; let the run finish, or take weights="last"')
+    return read(folder / BEST)
+
+
+def _last(folder: Path) -> dict[str, Tensor]:
+    kept = Checkpoints(folder, identity={}, every_seconds=0.0, every_steps=None).load()
+    if kept is None:
+        raise UserError(f"{folder} has no {LAST}; the run has saved nothing yet")
+    return cast("dict[str, Tensor]", kept["average"] or kept["model"])
