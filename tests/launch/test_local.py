@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from launch.processes import children_of, notes, processes_below, wait_for
 
+from etude.runs.claim import claimed
+
 APP = Path(__file__).with_name("app.py")
 App = Callable[..., tuple[int, str]]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -182,6 +184,15 @@ def test_a_bad_setting_is_refused_in_one_line(app: App, tmp_path: Path):
     assert code == 1
     assert "hydra.launcher.retries=-1 must be a whole number of at least 0" in output
     assert notes(tmp_path) == []
+
+
+def test_a_job_in_the_folder_that_its_own_sweep_holds_is_refused(app: App, tmp_path: Path):
+    with claimed(tmp_path / "out"):
+        code, output = app("+do=work", "+x=1", "hydra.sweep.subdir=.")
+    assert code == 1
+    assert "job 0 would wait for ever for" in output
+    assert notes(tmp_path) == []
+    assert app("+do=work", "+x=1", "hydra.sweep.subdir=.")[0] == 0
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])

@@ -161,3 +161,19 @@ def state_of(metrics: Path) -> str:
         return json.loads((metrics.parent / "summary.json").read_text())["state"]
     except OSError:
         return "none"
+
+
+@pytest.mark.parametrize("launcher", ["basic", "local"])
+def test_a_trial_in_the_searchs_own_folder_is_refused_and_waits_for_nobody(
+    workplace: Path, launcher: str
+):
+    words = ["-m", "hydra/sweeper=search", "hydra.sweeper.n_trials=1", "hydra.sweep.subdir=.",
+             "optimizer.lr=choice(0.01)", f"hydra/launcher={launcher}"]  # fmt: skip
+    command = [sys.executable, "-m", "etude", *words, "dataset.limit_train=200", "train.epochs=1"]
+    process = start(command, workplace)
+    try:
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 2
+    assert "hydra.sweep.subdir=. puts trial 0 into" in output.decode()

@@ -23,6 +23,7 @@ from etude.launch.settings import problems
 from etude.launch.slots import Slots, jobs_per_device, threads
 from etude.launch.table import Lines, LiveTable, show_all
 from etude.launch.task import Asked
+from etude.runs.claim import is_claimed
 from hydra_plugins.etude_local._job import compose, returned, work
 
 _TREATMENT = ("fail_fast", "retries", "timeout_minutes", "grace_seconds")
@@ -64,6 +65,7 @@ class Launch:
         Path(str(self._config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         numbered = enumerate(overrides, first)
         composed = [compose(self._context, self._config, *pair) for pair in numbered]
+        _refuse_held(composed)
         asked = Asked(self._task)
         names = labels([filter_overrides(own) for own in overrides])
         jobs = [self._job(*pair, asked) for pair in zip(composed, names, strict=True)]
@@ -127,3 +129,14 @@ class Launch:
         if self._forks is None or self._forks.closed:
             self._forks = Forks(modules, threads)
         return self._forks
+
+
+def _refuse_held(composed: Sequence[DictConfig]) -> None:
+    """Refuse a job in the sweep's own folder where a process holds that, as a search does."""
+    for config in composed:
+        folder = Path(config.hydra.runtime.output_dir)
+        if folder == Path(config.hydra.sweep.dir).absolute() and is_claimed(folder):
+            raise CompactHydraException(
+                f"job {config.hydra.job.num} would wait for ever for {folder}, which its own sweep "
+                f"holds; let hydra.sweep.subdir={config.hydra.sweep.subdir} name a folder below"
+            )

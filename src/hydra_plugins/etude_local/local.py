@@ -79,5 +79,6 @@ class LocalLauncher(Launcher):
 
         Raises:
             SystemExit: A signal asked to stop: 130 after Ctrl-C, else 75.
+            CompactHydraException: A job would wait for the folder that its own sweep holds.
         """
         return self._launch(job_overrides, initial_job_idx)

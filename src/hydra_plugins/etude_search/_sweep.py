@@ -64,7 +64,11 @@ class Sweep:
         return [_outcome(job) for job in returns]
 
     def _folder_of(self, words: list[str], number: int) -> str:
-        """Compose a job, as its launcher will; this also finds out whether it can be."""
+        """Compose a job, as its launcher will; this also finds out whether it can be.
+
+        Raises:
+            UserError: It would wait for ever for the folder that its own search holds.
+        """
         composed = self._loader.load_sweep_config(self._config, words)
         with open_dict(composed):
             composed.hydra.job.num = composed.hydra.job.id = number
@@ -72,9 +76,15 @@ class Sweep:
         HydraConfig.instance().set_config(composed)
         try:
             parts = (OmegaConf.select(composed, f"hydra.sweep.{key}") for key in ("dir", "subdir"))
-            return str(Path(*map(str, parts)))
+            above, below = map(str, parts)
         finally:
             HydraConfig.instance().cfg = before
+        if Path(above, below).resolve() == Path(above).resolve():
+            raise UserError(
+                f"hydra.sweep.subdir={below} puts trial {number} into {above}, which the search "
+                "itself holds; leave it alone, or let it name a folder below"
+            )
+        return str(Path(above, below))
 
 
 def _outcome(job: JobReturn) -> Any:
