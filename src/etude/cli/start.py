@@ -1,5 +1,6 @@
 """From checked words to work under way: one run, a sweep, a study or a search."""
 
+import os
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from hydra.types import RunMode
 
 from etude.base import startup
 from etude.base.errors import UserError
+from etude.base.in_subprocess import in_subprocess
 from etude.cli import launching, study_jobs
 from etude.cli import search as searches
 from etude.cli.compose import Composer
@@ -32,8 +34,9 @@ from etude.cli.terminal import (
 )
 from etude.cli.worker import Worker
 from etude.config import Config
-from etude.launch.apart import call_apart
+from etude.launch import machine
 from etude.launch.job import JobFailed
+from etude.launch.slots import threads
 from etude.preflight.checks import inspect
 from etude.runs.identity import check_identity, kin
 from etude.runs.records import read_rows
@@ -149,7 +152,8 @@ def _expect(waiting: list[Job]) -> dict[Path, float]:
     if not waiting:
         return {}
     measure = partial(_measure, [job.config for job in waiting])
-    seconds = call_apart(measure, preload=["torch", "etude.preflight.estimate", "torch._dynamo"])
+    share = threads(cores=machine.cores(), places=1, environment=os.environ)
+    seconds = in_subprocess(measure, threads=share)
     return (
         {} if seconds is None else dict(zip((job.folder for job in waiting), seconds, strict=True))
     )

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from etude.base.errors import UserError
+from etude.base.in_subprocess import in_subprocess
 from etude.config import Config, build, settings
 from etude.data.sources.source import DatasetInfo
-from etude.launch.apart import call_apart
 from etude.models.auxiliary import Outputs, main_logits
 
 _USUAL = (224, 299)  # the sides that torchvision's networks were made for
@@ -72,11 +72,10 @@ def check(networks: Sequence[Network]) -> None:
     """
     once = [network for i, network in enumerate(networks) if network not in networks[:i]]
     own = [network for network in once if network.own]
-    preload = ["etude.preflight.forward"]
     with warnings.catch_warnings(action="ignore"):  # training will tell those that matter
         problems = [_problem(network) for network in once if not network.own]
         if own:
-            problems += call_apart(partial(_problems_of_own, own), preload=preload) or []
+            problems += in_subprocess(partial(_problems_of_own, own), threads=1) or []
     for problem in filter(None, problems):
         raise UserError(f"model: {problem}")
 

@@ -6,9 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+# A space is written in Hydra's words, and read by its parser.
+from hydra.core.config_loader import ConfigLoader  # noqa: TID251
+from hydra.core.override_parser.overrides_parser import OverridesParser  # noqa: TID251
+from hydra.core.override_parser.types import (  # noqa: TID251
+    ChoiceSweep,
+    IntervalSweep,
+    Override,
+    RangeSweep,
+)
 
 from etude.base.errors import UserError
 from etude.search.axis import Axis, Choices, Numbers
