@@ -12,7 +12,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.defaults_list import Overrides
 from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra._internal.utils import create_config_search_path
 from hydra.core.default_element import ConfigDefault, GroupDefault, ResultDefault
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
@@ -119,7 +119,7 @@ def test_a_composed_configuration_has_the_places_that_are_written_to(loader: hyd
 
 
 def test_hydras_parser_has_the_options_that_are_read_and_refused():
-    options = {action.dest for action in get_args_parser()._actions}
+    options = {action.dest for action in hydra_door.make_parser()._actions}
     wanted = {"overrides", "help", "hydra_help", "version", "cfg", "resolve", "package", "run",
               "multirun", "shell_completion", "config_path", "config_name", "config_dir",
               "experimental_rerun", "info"}  # fmt: skip

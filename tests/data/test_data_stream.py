@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,6 +117,24 @@ def test_a_broken_image_is_told_by_its_name(root: Path, workers: int):
         path.write_bytes(b"no image")
     with pytest.raises(UserError, match=r"^\S+png cannot be decoded"):
         next(stream.epoch(0, 0, 4))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes are not forked")
+def test_a_script_may_stream_where_workers_are_not_forked_by_default(root: Path, tmp_path: Path):
+    """As from Python 3.14 on: without asking for it, workers would run the script once more."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing, sys; multiprocessing.set_start_method('forkserver', force=True)\n"
+        "from pathlib import Path; from test_data_stream import split\n"
+        "print(len(list(split(Path(sys.argv[1]), stream=True, workers=2).in_order(4))))\n"
+    )
+    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    words = [sys.executable, str(script), str(root)]
+    told = subprocess.run(
+        words, check=False, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert told.stdout.split() == ["5"], told.stderr
 
 
 def test_statistics_of_streamed_images_must_be_given():

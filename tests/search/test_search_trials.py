@@ -1,6 +1,7 @@
 """What is suggested, and what becomes of trials, with an objective that takes no time."""
 
 import math
+import os
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -258,6 +259,26 @@ def test_the_trials_of_two_searches_are_never_mixed(
     search_in(tmp_path, n_trials=2).run()
     with pytest.raises(UserError, match=said):
         search_in(tmp_path, n_trials=4, **changed)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="asks the system for open files")
+def test_no_database_stays_open_whether_a_search_ends_is_cut_or_fails(tmp_path: Path):
+    def cut(words: Sequence[str], number: int) -> float:
+        raise Cut
+
+    def same(words: list[str], number: int) -> str:
+        return "same"
+
+    searches = [search_in(tmp_path, cut, storage="sqlite")]
+    with pytest.raises(Cut):
+        searches[0].run()
+    searches.append(search_in(tmp_path, folder_of=same, storage="sqlite"))
+    with pytest.raises(UserError, match="would work in the folder"):
+        searches[1].run()
+    searches.append(search_in(tmp_path, n_trials=2, storage="sqlite"))
+    searches[2].run()
+    opened = (os.path.realpath(link) for link in Path("/proc/self/fd").iterdir())
+    assert not [path for path in opened if Path(path).name.startswith("search.db")]
 
 
 def test_a_journal_whose_last_line_was_cut_off_is_mended(tmp_path: Path):

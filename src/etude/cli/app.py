@@ -26,7 +26,7 @@ from etude.cli.explain import explain, quoted, refuse_words
 from etude.cli.hydra_door import CONFIG_NAME, Hydra
 from etude.cli.job import Job
 from etude.cli.outcomes import Unwritable
-from etude.cli.parser import Parser
+from etude.cli.parser import Parser, unread_help
 from etude.cli.study_jobs import refuse_study
 from etude.cli.terminal import Messages, be_lenient, complain, remark
 from etude.config.build import import_from
@@ -150,7 +150,8 @@ def _dispatch(composer: Composer, args: argparse.Namespace) -> int:
     elif args.hydra_help:
         hydra.hydra_help(config_name=CONFIG_NAME, args_parser=_parser(), args=args)
     elif args.shell_completion:
-        hydra.shell_completion(config_name=CONFIG_NAME, overrides=args.overrides)
+        with unread_help():  # it makes a parser of its own
+            hydra.shell_completion(config_name=CONFIG_NAME, overrides=args.overrides)
     elif args.info:
         hydra.show_info(args.info, config_name=CONFIG_NAME, overrides=args.overrides)
     elif args.cfg:

@@ -39,6 +39,7 @@ from etude.cli.experiments import (
     named_choices,
     whole_choices,
 )
+from etude.cli.parser import unread_help
 from etude.config.schema import GROUPS
 
 
@@ -282,7 +283,8 @@ def close() -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of Hydra's command line."""
-    return get_args_parser()
+    with unread_help():
+        return get_args_parser()
 
 
 def context(loader: Loader, composed: DictConfig) -> HydraContext:

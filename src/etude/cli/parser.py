@@ -1,7 +1,9 @@
 """A command's options, with errors in one line."""
 
 import argparse
-from typing import NoReturn
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 from etude.base.errors import UserError
 
@@ -32,3 +34,26 @@ class Parser(Words):
         if "unrecognized arguments: --" in message:
             message += "; a key is written without dashes: key=value"
         super().error(message)
+
+
+@contextmanager
+def unread_help() -> Generator[None]:
+    """Let argparse take help texts without reading them, as it did before Python 3.14.
+
+    Hydra gives one that becomes a text only where it is shown, which 3.14 refuses while the parser
+    is being made: https://github.com/facebookresearch/hydra/issues/3121.
+    """
+    container: Any = argparse._ActionsContainer  # pyright: ignore[reportPrivateUsage]
+    checked = vars(container).get("_check_help")
+    if checked is None:
+        yield
+        return
+    container._check_help = _leave_unread
+    try:
+        yield
+    finally:
+        container._check_help = checked
+
+
+def _leave_unread(parser: argparse.ArgumentParser, action: argparse.Action) -> None:
+    """Stand for argparse's reading of a help text."""

@@ -7,6 +7,7 @@ the next batch is copied from pinned memory while the network works on the one b
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -77,10 +78,14 @@ class Stream:
 
     def _decoded(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
         """Decode parts, a batch (N, C, H, W) uint8 each, ahead of who wants them."""
+        workers = min(self.workers, len(parts))
         loader = DataLoader(
             _Parts(self._files, parts),
             batch_size=None,
-            num_workers=min(self.workers, len(parts)),
+            num_workers=workers,
+            # Python 3.14's own choice would import all anew in every worker of every epoch, and run
+            # a script that calls us once more.
+            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             pin_memory=self.device.type == "cuda",
             worker_init_fn=_leave_signals_to_the_parent,
             generator=torch.Generator(),  # else it draws from what dropout draws from

@@ -80,7 +80,12 @@ def _quiet() -> None:
 def _open(folder: Path, storage: str) -> BaseStorage:
     path = (folder / _FILES[storage]).absolute()
     if storage == "sqlite":
-        return RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
+        from sqlalchemy.pool import NullPool  # noqa: PLC0415 (a journal does without)
+
+        # A connection lives as long as what it is opened for: a search that ends, is cut or fails
+        # leaves none behind.
+        how = {"connect_args": {"timeout": 60}, "poolclass": NullPool}
+        return RDBStorage(f"sqlite:///{path}", engine_kwargs=how)
     lock = cast("Any", _Lock(path))  # it asks for a child of a class that it keeps to itself
     return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
 
