@@ -71,7 +71,7 @@ def places(share: Mapping[str, Any], *, grows: bool) -> int:
         wanted = " and ".join(f"{amount:g} {name}" for name, amount in asked.items())
         raise CompactHydraException(
             f"a job asks for {wanted}, which no machine of the Ray cluster has ("
-            f"{'; '.join(map(_told, machines))}); hydra.launcher.num_cpus, num_gpus and resources "
+            f"{'; '.join(sorted({*map(_told, machines)}))}); hydra.launcher.num_cpus, num_gpus and resources "
             "say what it asks for"
         )
     return max(1, sum(fits))
@@ -97,7 +97,7 @@ def _check_listens(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_PORT_SECONDS).close()
     except OSError as error:
         raise CompactHydraException(
-            f"hydra.launcher.address={address}: nothing answers there ({error}; {_way_out(address)})"
+            f"hydra.launcher.address={address}: nothing answers ({error}); {_way_out(address)}"
         ) from error
 
 
