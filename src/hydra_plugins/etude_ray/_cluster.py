@@ -69,10 +69,10 @@ def places(share: Mapping[str, Any], *, grows: bool) -> int:
     fits = [min(int(has.get(name, 0) / asked[name]) for name in asked) for has in machines]
     if not sum(fits) and not grows:
         wanted = " and ".join(f"{amount:g} {name}" for name, amount in asked.items())
+        found = "; ".join(sorted({*map(_told, machines)}))
         raise CompactHydraException(
-            f"a job asks for {wanted}, which no machine of the Ray cluster has ("
-            f"{'; '.join(sorted({*map(_told, machines)}))}); hydra.launcher.num_cpus, num_gpus and resources "
-            "say what it asks for"
+            f"a job asks for {wanted}, which no machine of the Ray cluster has ({found}); "
+            "hydra.launcher.num_cpus, num_gpus and resources say what it asks for"
         )
     return max(1, sum(fits))
 
