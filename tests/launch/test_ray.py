@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 from test_resume import assert_same_run
 
 from etude.runs.records import read_rows
+from hydra_plugins.etude_ray import launcher
 from hydra_plugins.etude_ray.launcher import RayLauncherConf
 
 HERE = Path(__file__).parent
@@ -377,3 +378,11 @@ def test_the_preset_is_the_plugins_own_node_with_comments():
     node = OmegaConf.structured(RayLauncherConf)
     assert {*preset} | {"_target_"} == {*node}
     assert OmegaConf.merge(node, preset) == node
+
+
+def test_without_ray_it_is_said_how_to_install_it(
+    etude: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(launcher, "find_spec", lambda _: None)
+    assert etude("-m", "hydra/launcher=ray", "seed=0,1") == 2
+    assert "pip install 'etude[ray]'" in capsys.readouterr().err
