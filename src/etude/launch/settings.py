@@ -48,6 +48,10 @@ def _is_share(value: Any) -> bool:
     return _is_number(value) and value >= 0 and (value <= 1 or value == int(value))
 
 
+def _is_share_above_0(value: Any) -> bool:
+    return value != 0 and _is_share(value)
+
+
 def _are_shares(value: Any) -> bool:
     return isinstance(value, Mapping) and all(map(_is_share, value.values()))
 
@@ -70,7 +74,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "auto, <host>:<port>, ray://<host>:<port> or null",
         lambda v: v is None or v == "auto" or ":" in str(v),
     ),
-    "num_cpus": (f"above 0, and {_SHARE}", lambda v: _is_above_0(v) and _is_share(v)),
+    "num_cpus": (f"above 0, and {_SHARE}", _is_share_above_0),
     "num_gpus": (f"at least 0, and {_SHARE}", _is_share),
     "resources": (f"names with numbers, each {_SHARE}", _are_shares),
     "max_retries": _RETRIES,
