@@ -7,9 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,12 +24,6 @@ WORDS = [
     "--config-dir=conf", "dataset.limit_train=300", "dataset.limit_test=60", "train.epochs=8",
     "device=cpu", "precision=float32", "record.curves=false", "record.tensorboard=false",
     "train.checkpoint_steps=5",
-]  # fmt: skip
-LOCAL_RAY = [
-    "hydra/launcher=ray", "hydra.launcher.ray.init.address=null",
-    "+hydra.launcher.ray.init.num_cpus=2", "+hydra.launcher.ray.init.include_dashboard=false",
-    "hydra.launcher.ray.init.object_store_memory=80000000",
-    "hydra.launcher.ray.remote.max_retries=0",
 ]  # fmt: skip
 FAULTY = '''
 import os, signal, sys
@@ -66,14 +59,11 @@ SUBMITIT = pytest.param(
     id="submitit",
     marks=[pytest.mark.slow, needs("hydra_submitit_launcher", "slurm")],
 )
-RAY = pytest.param(
-    LOCAL_RAY, id="ray", marks=[pytest.mark.slow, needs("hydra_ray_launcher", "ray")]
-)
 Etude = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def etude_in(workplace: Path) -> Iterator[Etude]:
+def etude_in(workplace: Path) -> Etude:
     """The command in a process of its own, with results below the folder that is named."""
     for name, text in (
         ("study/rates", "question: Which?\nclaim: The lower.\nsource: nobody\nseeds: [0, 1]\n"
@@ -89,12 +79,7 @@ def etude_in(workplace: Path) -> Iterator[Etude]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     (workplace / "faulty.py").write_text(FAULTY)
-    sockets = tempfile.mkdtemp(prefix="r")  # whose paths must be short
-    ours = {
-        "OMP_NUM_THREADS": "1", "PYTHONPATH": str(workplace), "RAY_TMPDIR": sockets,
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # it then listens on loopback alone
-    }  # fmt: skip
+    ours = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(workplace)}
 
     def command(outputs: str, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -103,11 +88,10 @@ def etude_in(workplace: Path) -> Iterator[Etude]:
             capture_output=True, text=True, timeout=280, check=False,
         )  # fmt: skip
 
-    yield command
-    shutil.rmtree(sockets, ignore_errors=True)
+    return command
 
 
-@pytest.mark.parametrize("launcher", [SUBMITIT, RAY])
+@pytest.mark.parametrize("launcher", [SUBMITIT])
 def test_a_study_has_the_same_bits_through_every_launcher_and_goes_on_where_it_was(
     etude_in: Etude, workplace: Path, launcher: list[str]
 ):
@@ -152,7 +136,7 @@ def rewind(workplace: Path, folder: Path) -> None:
     assert summary_of(folder)["state"] == "running"
 
 
-@pytest.mark.parametrize("launcher", [SUBMITIT, RAY])
+@pytest.mark.parametrize("launcher", [SUBMITIT])
 def test_jobs_that_fail_in_every_way_leave_the_others_alone(
     etude_in: Etude, workplace: Path, launcher: list[str]
 ):

@@ -86,10 +86,8 @@ def explain(error: Exception, hydra: Hydra | None, words: Sequence[str]) -> str:
 
 def missing_extra(text: str) -> str | None:
     """Say what to install, if an error is about a launcher's plugin that is not there."""
-    for name, sign, extra in (("submitit", "submitit_", "slurm"), ("ray", "hydra_ray_", "ray")):
-        if sign in text and find_spec(f"hydra_plugins.hydra_{name}_launcher") is None:
-            plugin = f"hydra-{name}-launcher"
-            return f"this launcher needs {plugin}; pip install 'etude[{extra}]' brings it"
+    if "submitit_" in text and find_spec("hydra_plugins.hydra_submitit_launcher") is None:
+        return "this launcher needs hydra-submitit-launcher; pip install 'etude[slurm]' brings it"
     return None
 
 

@@ -8,7 +8,6 @@ import argparse
 import copy
 import os
 import pickle
-import warnings
 from collections.abc import Callable, Sequence
 from itertools import dropwhile
 from pathlib import Path
@@ -256,8 +255,6 @@ def _dirname(words: Sequence[Override], how: Any) -> str:
 
 def make_loader(own: Path | None = None) -> Loader:
     """Make a loader over the shipped files, with a user's own before them."""
-    # Our preset lies over the plugin's own node on purpose.
-    warnings.filterwarnings("ignore", message=r"\n'hydra/launcher/ray' is validated against")
     search_path = create_config_search_path(str(shipped_conf()))
     if own is not None:
         search_path.prepend("command-line", f"file://{own}", SearchPathQuery(provider="main"))

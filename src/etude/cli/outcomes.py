@@ -85,8 +85,8 @@ def launcher_needed() -> Generator[None]:
 def launch_all(planned: Sequence[Job], launch: Callable[[Sequence[Job]], None]) -> None:
     """Launch jobs, so that one that a launcher loses does not cost the others.
 
-    Ray gives up on all jobs with the first that is lost, and ends them with this process. So those
-    that have not begun are launched again, and those that have are waited for.
+    submitit's launcher gives up on all jobs with the first that is lost. So those that have not
+    begun are launched again, and those that have are waited for.
 
     Args:
         planned: The jobs.

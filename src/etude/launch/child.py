@@ -39,7 +39,7 @@ def live(files: Sequence[int]) -> NoReturn:
     try:
         code = _work(files)
     except SystemExit as error:
-        code = _exit_code(error.code)
+        code = exit_code(error.code)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BaseException:  # noqa: BLE001 (its log shall say so, whatever it is)
@@ -48,7 +48,7 @@ def live(files: Sequence[int]) -> NoReturn:
         _leave(code)
 
 
-def _exit_code(given: object) -> int:
+def exit_code(given: object) -> int:
     """Read what `sys.exit` was given as the interpreter does."""
     if given is None or isinstance(given, int):
         return (given or 0) & 0xFF
@@ -70,7 +70,7 @@ def _leave(code: int) -> NoReturn:
 
 def _work(files: Sequence[int]) -> int:
     request, answer, log = files
-    _print_to(log)
+    print_to(log)
     asked = read_request(os.fdopen(request, "rb"))
     _prepare(asked)
     result, code = pickle.loads(asked.call)()  # noqa: S301 (pickled by our own parent)
@@ -109,7 +109,7 @@ def _watch(lifeline: int, *, ask: bool) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _print_to(log: int) -> None:
+def print_to(log: int) -> None:
     """Send all that is printed to the job's log, line by line, C libraries' last words as well."""
     null = os.open(os.devnull, os.O_RDONLY)
     for descriptor, standard in ((null, 0), (log, 1), (log, 2)):
@@ -124,11 +124,16 @@ def _prepare(request: Request) -> None:
     """Make this process what a new one of the launcher's would be."""
     os.environ.clear()
     os.environ.update(request.environment)
-    os.environ.update(dict.fromkeys(THREADS, str(request.threads)))
     os.chdir(request.folder)
     sys.argv[:] = request.arguments
     sys.path[:] = request.path
-    if "torch" in sys.modules:  # it has read its environment already
-        sys.modules["torch"].set_num_threads(request.threads)
+    compute_with(request.threads)
     if "numpy" in sys.modules:  # else all jobs would draw the same numbers
         sys.modules["numpy"].random.seed()
+
+
+def compute_with(threads: int) -> None:
+    """Let numeric libraries have so many threads, whether or not they are imported."""
+    os.environ.update(dict.fromkeys(THREADS, str(threads)))
+    if "torch" in sys.modules:  # it has read its environment already
+        sys.modules["torch"].set_num_threads(threads)

@@ -134,12 +134,13 @@ class Entry:
         self.since, self.overdue, self.kill_at = time.monotonic(), False, None
         self.tries += 1
 
-    def end(self, status: int, *, stopping: bool) -> None:
+    def end(self, status: int, *, stopping: bool, error: str = "") -> None:
         """Take note of how its process ended.
 
         Args:
             status: The exit code, or minus the signal that killed it.
             stopping: Whether it had been asked to stop.
+            error: Why it failed, where that is known better than from status and log.
         """
         self.seconds += time.monotonic() - self.since
         self.progress = self.job.progress()
@@ -154,7 +155,8 @@ class Entry:
         elif stopping and status < 0:
             self.state, self.error = State.CUT_OFF, "asked to stop, and killed"
         else:
-            self.state, self.error = State.FAILED, reason(status, last_line(self.job.log))
+            self.state = State.FAILED
+            self.error = error or reason(status, last_line(self.job.log))
         if self.overdue and status != 0:
             self.state, self.error = State.FAILED, "took longer than timeout_minutes"
         _remove_if_empty(self.job.log)

@@ -1,7 +1,7 @@
 """What `hydra/launcher=local` does: Hydra's jobs through `etude.launch`, and what came of them."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from rich.console import Console
 from etude.launch import machine
 from etude.launch.client import Forks
 from etude.launch.job import Entry, Job, Settings, labels
+from etude.launch.loop import Loop
 from etude.launch.machine import Device
 from etude.launch.pool import Pool
 from etude.launch.settings import problems
@@ -92,21 +93,32 @@ class Launch:
     def _run(self, jobs: Sequence[Job], asked: Asked) -> list[Entry]:
         slots, places, threads = self._share(jobs)
         modules = [*self._given["preload"], *asked.preload, "hydra_plugins.etude_local._job"]
+        treatment = {key: self._given[key] for key in _TREATMENT}
+        pool = partial(
+            Pool,
+            jobs,
+            slots=slots,
+            settings=Settings(threads=threads, **treatment),
+            forks=partial(self._server, modules, threads),
+        )
+        return self._shown(pool, places)
+
+    def _shown(self, make: Callable[..., Loop], places: int) -> list[Entry]:
+        """Run jobs before people's eyes.
+
+        Args:
+            make: Makes what runs them, from its display.
+            places: How many run at the same time.
+        """
         console, live = Console(highlight=False, soft_wrap=True), self._given["live"]
         display = LiveTable if live is True or (live == "auto" and console.is_terminal) else Lines
         shown = display(console, places=places)
-        pool = Pool(
-            jobs,
-            slots=slots,
-            settings=Settings(threads=threads, **{key: self._given[key] for key in _TREATMENT}),
-            forks=partial(self._server, modules, threads),
-            display=shown,
-        )
+        loop = make(display=shown)
         try:
             with shown:
-                return pool.run()
+                return loop.run()
         finally:  # also when it was asked to stop
-            show_all(console, list(pool.entries.values()))
+            show_all(console, list(loop.entries.values()))
 
     def _share(self, jobs: Sequence[Job]) -> tuple[Slots, int, int]:
         """Give the places for jobs, how many there are, and the threads of each."""

@@ -1,0 +1,1 @@
+"""Étude's Ray launcher: a Hydra plugin for any application."""
