@@ -21,7 +21,7 @@ IMAGES = 3 * BATCH + 50  # the last batch is an odd one
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "sgd": (KerasSGD, {"momentum": 0.9, "nesterov": True, "fused": True}),
-    "adam": (KerasAdam, {"fused": True}),
+    "adam": (KerasAdam, {}),
     "rmsprop": (torch.optim.RMSprop, {}),
     "adadelta": (torch.optim.Adadelta, {}),
 }

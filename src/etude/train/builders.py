@@ -25,6 +25,7 @@ from etude.train.layers import Report
 from etude.train.loop import Plan, Steps
 from etude.train.optim.keras import parameter_groups
 from etude.train.schedule import Schedule
+from etude.train.skipped import Updates, begin_velocities
 from etude.train.state import State
 from etude.train.step import Eager, Step
 from etude.train.test_time_views import MeanOfViews, check_test_views
@@ -149,7 +150,7 @@ def make_state(
             f"train.batch_size={batch_size} is larger than the training split of {images} images"
         )
     steps = -(-images // batch_size)
-    optimizer = _optimizer(config, model)
+    optimizer = _optimizer(config, model, device)
     schedule: Schedule = schedule_of(config)
     schedule.bind(
         base_lr=optimizer.param_groups[0]["lr"],
@@ -170,21 +171,29 @@ def make_state(
         compiled=config.train.step == "compile",
     )
     decay = config.train.average_decay
-    average = None if decay is None else WeightAverage(model, decay=decay)
+    updates = None
+    if scaler.is_enabled():
+        begin_velocities(optimizer)
+        updates = Updates(optimizer, device) if decay is not None else None
+    average = None if decay is None else WeightAverage(model, decay=decay, updates=updates)
     return State(model, optimizer, scaler, schedule, device, steps, average), step
 
 
-def _optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
+def _optimizer(config: Config, model: nn.Module, device: torch.device) -> torch.optim.Optimizer:
     chosen = settings(config.optimizer)
     decay = 2 * config.l2 or chosen.get("weight_decay", 0.0)
-    captured = {"capturable": True} if config.train.step == "graph" else {}
-    return build(
+    # Captured or not, a GPU's steps are the same operations.
+    captured = {} if device.type == "cpu" else {"capturable": True}
+    optimizer: torch.optim.Optimizer = build(
         chosen,
         config.packages,
         params=parameter_groups(model, weight_decay=decay, decay=config.train.decay),
         fused=True,
         **captured,
     )
+    # Optimizers wonder why one that can be captured is not.
+    vars(optimizer)["_warned_capturable_if_run_uncaptured"] = True
+    return optimizer
 
 
 def make_steps(config: Config, step: Step) -> Steps:
