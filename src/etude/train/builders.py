@@ -15,7 +15,7 @@ from etude.config.schema import DATASET
 from etude.data.augment.augment import Augment
 from etude.data.batch import Split
 from etude.data.prepare import Data, prepare
-from etude.data.resident import Resident
+from etude.data.resident import Resident, lay_out
 from etude.data.sources.files import Files
 from etude.data.sources.source import Labelled
 from etude.data.stream import Stream
@@ -263,4 +263,4 @@ def _on_device(split: Labelled, config: Config, device: torch.device) -> Labelle
     if isinstance(split.images, Files):
         return split
     layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
-    return Labelled(split.images.to(device).contiguous(memory_format=layout), split.labels)
+    return Labelled(lay_out(split.images, device, layout), split.labels)

@@ -234,17 +234,11 @@ class KerasAdam(torch.optim.Optimizer):
         means, squares = (
             [self._kept(p, key) for p in parameters] for key in ("exp_avg", "exp_avg_sq")
         )
-        lists: list[list[Tensor | None]] = [
-            parameters,
-            [p.grad for p in parameters],
-            means,
-            squares,
-        ]
+        lists: list[Any] = [parameters, [p.grad for p in parameters], means, squares]
         for alike, _ in self._group_tensors_by_device_and_dtype(lists).values():
+            update: list[Any] = [*alike, [], [constants.long_ago] * len(alike[0])]
             torch._fused_adam_(
-                *alike,
-                [],
-                [constants.long_ago] * len(alike[0]),
+                *update,
                 lr=rate,
                 beta1=group["betas"][0],
                 beta2=group["betas"][1],
