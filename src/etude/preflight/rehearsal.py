@@ -56,6 +56,11 @@ class Rehearsal(NamedTuple):
         """Give what a step takes for itself: outputs, gradients, and what operations make."""
         return self.peak_bytes - self.data_bytes - self.kept_bytes
 
+    def plain(self) -> Mapping[str, object]:
+        """Give it as JSON has it."""
+        count = sum(self.operations.values())
+        return {**self._asdict(), "operations": count, "step_bytes": self.step_bytes}
+
 
 def rehearse(config: Config, facts: DatasetInfo, *, precision: str) -> Rehearsal:
     """Do a run's first steps without computing them, captured or not being the same operations.
@@ -74,7 +79,7 @@ def rehearse(config: Config, facts: DatasetInfo, *, precision: str) -> Rehearsal
             return _rehearsed(config, facts, numbers, pretend)
         except DataDependentOutputException as error:
             raise UserError(f"the step waits for the device ({error})") from error
-        except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+        except (RuntimeError, TypeError, ValueError, AssertionError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise UserError(f"the step cannot be rehearsed: {reason}") from error
 
