@@ -1,7 +1,10 @@
 """What a rehearsal says of memory, held against counts by hand."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,6 +74,26 @@ def test_bfloat16_takes_less(composer: Composer):
         rehearsed(f"{words}bfloat16", composer).peak_bytes
         < rehearsed(f"{words}float32", composer).peak_bytes
     )
+
+
+def test_a_process_that_has_trained_before_says_so():
+    script = """
+import torch
+from etude.base.errors import UserError
+from etude.cli.compose import composing
+torch.ones(1, requires_grad=True).sum().backward()
+from launches import rehearsed
+with composing() as composer:
+    try:
+        rehearsed("model=lenet5 dataset=mnist", composer)
+    except UserError as error:
+        print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=Path(__file__).parent, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert "this process has trained before" in done.stdout
 
 
 # --- who asks for it ----------------------------------------------------------------------------

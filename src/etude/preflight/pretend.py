@@ -68,7 +68,7 @@ class Pretend(TorchDispatchMode):
 
     def __enter__(self) -> "Pretend":
         """Make tensors fake from here on."""
-        _make_up()
+        make_up()
         self._stack.enter_context(_known_to_optimizers())
         self._stack.enter_context(self._fake)
         super().__enter__()
@@ -171,8 +171,11 @@ class _Backend(backend_registration._DummyBackendModule):
 
 
 @cache
-def _make_up() -> Sequence[object]:
-    """Make the device known to PyTorch, once a process; what is given must be kept."""
+def make_up() -> Sequence[object]:
+    """Make the device known to PyTorch, once a process; what is given must be kept.
+
+    It must come before the process's first backward pass, in which PyTorch counts the devices.
+    """
     torch.utils.rename_privateuse1_backend(NAME)
     backend_registration._setup_privateuseone_for_python_backend(backend_module=_Backend())
     others = torch.library.Library("_", "IMPL")

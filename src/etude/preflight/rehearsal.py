@@ -30,6 +30,8 @@ from etude.train.loop import Plan
 from etude.train.state import State
 from etude.train.step import Step
 
+_TOO_LATE = "device_ready_queues_"  # where PyTorch has counted its devices, in a backward pass
+
 
 class Rehearsal(NamedTuple):
     """What a run on a GPU takes there, in bytes as its allocator rounds them.
@@ -81,6 +83,8 @@ def rehearse(config: Config, facts: DatasetInfo, *, precision: str) -> Rehearsal
             raise UserError(f"the step waits for the device ({error})") from error
         except (RuntimeError, TypeError, ValueError, AssertionError) as error:
             reason = str(error).strip().partition("\n")[0]
+            if _TOO_LATE in reason:
+                reason = "this process has trained before; a process of its own can do it"
             raise UserError(f"the step cannot be rehearsed: {reason}") from error
 
 
