@@ -110,7 +110,7 @@ def test_an_epoch_under_way_is_taken_up_at_its_step():
 
 def test_streamed_images_are_refused():
     state, step, _ = made("sgd", torch.device("cpu"))
-    with pytest.raises(UserError, match="data on the device"):
+    with pytest.raises(UserError, match="its images are streamed"):
         Captured(step).begin(state, object(), seed=0, batch_size=BATCH)
 
 

@@ -19,6 +19,7 @@ from etude.data.resident import Resident, lay_out
 from etude.data.sources.files import Files
 from etude.data.sources.source import Labelled
 from etude.data.stream import Stream
+from etude.train.automatic import Automatic
 from etude.train.graph import Captured
 from etude.train.hardware import choose_device, choose_precision, make_deterministic, set_tf32
 from etude.train.layers import Report
@@ -94,7 +95,9 @@ def make_parts(config: Config) -> Parts:
     state, step = make_state(config, model, data, device, precision)
     plan = make_plan(config, data, device, precision)
     startup.mark("network and optimizer")
-    return Parts(state, make_steps(config, step), plan, _images(config, data), data.classes, loaded)
+    return Parts(
+        state, make_steps(config, step, device), plan, _images(config, data), data.classes, loaded
+    )
 
 
 def _images(config: Config, data: Data) -> Images:
@@ -184,20 +187,19 @@ def _optimizer(config: Config, model: nn.Module, device: torch.device) -> torch.
     decay = 2 * config.l2 or chosen.get("weight_decay", 0.0)
     # Captured or not, a GPU's steps are the same operations.
     captured = {} if device.type == "cpu" else {"capturable": True}
-    optimizer: torch.optim.Optimizer = build(
+    return build(
         chosen,
         config.packages,
         params=parameter_groups(model, weight_decay=decay, decay=config.train.decay),
         fused=True,
         **captured,
     )
-    # Optimizers wonder why one that can be captured is not.
-    vars(optimizer)["_warned_capturable_if_run_uncaptured"] = True
-    return optimizer
 
 
-def make_steps(config: Config, step: Step) -> Steps:
+def make_steps(config: Config, step: Step, device: torch.device) -> Steps:
     """Choose how an epoch's steps are carried out."""
+    if config.train.step == "auto" and device.type == "cuda":
+        return Automatic(step)
     return Captured(step) if config.train.step == "graph" else Eager(step)
 
 

@@ -78,6 +78,8 @@ class State:
     def __post_init__(self) -> None:
         there = self.device.type != "cpu" and follows_device(self.optimizer)
         self.rate = torch.zeros((), device=self.device) if there else None
+        # PyTorch's wonder why one that can be captured is not, in the eager steps.
+        vars(self.optimizer)["_warned_capturable_if_run_uncaptured"] = True
         self.losses = torch.zeros(self.steps, device=self.device)
         self.correct = torch.zeros(self.steps, dtype=torch.int64, device=self.device)
 
