@@ -44,7 +44,7 @@ def epochs_of(config: Config, precision: str) -> tuple[Iterator[dict[str, Any]],
     state, step = make_state(config, model, data, device, precision)
     plan = make_plan(config, data, device, precision)
     without: Any = NoCheckpoints()
-    steps = make_steps(config, step)
+    steps = make_steps(config, step, state.device)
     epochs = fit(state, steps, plan, checkpoints=without, stop=Stop(), display=NoDisplay())
     return epochs, device
 

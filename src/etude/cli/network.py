@@ -3,7 +3,9 @@
 The network is built and walked through on the meta device; only measuring trains, a few steps.
 """
 
+import logging
 import warnings
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,6 +17,8 @@ from etude.config import Config, build, settings
 from etude.data.normalize import fit
 from etude.data.prepare import Data
 from etude.data.sources.source import DatasetInfo, Labelled
+from etude.preflight.footprint import precisions
+from etude.preflight.rehearsal import Rehearsal, rehearse
 from etude.train.builders import make_state
 from etude.train.hardware import (
     choose_device,
@@ -32,6 +36,8 @@ from etude.train.memory import (
     state_copies,
     walk,
 )
+
+log = logging.getLogger(__name__)
 
 
 class Memory(NamedTuple):
@@ -63,16 +69,20 @@ class Network(NamedTuple):
     macs: int
     memory: Memory
     measured: Measured | None = None
+    rehearsals: Sequence[Rehearsal] = ()
 
     def plain(self) -> dict[str, object]:
         """Give it as JSON has it."""
         values = self._asdict()
         measured = values.pop("measured")
+        on_gpu = {rehearsal.precision: rehearsal.plain() for rehearsal in self.rehearsals}
+        values.pop("rehearsals")
         return {
             **values,
             "layers": [layer._asdict() for layer in self.layers],
             "parameters": self.parameters._asdict(),
             "memory": self.memory._asdict() | (measured._asdict() if measured else {}),
+            "on_gpu": on_gpu,
         }
 
 
@@ -102,7 +112,17 @@ def summarize(config: Config, facts: DatasetInfo, *, steps: int) -> Network:
         macs=sum(layer.macs for layer in layers),
         memory=_memory(config, parameters.trainable, count_outputs(layers, image)),
         measured=_measure(config, facts, steps) if steps else None,
+        rehearsals=_rehearse(config, facts),
     )
+
+
+def _rehearse(config: Config, facts: DatasetInfo) -> Sequence[Rehearsal]:
+    """Do the run's step without computing it, if it can be done so."""
+    try:
+        return [rehearse(config, facts, precision=choice) for choice in precisions(config)]
+    except UserError as error:
+        log.warning("%s", error)
+        return ()
 
 
 def _build(config: Config, facts: DatasetInfo, size: int, device: torch.device | str) -> nn.Module:

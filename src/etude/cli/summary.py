@@ -26,6 +26,7 @@ from etude.preflight.checks import inspect
 if TYPE_CHECKING:
     from etude.cli.job import Job
     from etude.cli.network import Measured, Memory, Network
+    from etude.preflight.rehearsal import Rehearsal
 
 STEPS = 3  # that are measured
 MIB = 2**20
@@ -42,6 +43,10 @@ The memory is an estimate by the model of document 004, 4·(k·P + 2·B·O) byte
 kept k times (itself, its gradient, the optimizer's state); O values of an image and of the outputs
 of convolutions, pools and linear layers, for B images, forward and backward. It leaves out
 workspaces, what ReLU, normalisation and dropout keep, the data set, and that bfloat16 is smaller.
+
+The lines below it are of a run on a GPU whose steps are done without being computed: every tensor
+that PyTorch makes is counted, as large as CUDA's allocator makes it. They leave out workspaces and
+CUDA's own context.
 """
 
 
@@ -105,6 +110,7 @@ def _show(network: Network) -> None:
         f"parameters  {trainable:,} trainable, {total:,} with running statistics",
         f"MACs        {network.macs:,} an image",
         f"memory      {_prediction(network)}",
+        *(f"on a GPU    {_rehearsal(rehearsal)}" for rehearsal in network.rehearsals),
     ]
     if network.measured is not None:
         lines.append(f"measured    {_measurement(network.memory, network.measured)}")
@@ -139,6 +145,15 @@ def _prediction(network: Network) -> str:
         f"bytes, k = {memory.copies} ({memory.optimizer}), "
         f"P = {network.parameters.trainable:,}, B = {memory.batch_size:,}, "
         f"O = {memory.outputs:,}"
+    )
+
+
+def _rehearsal(rehearsal: Rehearsal) -> str:
+    return (
+        f"{_mib(rehearsal.peak_bytes)} at the most in {rehearsal.precision}: "
+        f"{_mib(rehearsal.data_bytes)} images, {_mib(rehearsal.kept_bytes)} kept from step to step "
+        f"(weights, the best ones, optimizer), {_mib(rehearsal.step_bytes)} a step of "
+        f"{rehearsal.batch_size} images; {sum(rehearsal.operations.values())} operations a step"
     )
 
 

@@ -15,6 +15,8 @@ from etude.data.batch import Batch
 from etude.data.input import Input, order_of
 from etude.data.normalize import Normalize
 
+_PART = 4096  # images that are laid out on the device at a time
+
 
 class Resident:
     """Hold a split on the device.
@@ -43,7 +45,7 @@ class Resident:
         self.device = torch.device(device)
         self._last = channels_last
         layout = torch.channels_last if channels_last else torch.contiguous_format
-        images = images.to(self.device).contiguous(memory_format=layout)
+        images = lay_out(images, self.device, layout)
         self.labels = labels.to(self.device)
         self._input = Input(normalize, augment, images[:1], size)
         # Flat, in the order of the format, as a gather would forget the strides.
@@ -104,3 +106,16 @@ class Resident:
         """See flat pixels (N, ...) as images (N, C, H, W) again."""
         images = pixels.view(-1, *self._shape)
         return images.permute(0, 3, 1, 2) if self._last else images
+
+
+def lay_out(images: Tensor, device: torch.device, layout: torch.memory_format) -> Tensor:
+    """Put images (N, C, H, W) on a device in a memory format, as they are if they are there.
+
+    Part by part where the format changes on the way: else the device would hold them twice.
+    """
+    if images.device == device or images.is_contiguous(memory_format=layout):
+        return images.to(device).contiguous(memory_format=layout)
+    laid_out = torch.empty_like(images, device=device, memory_format=layout)
+    for part, made in zip(images.split(_PART), laid_out.split(_PART), strict=True):
+        made.copy_(part.to(device))
+    return laid_out

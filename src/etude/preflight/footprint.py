@@ -1,24 +1,49 @@
-"""The memory that a run is predicted to need on a GPU, by the model of document 004."""
+"""The memory that a run is predicted to need on a GPU: by a rehearsal, else by document 004."""
 
 import torch
 
+from etude.base.errors import UserError
 from etude.config import Config, settings, source_of
 from etude.data.sides import Sides
 from etude.data.sources.source import DatasetInfo
 from etude.preflight.forward import Network
+from etude.preflight.rehearsal import rehearse
 from etude.train.memory import count_outputs, count_parameters, predicted_bytes, state_copies, walk
+
+_KNOWN: dict[str, int | None] = {}  # the jobs of a sweep have much in common
 
 
 def predicted(config: Config) -> int | None:
-    """Predict the bytes of a run's training and of its resident data; None if nobody can.
+    """Predict the most bytes that a run holds at a time; None if nobody can.
 
     Args:
         config: A run that has passed every check.
     """
+    same = (config.model, config.dataset, config.augment, config.optimizer, config.train)
+    kind = repr((same, config.precision))
+    if kind not in _KNOWN:
+        _KNOWN[kind] = _predicted(config, source_of(config).facts())
+    return _KNOWN[kind]
+
+
+def precisions(config: Config) -> tuple[str, ...]:
+    """Name the precisions that a run may have on a GPU that is not known."""
+    return ("bfloat16", "float32") if config.precision == "auto" else (config.precision,)
+
+
+def _predicted(config: Config, facts: DatasetInfo) -> int | None:
+    try:
+        rehearsals = [rehearse(config, facts, precision=p) for p in precisions(config)]
+    except UserError:  # it waits, or is a network of the user's own that needs values
+        return _by_formula(config, facts)
+    return max(rehearsal.peak_bytes for rehearsal in rehearsals)
+
+
+def _by_formula(config: Config, facts: DatasetInfo) -> int | None:
+    """Predict by the model of document 004, with the resident data."""
     copies = state_copies(settings(config.optimizer))
     if copies is None:
         return None
-    facts: DatasetInfo = source_of(config).facts()
     dataset = config.dataset
     kept, size = Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
     image = (facts.channels, size, size)

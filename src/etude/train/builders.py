@@ -15,16 +15,18 @@ from etude.config.schema import DATASET
 from etude.data.augment.augment import Augment
 from etude.data.batch import Split
 from etude.data.prepare import Data, prepare
-from etude.data.resident import Resident
+from etude.data.resident import Resident, lay_out
 from etude.data.sources.files import Files
 from etude.data.sources.source import Labelled
 from etude.data.stream import Stream
+from etude.train.automatic import Automatic
 from etude.train.graph import Captured
 from etude.train.hardware import choose_device, choose_precision, make_deterministic, set_tf32
 from etude.train.layers import Report
 from etude.train.loop import Plan, Steps
 from etude.train.optim.keras import parameter_groups
 from etude.train.schedule import Schedule
+from etude.train.skipped import Updates, begin_velocities
 from etude.train.state import State
 from etude.train.step import Eager, Step
 from etude.train.test_time_views import MeanOfViews, check_test_views
@@ -93,7 +95,9 @@ def make_parts(config: Config) -> Parts:
     state, step = make_state(config, model, data, device, precision)
     plan = make_plan(config, data, device, precision)
     startup.mark("network and optimizer")
-    return Parts(state, make_steps(config, step), plan, _images(config, data), data.classes, loaded)
+    return Parts(
+        state, make_steps(config, step, device), plan, _images(config, data), data.classes, loaded
+    )
 
 
 def _images(config: Config, data: Data) -> Images:
@@ -149,7 +153,7 @@ def make_state(
             f"train.batch_size={batch_size} is larger than the training split of {images} images"
         )
     steps = -(-images // batch_size)
-    optimizer = _optimizer(config, model)
+    optimizer = _optimizer(config, model, device)
     schedule: Schedule = schedule_of(config)
     schedule.bind(
         base_lr=optimizer.param_groups[0]["lr"],
@@ -170,14 +174,19 @@ def make_state(
         compiled=config.train.step == "compile",
     )
     decay = config.train.average_decay
-    average = None if decay is None else WeightAverage(model, decay=decay)
+    updates = None
+    if scaler.is_enabled():
+        begin_velocities(optimizer)
+        updates = Updates(optimizer, device) if decay is not None else None
+    average = None if decay is None else WeightAverage(model, decay=decay, updates=updates)
     return State(model, optimizer, scaler, schedule, device, steps, average), step
 
 
-def _optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
+def _optimizer(config: Config, model: nn.Module, device: torch.device) -> torch.optim.Optimizer:
     chosen = settings(config.optimizer)
     decay = 2 * config.l2 or chosen.get("weight_decay", 0.0)
-    captured = {"capturable": True} if config.train.step == "graph" else {}
+    # Captured or not, a GPU's steps are the same operations.
+    captured = {} if device.type == "cpu" else {"capturable": True}
     return build(
         chosen,
         config.packages,
@@ -187,8 +196,10 @@ def _optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
     )
 
 
-def make_steps(config: Config, step: Step) -> Steps:
+def make_steps(config: Config, step: Step, device: torch.device) -> Steps:
     """Choose how an epoch's steps are carried out."""
+    if config.train.step == "auto" and device.type == "cuda":
+        return Automatic(step)
     return Captured(step) if config.train.step == "graph" else Eager(step)
 
 
@@ -254,4 +265,4 @@ def _on_device(split: Labelled, config: Config, device: torch.device) -> Labelle
     if isinstance(split.images, Files):
         return split
     layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
-    return Labelled(split.images.to(device).contiguous(memory_format=layout), split.labels)
+    return Labelled(lay_out(split.images, device, layout), split.labels)

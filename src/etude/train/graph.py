@@ -6,15 +6,18 @@ operations on the same memory every time. So all that changes from step to step 
 device: the epoch's order and random numbers, its learning rates, and the place that it has reached.
 """
 
-import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from etude.base.errors import UserError
+from etude.data.batch import Split
 from etude.data.resident import Resident
+from etude.train.cuda import Cuda
+from etude.train.optim.follows import follows_device
 from etude.train.state import State
 from etude.train.step import Step
 
@@ -93,30 +96,53 @@ def whole_step(epoch: Epoch, step: Step, state: State, images: int) -> None:
     epoch.step += 1
 
 
+class CannotCapture(UserError):  # noqa: N818 (what it says)
+    """A run's steps cannot be captured; none is lost, and they can be done eagerly from here on.
+
+    Args:
+        reason: Why, in words.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"train.step=graph cannot capture this run: {reason}; train.step=auto does it eagerly"
+        )
+        self.reason = reason
+
+
 class Captured:
     """Carry out an epoch's steps as replays of one captured graph.
 
     The first steps after a start or a resume, and an epoch's smaller last one, are done eagerly: by
-    the same operations, so they are steps like all others.
+    the same operations, so they are steps like all others. In the last of the first ones, what a
+    graph cannot hold is looked for.
 
     Args:
-        step: What is done with each batch; its optimizer must be able to be captured.
+        step: What is done with each batch.
+        cuda: What runs and captures it.
     """
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, cuda: Cuda | None = None) -> None:
         self._step = step
+        self._cuda = cuda or Cuda()
         self._epoch: Epoch | None = None
-        self._graph: Any = None  # torch.cuda.CUDAGraph
+        self._replay: Callable[[], None] | None = None
         self._eager_steps = 0
+        self._refusal = ""
 
-    def begin(self, state: State, images: Any, *, seed: int, batch_size: int) -> None:
+    def begin(self, state: State, images: Split, *, seed: int, batch_size: int) -> None:
         """Take up what is left of the epoch under way.
 
         Raises:
-            UserError: The images are not resident on the device.
+            CannotCapture: The images are not on the device, or what there is cannot be captured.
         """
         if not isinstance(images, Resident):
-            raise UserError("train.step=graph needs its data on the device; set dataset.stream=no")
+            raise CannotCapture("its images are streamed; set dataset.stream=false")
+        if state.scaler.is_enabled():
+            raise CannotCapture("float16's scaling looks at the gradients; set precision=bfloat16")
+        if not follows_device(state.optimizer):
+            name = type(state.optimizer).__name__
+            raise CannotCapture(f"{name} does not say that it can be, by taking `capturable`")
         if self._epoch is None:
             self._epoch = Epoch.of(state, images, seed, batch_size)
         else:
@@ -125,42 +151,62 @@ class Captured:
             group["lr"] = self._epoch.lr  # a loaded checkpoint brings its own
 
     def advance(self, state: State) -> None:
-        """Do the next step, and note what it saw."""
+        """Do the next step, and note what it saw.
+
+        Raises:
+            CannotCapture: It cannot be captured; it has not been done.
+        """
         epoch = self._epoch
         assert epoch is not None, "begin comes first"  # noqa: S101
         size = min(epoch.batch_size, len(epoch.images) - state.step * epoch.batch_size)
-        if size < epoch.batch_size or self._eager_steps < WARM_UP_STEPS:
-            self._advance_eagerly(epoch, state, size)
+        do = partial(whole_step, epoch, self._step, state, size)
+        if size < epoch.batch_size:
+            self._cuda.aside(do, state.device)
+        elif self._eager_steps < WARM_UP_STEPS:
+            self._warm_up(do, state)
         else:
-            if self._graph is None:
-                self._graph = self._capture(epoch, state, size)
-            self._graph.replay()
+            if self._replay is None:
+                self._replay = self._capture(do)
+            self._replay()
         state.step_done()
 
-    def _advance_eagerly(self, epoch: Epoch, state: State, size: int) -> None:
-        """Do a step on the stream that is captured later, as PyTorch asks for warm-ups."""
+    def _warm_up(self, do: Callable[[], None], state: State) -> None:
+        """Do a step eagerly; in the last one, look for what a graph would not repeat."""
         self._eager_steps += 1
-        stream = torch.cuda.Stream(state.device)
-        stream.wait_stream(torch.cuda.current_stream(state.device))
-        with torch.cuda.stream(stream), warnings.catch_warnings():
-            # Optimizers wonder why one that can be captured is not.
-            warnings.filterwarnings("ignore", message=".*capturable=True")
-            whole_step(epoch, self._step, state, size)
-        torch.cuda.current_stream(state.device).wait_stream(stream)
+        if self._eager_steps < WARM_UP_STEPS:
+            self._cuda.aside(do, state.device)
+            return
+        before = _on_host(state.model)
+        waits = self._cuda.waits(lambda: self._cuda.aside(do, state.device))
+        if waits:
+            self._refusal = f"the host waits for the device at {', '.join(dict.fromkeys(waits))}"
+        elif changed := [
+            key for key, value in _on_host(state.model).items() if before.get(key) != value
+        ]:
+            self._refusal = f"{changed[0]} changes with every step, on the host"
 
-    def _capture(self, epoch: Epoch, state: State, size: int) -> Any:
-        """Record the step; nothing is computed yet.
-
-        Raises:
-            UserError: It waits for the device, or does something else that no graph can hold.
-        """
-        graph = torch.cuda.CUDAGraph()
+    def _capture(self, do: Callable[[], None]) -> Callable[[], None]:
+        """Record the step; nothing is computed yet."""
+        if self._refusal:
+            raise CannotCapture(self._refusal)
         try:
-            with torch.cuda.graph(graph):
-                whole_step(epoch, self._step, state, size)
+            return self._cuda.capture(do)
         except RuntimeError as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise UserError(
-                f"train.step=graph cannot capture this run ({reason}); set train.step=eager"
-            ) from error
-        return graph
+            raise CannotCapture(_first_line(error)) from error
+
+
+def _on_host(model: nn.Module) -> dict[str, float]:
+    """Give the numbers that a network's layers hold on the host, such as a count of steps."""
+    return {
+        f"{name}.{key}".lstrip("."): value
+        for name, module in model.named_modules()
+        for key, value in vars(module).items()
+        if isinstance(value, int | float)
+    }
+
+
+def _first_line(error: BaseException) -> str:
+    """Say what went wrong first: ending a capture that has failed fails again."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error).strip().partition("\n")[0]

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor, nn
 
+from etude.train.optim.follows import follows_device
 from etude.train.schedule import Schedule
 from etude.train.weight_average import WeightAverage
 
@@ -29,6 +30,7 @@ class Saved(TypedDict):
 
     model: Mapping[str, Tensor]
     average: Mapping[str, Tensor] | None
+    updates: Tensor | None
     optimizer: dict[str, Any]
     scaler: dict[str, Any]
     schedule: Mapping[str, Any]
@@ -69,10 +71,15 @@ class State:
     seconds: float = 0.0  # spent training and evaluating
     epoch_seconds: float = 0.0  # of these, training in the epoch under way
     best: Best | None = None
+    rate: Tensor | None = field(init=False)  # of the step under way, () on a GPU
     losses: Tensor = field(init=False)  # (steps,) of the epoch under way, on the device
     correct: Tensor = field(init=False)  # (steps,) images told right, likewise
 
     def __post_init__(self) -> None:
+        there = self.device.type != "cpu" and follows_device(self.optimizer)
+        self.rate = torch.zeros((), device=self.device) if there else None
+        # PyTorch's wonder why one that can be captured is not, in the eager steps.
+        vars(self.optimizer)["_warned_capturable_if_run_uncaptured"] = True
         self.losses = torch.zeros(self.steps, device=self.device)
         self.correct = torch.zeros(self.steps, dtype=torch.int64, device=self.device)
 
@@ -80,6 +87,12 @@ class State:
     def global_step(self) -> int:
         """Steps done in the whole run."""
         return self.epoch * self.steps + self.step
+
+    @property
+    def updates(self) -> Tensor | None:
+        """Steps that were not skipped, on the device: where somebody counts them, and some are."""
+        counted = None if self.average is None else self.average.updates
+        return None if counted is None else counted.count
 
     @property
     def evaluated(self) -> nn.Module:
@@ -92,6 +105,7 @@ class State:
         return {
             "model": self.model.state_dict(),
             "average": None if self.average is None else self.average.model.state_dict(),
+            "updates": self.updates,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -111,6 +125,10 @@ class State:
         self.model.load_state_dict(saved["model"])
         if self.average is not None:
             self.average.model.load_state_dict(saved["average"] or {})
+        if self.updates is not None:  # earlier checkpoints know the steps alone
+            updates = saved.get("updates")
+            steps = saved["epoch"] * self.steps + saved["step"]
+            self.updates.fill_(steps if updates is None else float(updates))
         self.optimizer.load_state_dict(self._as_implemented(saved["optimizer"]))
         self.scaler.load_state_dict(saved["scaler"])
         self.schedule.load_state_dict(saved["schedule"])
@@ -139,8 +157,13 @@ class State:
             self.average.update(self.model, self.global_step)
 
     def set_rate(self) -> float:
-        """Give the optimizer the rate of the step to come."""
+        """Give the optimizer the rate of the step to come: on a GPU where a captured step has it.
+
+        By a rate in a number, PyTorch's optimizers take other operations than by one in a tensor.
+        """
         lr = self.schedule.lr_at(self.global_step)
+        if self.rate is not None:
+            self.rate.fill_(lr)
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr if self.rate is None else self.rate
         return lr

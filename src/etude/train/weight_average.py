@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from etude.base.errors import UserError
+from etude.train.skipped import Updates
 
 
 class WeightAverage:
@@ -27,24 +28,34 @@ class WeightAverage:
     Args:
         model: The network that is trained; it is copied.
         decay: Above 0 and at most 1.
+        updates: Counts the steps instead, where float16 skips some; a skipped one moves nothing.
 
     Raises:
         UserError: The decay is out of its range.
     """
 
-    def __init__(self, model: nn.Module, *, decay: float) -> None:
+    def __init__(self, model: nn.Module, *, decay: float, updates: Updates | None = None) -> None:
         if not 0 < decay <= 1:
             raise UserError(f"train.average_decay={decay} must be above 0 and at most 1")
         self.model = copy.deepcopy(model).requires_grad_(requires_grad=False)
+        self.updates = updates
         self._decay = decay
 
     @torch.no_grad()
     def update(self, model: nn.Module, steps: int) -> None:
         """Take the trained network in, after so many steps; nothing waits for the device."""
-        share = max(1 - self._decay, 1 / steps)
         ours, theirs = self.model.state_dict(), model.state_dict()
         real = [name for name, value in ours.items() if value.is_floating_point()]
         averages: list[Tensor] = [ours.pop(name) for name in real]
-        torch._foreach_lerp_(averages, [theirs[name] for name in real], share)
+        self._move(averages, [theirs[name] for name in real], steps)
         for name, value in ours.items():  # counters
             value.copy_(theirs[name])
+
+    def _move(self, averages: list[Tensor], values: list[Tensor], steps: int) -> None:
+        if self.updates is None:
+            torch._foreach_lerp_(averages, values, max(1 - self._decay, 1 / steps))
+            return
+        share = self.updates.made() * (1 / self.updates.count).clamp_(1 - self._decay, 1)
+        ways = torch._foreach_sub(values, averages)
+        torch._foreach_mul_(ways, share.float())
+        torch._foreach_add_(averages, ways)

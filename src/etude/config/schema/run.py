@@ -37,7 +37,7 @@ class Train:
     test_every_epoch: bool
     test_crops: Literal[1, 2, 10] = field(metadata=since(1))
     eval_batch_size: Counting = field(metadata=NO_RESULT)
-    step: Literal["eager", "compile", "graph"] = field(metadata=NO_RESULT)
+    step: Literal["auto", "eager", "compile", "graph"] = field(metadata=NO_RESULT)
     channels_last: bool = field(metadata=NO_RESULT)
     deterministic: bool = field(metadata=NO_RESULT)
     checkpoint_seconds: NotNegative = field(metadata=NO_RESULT)

@@ -119,7 +119,7 @@ class Folder:
         train, test = self.listings()
         counts = {"train": len(train.images), "test": len(test.images)}
         key = self._key(form)
-        if self._streams(sum(counts.values()) * 3 * size**2):
+        if self.streams(sum(counts.values()) * 3 * size**2):
             return Loaded(
                 self._in_files(train, form, key), self._in_files(test, form, key), train.classes
             )
@@ -136,7 +136,7 @@ class Folder:
             _labelled(pixels["train"], train), _labelled(pixels["test"], test), train.classes
         )
 
-    def _streams(self, needed: int) -> bool:
+    def streams(self, needed: int) -> bool:
         """Decide where the pixels, so many bytes, are held."""
         return not _fits(needed) if self.stream is None else self.stream
 

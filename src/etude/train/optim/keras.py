@@ -5,9 +5,11 @@ RMSprop are `torch.optim.Adadelta(lr=1.0, rho=0.95, eps=1e-7)` and
 `torch.optim.RMSprop(alpha=0.9, eps=1e-7)`: only the constants differ, so they need no class.
 """
 
-import math
-from collections.abc import Callable, Iterator
-from typing import Any
+# PyTorch documents its operations on lists of tensors under names with an underscore.
+# pyright: reportPrivateUsage=false
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,9 @@ from torch.optim.optimizer import ParamsT
 from etude.base.errors import UserError
 
 Group = dict[str, Any]
+
+# A step from which on PyTorch's Adam finds nothing left to correct of its running means.
+_LONG_AGO = 1e30
 
 
 def parameter_groups(model: nn.Module, *, weight_decay: float, decay: str) -> list[Group]:
@@ -103,8 +108,8 @@ class KerasSGD(torch.optim.SGD):
             _rescale_on_device(buffers, group, lr)
         elif lr > 0:
             last = float(group.get("last_lr", lr))
-            for buffer in buffers if last != lr else ():
-                buffer.mul_(last / lr)
+            if buffers and last != lr:
+                torch._foreach_mul_(buffers, last / lr)
             group["last_lr"] = lr
 
     def _buffers(self, group: Group) -> Iterator[Tensor]:
@@ -124,70 +129,152 @@ def _rescale_on_device(buffers: list[Tensor], group: Group, lr: Tensor) -> None:
         group["last_lr"] = last
     new = torch.where(lr > 0, lr, last)
     old = torch.where(last > 0, last, new)
-    # 0 / 0 where no rate has been above 0 yet.
-    ratio = torch.where(new > 0, old / new, torch.ones_like(new))
-    for buffer in buffers:
-        buffer.mul_(ratio)
+    if buffers:
+        # 0 / 0 where no rate has been above 0 yet.
+        torch._foreach_mul_(buffers, (old / new).nan_to_num_(nan=1.0))
     last.copy_(new)
 
 
-class KerasAdam(torch.optim.Adam):
+class _Constants(NamedTuple):
+    """What a group's steps read on its device; made once, as a captured graph needs.
+
+    Attributes:
+        betas: (2,) float64.
+        long_ago: () float32.
+    """
+
+    betas: Tensor
+    long_ago: Tensor
+
+
+class KerasAdam(torch.optim.Optimizer):
     """Adam with Keras's ε, which stands beside √v before the bias is corrected.
 
-    Keras 2 updates by lr·√(1-β₂ᵗ)/(1-β₁ᵗ) · m / (√v + ε): the "ε-hat" of Kingma & Ba, ICLR 2015,
-    https://arxiv.org/abs/1412.6980, end of section 2. PyTorch adds ε to √(v / (1-β₂ᵗ)), so it is
-    given ε / √(1-β₂ᵗ) for the step about to be taken: 32 times ε at the first step, ε in the end.
+    Keras 2 does, with g the gradient and t the number of the step,
 
-    The group's `eps` is the configured ε before and after every step; the number of steps taken is
-    kept beside it as `steps_taken`, so both travel with `state_dict`.
+        m = β₁·m + (1-β₁)·g
+        v = β₂·v + (1-β₂)·g²
+        w = w - lr·√(1-β₂ᵗ)/(1-β₁ᵗ) · m / (√v + ε)
+
+    the "ε-hat" of Kingma & Ba, ICLR 2015, https://arxiv.org/abs/1412.6980, end of section 2;
+    PyTorch adds ε to √(v / (1-β₂ᵗ)). Its fused kernel does this in one pass over the weights, as it
+    is told of a step so late that it corrects nothing, and of a rate that is corrected already.
+
+    That rate is computed in float64 on the weights' device, where the steps are counted as well:
+    one formula, captured in a CUDA graph or not, that never waits. A step that float16's scaling
+    skips is not counted. The count is in the group, so that it travels with `state_dict`.
 
     Args:
         params: Parameters or groups of them.
-        lr: Learning rate.
+        lr: Learning rate; one held in a tensor is followed on its device.
         betas: Decay of the running means of the gradient and of its square.
-        eps: Keras's ε.
-        fused: Update all parameters in one kernel; when `capturable`, in a few: the fused kernel
-            takes ε as a constant, which a captured graph would repeat for ever.
-        capturable: Keep the count of steps on the device, for a captured graph.
-        options: The other options of `torch.optim.Adam`.
+        eps: ε.
+        weight_decay: The gradient gains `weight_decay * w`.
+
+    Raises:
+        ValueError: A number is out of its range.
     """
+
+    # GradScaler then hands over what it found, on the device, where it would wait for it.
+    _step_supports_amp_scaling = True
 
     def __init__(
         self,
         params: ParamsT,
         lr: float | Tensor = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
+        betas: Sequence[float] = (0.9, 0.999),
         eps: float = 1e-7,
-        *,
-        fused: bool | None = None,
-        capturable: bool = False,
-        **options: Any,
+        weight_decay: float = 0.0,
     ) -> None:
-        if capturable and fused:
-            fused, options["foreach"] = False, True
-        super().__init__(params, lr, betas, eps, fused=fused, capturable=capturable, **options)
+        for name, value, fits in (
+            ("lr", lr, lr >= 0),
+            ("betas", betas, all(0 <= beta < 1 for beta in betas)),
+            ("eps", eps, eps > 0),
+            ("weight_decay", weight_decay, weight_decay >= 0),
+        ):
+            if not fits:
+                raise ValueError(f"{name}={value} is out of range for Keras's Adam")
+        self._constants: dict[tuple[object, ...], _Constants] = {}
+        super().__init__(
+            params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        )
 
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up a saved state; those of earlier versions were PyTorch's Adam's, and more."""
+        super().__setstate__(state)
+        known = {"params", "initial_lr", "steps_taken", *self.defaults}
+        for group in self.param_groups:
+            for key in group.keys() - known:
+                del group[key]
+            states = [self.state[p] for p in group["params"] if p in self.state]
+            counts = [float(own.pop("step")) for own in states if "step" in own]
+            if counts:  # without the steps that float16 skipped, which the group's count had
+                group["steps_taken"] = max(counts)
+
+    @torch.no_grad()
+    def step(  # pyright: ignore[reportIncompatibleMethodOverride] (torch's is overloaded)
+        self, closure: Callable[[], float] | None = None
+    ) -> float | None:
         """Update the parameters once; return what `closure` returned."""
-        configured = [group["eps"] for group in self.param_groups]
-        try:
-            for group in self.param_groups:
-                group["eps"] = _epsilon_for_torch(group)
-            return super().step(closure)
-        finally:
-            for group, eps in zip(self.param_groups, configured, strict=True):
-                group["eps"] = eps
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            parameters: list[Tensor] = [p for p in group["params"] if p.grad is not None]
+            if parameters:
+                self._update(parameters, group)
+        return loss
+
+    def _update(self, parameters: list[Tensor], group: Group) -> None:
+        """Update a group, all of its parameters of one kind at once."""
+        found_inf: Tensor | None = getattr(self, "found_inf", None)
+        constants = self._constants_of(group, parameters[0].device)
+        rate = _corrected_rate(group, constants.betas, found_inf)
+        means, squares = (
+            [self._kept(p, key) for p in parameters] for key in ("exp_avg", "exp_avg_sq")
+        )
+        lists: list[Any] = [parameters, [p.grad for p in parameters], means, squares]
+        for alike, _ in self._group_tensors_by_device_and_dtype(lists).values():
+            update: list[Any] = [*alike, [], [constants.long_ago] * len(alike[0])]
+            torch._fused_adam_(
+                *update,
+                lr=rate,
+                beta1=group["betas"][0],
+                beta2=group["betas"][1],
+                weight_decay=group["weight_decay"],
+                eps=group["eps"],
+                amsgrad=False,
+                maximize=False,
+                grad_scale=getattr(self, "grad_scale", None),
+                found_inf=found_inf,
+            )
+
+    def _kept(self, parameter: Tensor, name: str) -> Tensor:
+        """Give a parameter's running mean of this name, made at its first step."""
+        state = self.state[parameter]
+        if name not in state:
+            state[name] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+        return state[name]
+
+    def _constants_of(self, group: Group, device: torch.device) -> _Constants:
+        key = (*group["betas"], device)
+        if key not in self._constants:
+            self._constants[key] = _Constants(
+                torch.tensor(group["betas"], dtype=torch.float64, device=device),
+                torch.tensor(_LONG_AGO, device=device),
+            )
+        return self._constants[key]
 
 
-@torch.no_grad()
-def _epsilon_for_torch(group: Group) -> float | Tensor:
-    """Count the step about to be taken, and return ε / √(1-β₂ᵗ) for it."""
-    beta2 = float(group["betas"][1])
-    if not group["capturable"]:
-        group["steps_taken"] = int(group.get("steps_taken", 0)) + 1
-        return group["eps"] / math.sqrt(1 - beta2 ** group["steps_taken"])
-    # A captured graph repeats what the device does, so the count has to live there.
-    steps = torch.as_tensor(group.get("steps_taken", 0), dtype=torch.float32)
-    group["steps_taken"] = steps.to(group["params"][0].device)
-    group["steps_taken"] += 1
-    return group["eps"] * (1 - beta2 ** group["steps_taken"]).rsqrt()
+def _corrected_rate(group: Group, betas: Tensor, found_inf: Tensor | None) -> Tensor:
+    """Count the step about to be taken, unless it is skipped; give lr·√(1-β₂ᵗ)/(1-β₁ᵗ) for it."""
+    count = group.get("steps_taken", 0)
+    # First step, or resumed from a plain number or from a checkpoint on the CPU.
+    if not isinstance(count, Tensor) or count.device != betas.device:
+        count = torch.as_tensor(count, dtype=torch.float64).to(betas.device)
+        group["steps_taken"] = count
+    count += 1 if found_inf is None else 1 - found_inf
+    left1, left2 = (1 - betas**count).unbind()
+    rate = left2.sqrt_().mul_(group["lr"]).div_(left1)
+    return rate if rate.is_cpu else rate.float()  # the kernel's type; a CPU's takes any

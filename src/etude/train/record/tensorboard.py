@@ -1,7 +1,7 @@
 """TensorBoard's view of a run, open from its first step to its end, where it is asked for."""
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from etude.base.identity import Identity
@@ -34,11 +34,14 @@ def shown(
     purge = parts.state.epoch + 1 if parts.state.global_step else None
     events = Events(folder, identity.decisive, group=f"{config.name} {arm}", purge_step=purge)
     succeeded: bool | None = False
+    views = Views(events, config.record, parts.plan, parts.classes)
     try:
-        yield Views(events, config.record, parts.plan, parts.classes)
+        yield views
         succeeded = True
     except (Stopped, KeyboardInterrupt, Requeued, Pruned):
         succeeded = None
         raise
     finally:
+        with suppress(RuntimeError):  # a device that has failed has no trace to give
+            views.close()  # or the profiler would outlive what it profiles: a segmentation fault
         events.close(succeeded=succeeded)

@@ -62,6 +62,11 @@ class Views(View):
         self._profile = Profile(display, folder / "trace.json")
         return self._profile
 
+    def close(self) -> None:
+        """End what is still under way, whatever has ended the run."""
+        if self._profile is not None:
+            self._profile.close()
+
     def scalars(self, row: Mapping[str, Any]) -> None:
         """Show an epoch's numbers."""
         self._events.epoch(row)
@@ -166,13 +171,14 @@ class Profile:
         self._display.step(state)
         if state.global_step == self._FIRST:
             self._profiler = torch.profiler.profile(record_shapes=True)
-            self._profiler.start()
+            with warnings.catch_warnings(action="ignore"):  # of cycles, of which there is one
+                self._profiler.start()
         elif state.global_step == self._LAST:
             self.close()
 
     def close(self) -> None:
         """End the trace and write it, if one is being taken."""
         if self._profiler is not None:
-            self._profiler.stop()
-            self._profiler.export_chrome_trace(str(self._path))
-            self._profiler = None
+            profiler, self._profiler = self._profiler, None
+            profiler.stop()
+            profiler.export_chrome_trace(str(self._path))

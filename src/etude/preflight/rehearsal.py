@@ -1,0 +1,181 @@
+"""A run's step, rehearsed on a GPU that computes nothing: what it launches, and what it must hold.
+
+What it leaves out: the workspaces of cuDNN and cuBLAS, CUDA's context, and what the allocator holds
+in blocks that are too large; `launch.slots` adds its own estimate for these.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import DataDependentOutputException
+
+from etude.base.errors import UserError
+from etude.config import Config, settings, source_of
+from etude.data.normalize import fit
+from etude.data.prepare import Data
+from etude.data.resident import Resident
+from etude.data.sides import Sides
+from etude.data.sources.source import DatasetInfo, Labelled
+from etude.data.splits import held_out
+from etude.preflight.forward import Network
+from etude.preflight.pretend import Pretend
+from etude.train.builders import make_plan, make_state
+from etude.train.graph import Epoch, whole_step
+from etude.train.hardware import autocast
+from etude.train.loop import Plan
+from etude.train.state import State
+from etude.train.step import Step
+
+_TOO_LATE = "device_ready_queues_"  # where PyTorch has counted its devices, in a backward pass
+
+
+class Rehearsal(NamedTuple):
+    """What a run on a GPU takes there, in bytes as its allocator rounds them.
+
+    Attributes:
+        precision: It was rehearsed in.
+        batch_size: Images in a step.
+        operations: That a step launches, by name.
+        data_bytes: Of the images that stay on the device.
+        kept_bytes: Of what else is kept between steps: the weights, what the optimizer keeps, the
+            weights' average and the best ones.
+        peak_bytes: The most at a time: while images are laid out, in a step or in an evaluation.
+    """
+
+    precision: str
+    batch_size: int
+    operations: Mapping[str, int]
+    data_bytes: int
+    kept_bytes: int
+    peak_bytes: int
+
+    @property
+    def step_bytes(self) -> int:
+        """Give what a step takes for itself: outputs, gradients, and what operations make."""
+        return self.peak_bytes - self.data_bytes - self.kept_bytes
+
+    def plain(self) -> Mapping[str, object]:
+        """Give it as JSON has it."""
+        count = sum(self.operations.values())
+        return {**self._asdict(), "operations": count, "step_bytes": self.step_bytes}
+
+
+def rehearse(config: Config, facts: DatasetInfo, *, precision: str) -> Rehearsal:
+    """Do a run's first steps without computing them, captured or not being the same operations.
+
+    Args:
+        config: A run that has passed every check but those of its device.
+        facts: Of its data set.
+        precision: float32, bfloat16 or float16; tf32 holds what float32 does.
+
+    Raises:
+        UserError: It waits for the device, mixes it with the CPU, or needs values otherwise.
+    """
+    numbers = "float32" if precision == "tf32" else precision
+    with Pretend() as pretend, warnings.catch_warnings(action="ignore"):
+        try:
+            return _rehearsed(config, facts, numbers, pretend)
+        except DataDependentOutputException as error:
+            raise UserError(f"the step waits for the device ({error})") from error
+        except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            if _TOO_LATE in reason:
+                reason = "this process has trained before; a process of its own can do it"
+            raise UserError(f"the step cannot be rehearsed: {reason}") from error
+
+
+def _rehearsed(config: Config, facts: DatasetInfo, precision: str, pretend: Pretend) -> Rehearsal:
+    device, size = pretend.device, config.train.batch_size
+    # A schedule of the user's own may look at what it is given.
+    config = replace(config, scheduler={"_target_": "etude.train.schedule.Constant"})
+    data = made_up(config, facts)
+    plan = make_plan(config, data, device, precision)
+    data_bytes = pretend.live
+    model = _network(config, facts, device)
+    state, step = make_state(config, model, data, device, precision)
+    run = _Run(state, step, plan)
+    run.step(size)
+    best = {key: value.clone() for key, value in state.evaluated.state_dict().items()}
+    kept = pretend.live - data_bytes
+    with pretend.watched():
+        run.step(size)
+    _evaluate(state, plan)
+    del best
+    return Rehearsal(precision, size, dict(pretend.operations), data_bytes, kept, pretend.peak)
+
+
+class _Run:
+    """The steps of a run's first epoch, as `whole_step` does them."""
+
+    def __init__(self, state: State, step: Step, plan: Plan) -> None:
+        assert isinstance(plan.train, Resident)  # noqa: S101 (see `made_up`)
+        self._epoch = Epoch.of(state, plan.train, 0, plan.batch_size)
+        self._state, self._step = state, step
+        for group in state.optimizer.param_groups:
+            group["lr"] = self._epoch.lr
+
+    def step(self, size: int) -> None:
+        """Do one."""
+        whole_step(self._epoch, self._step, self._state, size)
+
+
+def _evaluate(state: State, plan: Plan) -> None:
+    """Ask the network about one batch, as after every epoch."""
+    model = state.evaluated.eval()
+    with torch.no_grad():
+        (split, *_) = (*plan.evaluations.values(), plan.test)
+        with autocast(plan.precision, state.device):
+            model(next(iter(split.in_order(plan.eval_batch_size))).images)
+
+
+def _network(config: Config, facts: DatasetInfo, device: torch.device) -> nn.Module:
+    """Build the network where it is to be, in the layout that it is to have."""
+    with device:
+        model = Network.of(config, facts).build()
+    if config.train.channels_last:
+        for module in model.modules():
+            for name, parameter in module.named_parameters(recurse=False):
+                laid_out = _channels_last(parameter.detach())
+                setattr(module, name, nn.Parameter(laid_out, parameter.requires_grad))
+    return model.train()
+
+
+def _channels_last(tensor: Tensor) -> Tensor:
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+
+
+def made_up(config: Config, facts: DatasetInfo) -> Data:
+    """Make images without values, as many as a run holds: all, or a batch where it streams."""
+    dataset, size = config.dataset, config.train.batch_size
+    sides = Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
+    images = min(facts.train_images, dataset.limit_train or facts.train_images)
+    tested = min(facts.test_images, dataset.limit_test or facts.test_images)
+    held = held_out(images, dataset.validation_split, dataset.validation_fraction)
+    counts = [images - held, held, tested]
+    if _streamed(config, sum(counts) * facts.channels * sides.kept**2):
+        counts = [size, size if held else 0, config.train.eval_batch_size]
+    shape = (facts.channels, sides.kept, sides.kept)
+    train, validation, test = (
+        Labelled(torch.empty(n, *shape, dtype=torch.uint8), torch.empty(n, dtype=torch.int64))
+        for n in counts
+    )
+    mode = "caffe" if settings(config.dataset)["normalize"] == "caffe" else "unit"  # one operation
+    return Data(
+        train=train,
+        validation=validation if held else None,
+        test=test,
+        classes=tuple(map(str, range(facts.num_classes))),
+        normalize=fit(mode, train.images),
+        channels=facts.channels,
+        size=sides.seen,
+        digest="",
+    )
+
+
+def _streamed(config: Config, pixels: int) -> bool:
+    source = source_of(config)
+    return hasattr(source, "streams") and source.streams(pixels)

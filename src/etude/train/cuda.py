@@ -1,0 +1,43 @@
+"""What a captured step needs of CUDA, in one place, so that a test can stand in for it."""
+
+import warnings
+from collections.abc import Callable
+
+import torch
+
+_SAYS = "synchronizing CUDA operation"
+
+
+class Cuda:
+    """Run, watch and capture functions on a GPU."""
+
+    def aside(self, function: Callable[[], None], device: torch.device) -> None:
+        """Call a function on a stream of its own, as PyTorch asks for before a capture."""
+        stream = torch.cuda.Stream(device)
+        stream.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(stream):
+            function()
+        torch.cuda.current_stream(device).wait_stream(stream)
+
+    def waits(self, function: Callable[[], None]) -> list[str]:
+        """Call a function; name the lines of code at which the host waited for the device."""
+        before = torch.cuda.get_sync_debug_mode()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            try:
+                torch.cuda.set_sync_debug_mode("warn")  # which itself warns
+                function()
+            finally:
+                torch.cuda.set_sync_debug_mode(before)
+        return [f"{w.filename}:{w.lineno}" for w in told if _SAYS in str(w.message)]
+
+    def capture(self, function: Callable[[], None]) -> Callable[[], None]:
+        """Record what a function does on the device, without doing it; give what does it.
+
+        Raises:
+            RuntimeError: It does something that no graph can hold.
+        """
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            function()
+        return graph.replay

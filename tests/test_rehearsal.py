@@ -1,0 +1,134 @@
+"""What a rehearsal says of memory, held against counts by hand."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from launches import rehearsed
+
+from etude.cli.compose import Composer
+from etude.cli.summary import main
+from etude.preflight import footprint
+from etude.preflight.pretend import BLOCK_BYTES
+
+FLOAT, INDEX = 4, 8  # bytes
+MIB = 2**20
+STEP = "augment=none precision=float32 train.eval_batch_size=1 train.batch_size=128"
+
+
+def rounded(*counts: int) -> int:
+    """Bytes of tensors of so many float32 values, as the allocator has them."""
+    return sum(-(-FLOAT * count // BLOCK_BYTES) * BLOCK_BYTES for count in counts)
+
+
+def test_lenet_holds_what_a_count_by_hand_says(composer: Composer):
+    seen = rehearsed(f"experiment=lenet5_mnist {STEP}", composer)
+    weights = (150, 6, 2400, 16, 30_720, 120, 10_080, 84, 840, 10)
+    images = 70_000
+    assert seen.data_bytes == pytest.approx(images * (784 + INDEX), rel=1e-3)
+    # Weights, two means, the best ones; the epoch's order.
+    assert seen.kept_bytes == pytest.approx(4 * rounded(*weights) + INDEX * 60_000, rel=0.02)
+    # At the most when the first pool is gone back through: images, the convolution's output and its
+    # gradient, the pool's indices and its gradient; the weights' gradients but 156.
+    first, pooled = 128 * 6 * 24**2, 128 * 6 * 12**2
+    hand = rounded(128 * 784, first, first, pooled, *weights[2:]) + INDEX * pooled
+    assert seen.step_bytes == pytest.approx(hand, rel=0.02)
+
+
+def test_vgg19_holds_what_a_count_by_hand_says(composer: Composer):
+    seen = rehearsed(f"experiment=vgg19_cifar10 {STEP}", composer)
+    parameters, statistics = 38_975_326, 27_412
+    assert seen.data_bytes == pytest.approx(60_000 * (3 * 32**2 + INDEX), rel=1e-3)
+    # Weights, velocity, the best ones.
+    kept = FLOAT * (3 * parameters + 2 * statistics) + INDEX * 50_000
+    assert seen.kept_bytes == pytest.approx(kept, rel=2e-3)
+    # Each stage's convolutions: their output, and what batch norm makes of it, changed in place by
+    # ReLU; then the pool's output with its indices.
+    stages = [(2, 64 * 32**2), (2, 128 * 16**2), (4, 256 * 8**2), (4, 512 * 4**2), (4, 512 * 2**2)]
+    outputs = [128 * (2 * FLOAT * n + (FLOAT + INDEX) / 4) * size for n, size in stages]
+    # At the most when the last stage is done with: the gradients of its weights and of the three
+    # linear layers stand beside the outputs of the stages before.
+    gradients = FLOAT * (4 * 512 * 512 * 9 + 512 * 4096 + 4096 * 4096 + 4096 * 10)
+    assert seen.step_bytes == pytest.approx(sum(outputs[:4]) + gradients, rel=0.05)
+
+
+def test_larger_batches_and_parts_of_them_take_what_they_should(composer: Composer):
+    words = "experiment=vgg19_cifar10 augment=none precision=float32 train.eval_batch_size=1"
+    small, large, parts = (
+        rehearsed(f"{words} {more}", composer).step_bytes
+        for more in ("train.batch_size=128", "train.batch_size=512",
+                     "train.batch_size=512 train.accumulate=4")
+    )  # fmt: skip
+    assert large > 2 * small
+    assert parts < 1.6 * small
+
+
+def test_bfloat16_takes_less(composer: Composer):
+    words = "experiment=vgg19_cifar10 train.eval_batch_size=1 precision="
+    assert (
+        rehearsed(f"{words}bfloat16", composer).peak_bytes
+        < rehearsed(f"{words}float32", composer).peak_bytes
+    )
+
+
+def test_a_process_that_has_trained_before_says_so():
+    script = """
+import torch
+from etude.base.errors import UserError
+from etude.cli.compose import composing
+torch.ones(1, requires_grad=True).sum().backward()
+from launches import rehearsed
+with composing() as composer:
+    try:
+        rehearsed("model=lenet5 dataset=mnist", composer)
+    except UserError as error:
+        print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=Path(__file__).parent, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert "this process has trained before" in done.stdout
+
+
+# --- who asks for it ----------------------------------------------------------------------------
+def test_packing_goes_by_the_rehearsal(composer: Composer):
+    words = ["model=lenet5", "precision=float32"]
+    (job,) = composer.run(words).jobs
+    wanted = footprint.predicted(job.config)
+    assert wanted is not None
+    large = replace(job.config.train, batch_size=1000)
+    assert footprint.predicted(replace(job.config, train=large)) > wanted + MIB
+
+
+def test_packing_goes_by_the_document_where_a_step_cannot_be_rehearsed(
+    composer: Composer, monkeypatch: pytest.MonkeyPatch
+):
+    from etude.models.lenet import LeNet5  # noqa: PLC0415
+
+    forward = LeNet5.forward
+
+    def waits(self: LeNet5, images: torch.Tensor) -> torch.Tensor:
+        if images.device.type != "meta":
+            float(images.sum())
+        return forward(self, images)
+
+    monkeypatch.setattr(LeNet5, "forward", waits)
+    (job,) = composer.run(["model=lenet5", "precision=float32", "train.batch_size=77"]).jobs
+    data, step = 1_797 * 28 * 28, 4 * (4 * 44_426 + 2 * 77 * 6_598)
+    assert footprint.predicted(job.config) == data + step
+
+
+def test_the_summary_shows_it_beside_the_documents(
+    workplace: Any, capsys: pytest.CaptureFixture[str], etude: Callable[..., int]
+):
+    assert main(["precision=float32"]) == 0
+    output = capsys.readouterr().out
+    (line,) = (line for line in output.splitlines() if line.startswith("on a GPU"))
+    assert "at the most in float32" in line
+    assert "operations a step" in line
