@@ -43,10 +43,31 @@ class Messages(logging.Handler):
 
 
 def be_lenient() -> None:
-    """Write ? for what the terminal's encoding lacks, where it is not UTF-8."""
-    for stream in (sys.stdout, sys.stderr):
+    """Write ? for what the terminal's encoding lacks, and nothing where nobody reads any more.
+
+    A run goes on, with its log, when what it prints to was closed, as `head` does.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+            if isinstance(stream.buffer, io.BufferedWriter):
+                raw = _Pipe(stream.fileno(), "wb", closefd=False)
+                kept = {"encoding": stream.encoding, "line_buffering": stream.line_buffering}
+                lasting = io.TextIOWrapper(io.BufferedWriter(raw), errors="replace", **kept)
+                stream.flush()
+                setattr(sys, name, lasting)
+
+
+class _Pipe(io.FileIO):
+    """A stream that may lose its reader."""
+
+    def write(self, data: Any) -> int | None:
+        """Write, or take it as written where nobody reads."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return memoryview(data).nbytes
 
 
 def complain(error: BaseException | str) -> None:
