@@ -51,12 +51,20 @@ def be_lenient() -> None:
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-            if isinstance(stream.buffer, io.BufferedWriter):
-                raw = _Pipe(stream.fileno(), "wb", closefd=False)
-                kept = {"encoding": stream.encoding, "line_buffering": stream.line_buffering}
-                lasting = io.TextIOWrapper(io.BufferedWriter(raw), errors="replace", **kept)
+            if isinstance(stream.buffer, io.BufferedWriter | io.FileIO):  # no test's own
                 stream.flush()
-                setattr(sys, name, lasting)
+                setattr(sys, name, _lasting(stream))
+
+
+def _lasting(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    """Open a stream once more, to outlive its reader."""
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Pipe(stream.fileno(), "wb", closefd=False)),
+        encoding=stream.encoding,
+        errors="replace",
+        line_buffering=True,
+        write_through=stream.write_through,
+    )
 
 
 class _Pipe(io.FileIO):
