@@ -94,7 +94,7 @@ def spread(values: Sequence[float], *, fraction: bool = False, images: int = 0) 
     if not values:
         return None
     mean = fmean(values)
-    expected = math.sqrt(mean * (1 - mean) / images) if fraction and images else None
+    expected = math.sqrt(max(0.0, mean * (1 - mean)) / images) if fraction and images else None
     if len(values) == 1:
         return Spread(1, mean, expected=expected)
     deviation = math.sqrt(variance(values))
