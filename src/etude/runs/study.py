@@ -43,7 +43,7 @@ def write_plan(folder: Path, plan: StudyPlan) -> None:
 def read_plan(folder: Path) -> StudyPlan | None:
     """Give the plan of the study whose runs a folder holds, or None."""
     plan: StudyPlan | None = read_as(folder / STUDY, StudyPlan)
-    if plan is None or not isinstance(plan, dict):
+    if plan is None:
         return None
     axes = len(plan.get("axes", ()))
     if any(len(levels) != axes for levels in plan.get("arms", {}).values()):
