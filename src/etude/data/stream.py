@@ -111,7 +111,7 @@ def _sound(loader: DataLoader[Tensor | UserError]) -> Iterator[Tensor]:
     """Pass batches on.
 
     Raises:
-        UserError: One of its images could not be decoded, or a worker was killed.
+        UserError: One of its images could not be decoded.
     """
     batches = iter(loader)
     _at_work.add(batches)

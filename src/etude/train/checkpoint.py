@@ -150,6 +150,7 @@ def _reason(error: BaseException, path: Path) -> str:
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:
             free = shutil.disk_usage(path.parent).free
-            return f"the disk is full ({free / 2**20:.0f} MiB free); the earlier one is kept"
+            kept = "the earlier one is kept" if path.exists() else "there is no earlier one"
+            return f"{path}: the disk is full ({free / 2**20:.0f} MiB free); {kept}"
         cause = cause.__context__
     return str(error).partition("\n")[0]
