@@ -102,6 +102,7 @@ def test_a_full_disk_keeps_the_earlier_checkpoint_and_the_run(
     monkeypatch.setattr(checkpoint.logging.getLogger("etude"), "propagate", True)
     saver.save(state(2))
     assert "the disk is full" in caplog.text
+    assert "last.ckpt: " in caplog.text
     found = checkpoints(tmp_path).load()
     assert found is not None
     assert found["weights"].eq(1).all()

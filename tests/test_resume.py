@@ -181,6 +181,12 @@ def test_a_stopped_sweep_ends_at_once_with_the_runs_code(workplace: Path):
     assert len(list(workplace.glob("outputs/*/*/summary.json"))) == 1
 
 
+DIVERGES_LATE = [
+    "scheduler=steps", "scheduler.milestones_epochs=[1]", "scheduler.factors=[1,1e35]",
+    "scheduler.factor=null", "train.checkpoint_steps=1", "train.clip_norm=null",
+]  # fmt: skip
+
+
 def test_a_run_is_never_continued_in_another_precision(
     workplace: Path,
     etude: Callable[..., int],
@@ -189,7 +195,7 @@ def test_a_run_is_never_continued_in_another_precision(
 ):
     from etude.train import builders  # noqa: PLC0415
 
-    words = [*WORDS, "optimizer.lr=1e30", "train.checkpoint_steps=1", "train.clip_norm=null"]
+    words = [*WORDS, *DIVERGES_LATE]
     monkeypatch.setattr(builders, "choose_precision", lambda *_: "bfloat16")
     assert etude(*words) == 1  # it diverges, and leaves a checkpoint
     monkeypatch.setattr(builders, "choose_precision", lambda *_: "float32")
@@ -202,7 +208,7 @@ def test_a_damaged_checkpoint_is_replaced_by_the_one_before_it(
     workplace: Path, etude: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ):
     """The last state of a run that diverges can be repeated from any earlier one."""
-    words = [*WORDS, "optimizer.lr=1e30", "train.checkpoint_steps=1", "train.clip_norm=null"]
+    words = [*WORDS, *DIVERGES_LATE]
     assert etude(*words) == 1
     folder = only_run(workplace)
     last = folder / "last.ckpt"

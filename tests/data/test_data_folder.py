@@ -11,7 +11,8 @@ from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
 from etude.base.errors import UserError
 from etude.data.sources import folder as module
-from etude.data.sources.folder import EXTENSIONS, Folder, list_images
+from etude.data.sources.folder import Folder
+from etude.data.sources.listing import EXTENSIONS, list_images
 from etude.data.sources.source import DatasetInfo, Labelled
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)

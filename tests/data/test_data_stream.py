@@ -163,3 +163,46 @@ def test_copies_to_a_gpu_arrive_whole(root: Path):
     parts = [batch.images.cpu() for batch in stream.in_order(4)]
     expected = stream._files.tensor().float() / 255
     assert torch.allclose(torch.cat(parts), expected)
+
+
+def run_script(text: str) -> subprocess.CompletedProcess[str]:
+    """Run a script to its end, and see that it has one."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONWARNINGS": "ignore"}
+    return subprocess.run(
+        [sys.executable, "-c", text],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
+    )
+
+
+OPEN = """
+import torch
+from etude.data.augment.augment import Augment
+from etude.data.normalize import fit
+from etude.data.sources.files import Files, Form
+from etude.data.stream import Stream
+files = Files({paths!r}, Form(12, "bilinear"), digest="")
+how = dict(normalize=fit("unit", files, None, None), augment=None, device="cpu", workers=2)
+stream = Stream(files, torch.zeros(len(files)).long(), channels_last=False, **how)
+batches = stream.in_order(2)
+next(batches)
+"""
+
+
+def test_a_process_ends_after_an_image_that_cannot_be_decoded(root: Path):
+    paths = [str(path) for path in sorted(root.glob("train/*/*.png"))]
+    Path(paths[5]).write_bytes(Path(paths[5]).read_bytes()[:200])
+    done = run_script(OPEN.format(paths=paths) + "list(batches)")
+    assert done.returncode == 1
+    assert f"{Path(paths[5]).name} cannot be decoded" in done.stderr.splitlines()[-1]
+
+
+def test_a_process_ends_though_an_error_holds_its_stream(root: Path):
+    paths = [str(path) for path in sorted(root.glob("train/*/*.png"))]
+    text = OPEN.format(paths=paths) + "import sys\nsys.held = batches\nraise ValueError('mine')"
+    done = run_script(text)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "ValueError: mine"

@@ -164,3 +164,34 @@ def test_at_most_one_family_of_twenty_has_an_interval_that_excludes_0_wrongly():
 
 def test_infinity_is_certain():
     assert two_sided(math.inf, 3) == 0
+
+
+@pytest.mark.parametrize("values", [[0.5, 0.9], [0.99, 1.0, 1.0], [0.0, 0.01, 0.2], [1.0, 1.0]])
+def test_an_interval_of_an_accuracy_stays_within_its_bounds(values: list[float]):
+    found = spread(values, fraction=True, images=100)
+    assert found is not None
+    assert found.low is not None
+    assert found.high is not None
+    assert 0 <= found.low <= found.mean <= found.high <= 1
+    assert found.high - found.low > 0.01
+
+
+def test_seeds_that_tie_spread_as_the_test_set_lets_expect():
+    tied = spread([0.8, 0.8, 0.8], fraction=True, images=59)
+    assert tied is not None
+    assert tied.expected == pytest.approx((0.8 * 0.2 / 59) ** 0.5)
+    assert tied.low == pytest.approx(0.6406, abs=1e-4)
+    unknown = spread([0.8, 0.8, 0.8], fraction=True)
+    assert unknown is not None
+    assert unknown.low is None
+
+
+@pytest.mark.parametrize("count", [3, 5, 10])
+@pytest.mark.parametrize("centre", [0.02, 0.5, 0.98])
+def test_intervals_of_accuracies_cover_as_often_as_they_say(count: int, centre: float):
+    import numpy as np  # noqa: PLC0415
+
+    draws = np.random.default_rng(0).binomial(1000, centre, (2000, count)) / 1000
+    found = [spread(list(seeds), fraction=True, images=1000) for seeds in draws]
+    covered = [s is not None and (s.low or 0) <= centre <= (s.high or 1) for s in found]
+    assert 0.93 <= sum(covered) / 2000 <= 0.985

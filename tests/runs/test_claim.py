@@ -29,7 +29,7 @@ def test_one_process_at_a_time_works_in_a_folder(tmp_path: Path):
     process = holder(tmp_path / "run")
     try:
         assert is_claimed(tmp_path / "run")
-        with pytest.raises(Busy, match="another process is at work"), claimed(tmp_path / "run"):
+        with pytest.raises(Busy, match=rf"\(process {process.pid} on "), claimed(tmp_path / "run"):
             pass
     finally:
         process.kill()

@@ -20,6 +20,7 @@ from yaml import YAMLError
 import etude
 from etude.base import startup
 from etude.base.errors import UserError
+from etude.base.streams import open_standard
 from etude.cli import hydra_door as door
 from etude.cli.compose import Composer
 from etude.cli.explain import explain, quoted, refuse_words
@@ -66,6 +67,7 @@ def _answer(
     arguments: Sequence[str] | None,
 ) -> int:
     """Do what the words ask for, and tell in one line why not."""
+    open_standard()
     startup.begin()
     startup.mark("Python and Hydra")
     be_lenient()

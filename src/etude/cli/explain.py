@@ -81,7 +81,8 @@ def explain(error: Exception, hydra: Hydra | None, words: Sequence[str]) -> str:
         key = re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", text)
         if key:
             return _unknown_key(key[1], text, hydra, words)
-    return _no_override(error) or _several(text) or "; ".join(_lines(text))
+    told = _no_override(error) or _several(text) or "; ".join(_lines(text))
+    return told or "a value cannot be read: a ${ needs a name and its }"
 
 
 def missing_extra(text: str) -> str | None:

@@ -29,6 +29,7 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, open_dict
 
+from etude.base.errors import UserError
 from etude.base.places import shipped_conf
 from etude.cli.choices import Base, Fallen, make_base, settings
 from etude.cli.experiments import (
@@ -60,7 +61,10 @@ class _Repository(ConfigRepository):
         places = tuple((source.scheme(), source.path) for source in self.sources)
         key = (places, config_path)
         if key not in self._read:
-            self._read[key] = pickle.dumps(super().load_config(config_path))
+            try:
+                self._read[key] = pickle.dumps(super().load_config(config_path))
+            except (ValueError, OSError) as error:  # YAML, but no configuration; or no UTF-8
+                raise UserError(f"{config_path}.yaml cannot be read: {error}") from error
         return pickle.loads(self._read[key])  # noqa: S301 (our own, made in this process)
 
 

@@ -35,6 +35,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_HINTS = {
+    "DataLoader worker": "a process that decodes images was killed, as for memory: a smaller "
+    "train.batch_size or dataset.load_size may help; the same command goes on",
+    "out of memory": "a smaller train.batch_size, or train.accumulate, may help",
+    "can't allocate memory": "a smaller train.batch_size, or train.accumulate, may help",
+}
+
 
 class Worker:
     """What Hydra calls for each job: trains it, and keeps its failure from ending the others.
@@ -230,4 +237,14 @@ def _complain_of_failure(error: BaseException, folder: Path) -> None:
         complain("; ".join([str(error), *notes]))
     else:
         first_line = str(error).partition("\n")[0]
-        complain(f"{type(error).__name__}: {first_line}; traceback: {near(folder / RUN_LOG)}")
+        log_file = folder / RUN_LOG
+        where = f"; traceback: {near(log_file)}" if log_file.exists() else ""
+        complain(f"{type(error).__name__}: {first_line}{_hint(first_line)}{where}")
+
+
+def _hint(text: str) -> str:
+    """Say what may help against errors that are not the user's, and not Étude's."""
+    for sign, hint in _HINTS.items():
+        if sign in text:
+            return f"; {hint}"
+    return ""

@@ -6,9 +6,11 @@ the next batch is copied from pinned memory while the network works on the one b
 
 from __future__ import annotations
 
+import atexit
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import weakref
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -110,16 +112,40 @@ class _Parts(Dataset[Tensor | UserError]):
             return error
 
 
-def _sound(batches: Iterable[Tensor | UserError]) -> Iterator[Tensor]:
+def _sound(loader: DataLoader[Tensor | UserError]) -> Iterator[Tensor]:
     """Pass batches on.
 
     Raises:
         UserError: One of its images could not be decoded.
     """
-    for batch in batches:
-        if isinstance(batch, UserError):
-            raise batch
-        yield batch
+    batches = iter(loader)
+    _at_work.add(batches)
+    try:
+        for batch in batches:
+            if isinstance(batch, UserError):
+                # Not the error itself: in its traceback stands this frame, which would hold it.
+                raise UserError(str(batch))
+            yield batch
+    finally:
+        _end_workers(batches)
+
+
+_at_work: weakref.WeakSet[Any] = weakref.WeakSet()  # loaders whose workers may be alive
+
+
+@atexit.register
+def _end_all() -> None:
+    """End all workers: the interpreter joins them at its end, and they ignore its SIGTERM.
+
+    An error that nobody caught keeps its frames, and so a loader, until then.
+    """
+    for batches in list(_at_work):
+        _end_workers(batches)
+
+
+def _end_workers(batches: Any) -> None:
+    if hasattr(batches, "_shutdown_workers"):  # one that decodes in this process has none
+        batches._shutdown_workers()
 
 
 def _copied_ahead(batches: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from etude.base.streams import open_standard
 from etude.launch.child import THREADS
 from etude.launch.wire import START, Event, Request, receive_event, send_command
 
@@ -37,6 +38,7 @@ class Forks:
     """
 
     def __init__(self, preload: Sequence[str], threads: int) -> None:
+        open_standard()  # the server is given streams of its own, over what has their numbers
         self.channel, theirs = socket.socketpair()
         given = {"path": sys.path, "channel": theirs.fileno(), "preload": list(preload)}
         environment = {**os.environ, **dict.fromkeys(THREADS, str(threads))}

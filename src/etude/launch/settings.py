@@ -56,10 +56,14 @@ def _are_shares(value: Any) -> bool:
     return isinstance(value, Mapping) and all(map(_is_share, value.values()))
 
 
+def _is_count_or_0(value: Any) -> bool:
+    return value == 0 or _is_count(value)
+
+
 _SHARE = "at most 1, or a whole number"
 _COUNT = ("auto or a whole number above 0", _is_auto_or_count)
 _SWITCH = ("true or false", _is_switch)
-_RETRIES = ("a whole number of at least 0", lambda v: v == 0 or _is_count(v))
+_RETRIES = ("a whole number of at least 0", _is_count_or_0)
 _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "devices": ("auto, cpu, or a list such as [0,1]", _are_devices),
     "jobs_per_device": _COUNT,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from etude.report.read import Run
-from etude.report.results import Results, Row, finished
+from etude.report.results import Results, Row, tested_images
 from etude.report.statistics import LEVEL, Spread
 from etude.report.words import NONE, WHY, amount, counted, gap, listed, probability, signed
 from etude.runs.state import State
@@ -74,12 +74,15 @@ def chance(results: Results) -> float | None:
 
 
 def guesses(row: Row, results: Results) -> bool:
-    """Say whether all of an arm's runs are within three standard errors of guessing."""
+    """Say whether all of an arm's runs are within three standard errors of guessing.
+
+    Of a small test set that is much: what is over 5 points above has learnt something.
+    """
     luck = chance(results)
     if luck is None or not results.metric.endswith("accuracy") or not row.values:
         return False
-    images = min(run.summary.get("data", {}).get("test", 0) for run in finished(row.arm)) or 1
-    limit = luck + 3 * math.sqrt(luck * (1 - luck) / images)
+    images = tested_images(row.arm) or 1
+    limit = luck + min(3 * math.sqrt(luck * (1 - luck) / images), 0.05)
     return all(value <= limit for value in row.values.values())
 
 
@@ -238,7 +241,11 @@ def _reached(result: Spread, metric: str) -> str:
     mean = amount(result.mean, metric)
     if result.deviation is None:
         return f"{mean} with one seed"
-    return f"{mean} on average over {result.count} seeds (± {gap(result.deviation, metric)})"
+    alone = ""
+    if result.expected:
+        alone = f"; the size of the test set alone makes ± {gap(result.expected, metric)}"
+    spread = gap(result.deviation, metric)
+    return f"{mean} on average over {result.count} seeds (± {spread}{alone})"
 
 
 def _mean(row: Row, results: Results) -> str:

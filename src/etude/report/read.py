@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypedDict
 
 from etude.base.errors import UserError
 from etude.runs.environment import Environment, read_environment
 from etude.runs.find import find_runs
 from etude.runs.names import CONFUSION, OVERRIDES, SUMMARY
-from etude.runs.records import read_json, read_rows
+from etude.runs.records import read_as, read_rows
 from etude.runs.state import State
 from etude.runs.status import current_summary, state_of
 from etude.runs.study import PlannedRun, StudyPlan, read_plan
@@ -28,6 +28,11 @@ class Confusion(NamedTuple):
     """The best weights' answers: a row of counts for each true class."""
 
     classes: list[str]
+    counts: list[list[int]]
+
+
+class _Confusion(TypedDict):
+    classes: list[Any]
     counts: list[list[int]]
 
 
@@ -83,7 +88,9 @@ class Run:
     def words(self) -> dict[str, str]:
         """The words that it was composed from, by key, without the seed, the name and fresh."""
         try:
-            lines = (self.folder / OVERRIDES).read_text(encoding="utf-8").splitlines()
+            lines = (
+                (self.folder / OVERRIDES).read_text(encoding="utf-8", errors="replace").splitlines()
+            )
         except OSError:
             return {}
         pairs = (line.removeprefix("- ").strip("'\"").partition("=") for line in lines)
@@ -99,8 +106,15 @@ class Run:
     @cached_property
     def confusion(self) -> Confusion | None:
         """The best weights' answers; None where they were not kept."""
-        found = read_json(self.folder / CONFUSION)
-        return Confusion(list(map(str, found["classes"])), found["counts"]) if found else None
+        found = read_as(self.folder / CONFUSION, _Confusion, whole=True)
+        sides = (
+            {len(found["classes"]), len(found["counts"]), *map(len, found["counts"])}
+            if found
+            else {}
+        )
+        if found is None or len(sides) != 1 or not sum(map(sum, found["counts"])):
+            return None
+        return Confusion(list(map(str, found["classes"])), found["counts"])
 
     @property
     def epochs(self) -> int:

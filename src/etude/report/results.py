@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from statistics import fmean
 
 from etude.base.errors import UserError
 from etude.report.arms import Arm
 from etude.report.read import Run
 from etude.report.statistics import Difference, Interval, Spread, difference, holm, spread
+from etude.report.words import is_fraction
 from etude.runs.state import State
 
 METRIC = "final.test_accuracy"
@@ -87,10 +89,19 @@ class Results:
 
     @property
     def best(self) -> Row | None:
-        """The arm with the best mean."""
+        """The arm with the best mean; of test metrics on the validation split, where there is one.
+
+        The arm with the highest of many test accuracies owes some of it to luck.
+        """
         sign = 1 if self.higher_is_better else -1
         ranked = [row for row in self.rows if row.result is not None]
-        return max(ranked, key=lambda row: sign * _mean(row), default=None)
+        chosen = {row.label: _mean(row) for row in ranked}
+        if ".test_" in self.metric:
+            validated = self.metric.replace(".test_", ".validation_")
+            found = [list(_values(row.arm, validated).values()) for row in ranked]
+            if all(found):
+                chosen = {r.label: fmean(v) for r, v in zip(ranked, found, strict=True)}
+        return max(ranked, key=lambda row: sign * chosen[row.label], default=None)
 
     @property
     def runs(self) -> list[Run]:
@@ -139,8 +150,17 @@ def _row(arm: Arm, metric: str, seeds: Set[int]) -> Row:
     counted = Counter(run.state for run in arm.runs)
     states = {state: counted[state] for state in State if state in counted}
     warnings = tuple(_warnings(arm, len(values), seeds))
-    result = spread(list(values.values()))
-    return Row(arm, values, result, spread(list(other.values())), states, warnings)
+    images = tested_images(arm) if metric.endswith("test_accuracy") else 0
+    result, twin = (
+        spread(list(found.values()), fraction=is_fraction(metric), images=images)
+        for found in (values, other)
+    )
+    return Row(arm, values, result, twin, states, warnings)
+
+
+def tested_images(arm: Arm) -> int:
+    """Count the images that an arm's runs were tested on; 0 where it is not known."""
+    return min((run.summary.get("data", {}).get("test", 0) for run in finished(arm)), default=0)
 
 
 def _values(arm: Arm, metric: str) -> dict[Hashable, float]:
@@ -190,9 +210,10 @@ def _check_metric(arms: Sequence[Arm], metric: str) -> None:
         return
     place, _, key = metric.rpartition(".")
     keys = done[0].summary.get(place or "final", {})
-    if key in keys:  # its numbers are all NaN
+    if place and key in keys:  # its numbers are all NaN
         return
-    names = ", ".join(f"{place or 'final'}.{name}" for name in keys)
+    numbers = [name for name in keys if done[0].value(f"{place or 'final'}.{name}") is not None]
+    names = ", ".join(f"{place or 'final'}.{name}" for name in numbers)
     raise UserError(f"--metric {metric} is in no run's summary; there are {names}")
 
 

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import NamedTuple
 
-from scipy.special import stdtr, stdtrit  # not scipy.stats, which takes a second to import
+from scipy.special import (
+    expit,
+    logit,
+    stdtr,
+    stdtrit,
+)  # not scipy.stats, which takes a second to import
 
 CONFIDENCE = 0.95
 LEVEL = 1 - CONFIDENCE
@@ -21,8 +26,10 @@ class Spread:
         count: How many.
         mean: Their mean.
         deviation: Their standard deviation (n - 1); None of one value.
-        low: Lower end of the mean's 95 % confidence interval by Student's t; None of one value.
+        low: Lower end of the mean's 95 % confidence interval by Student's t, for fractions on the
+            logit scale; None of one value, and of values that tie where nothing else is known.
         high: Its upper end.
+        expected: Standard deviation of a fraction by the size of the test set alone.
     """
 
     count: int
@@ -30,6 +37,7 @@ class Spread:
     deviation: float | None = None
     low: float | None = None
     high: float | None = None
+    expected: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,16 +83,46 @@ def quantile(confidence: float, freedom: float) -> float:
     return -float(stdtrit(freedom, (1 - confidence) / 2))
 
 
-def spread(values: Sequence[float]) -> Spread | None:
-    """Describe values that are finite; None of none."""
+def spread(values: Sequence[float], *, fraction: bool = False, images: int = 0) -> Spread | None:
+    """Describe values that are finite; None of none.
+
+    Args:
+        values: One a run.
+        fraction: Whether they are parts of 1, as accuracies are.
+        images: That each is a fraction of; 0 where it is not known.
+    """
     if not values:
         return None
     mean = fmean(values)
+    expected = math.sqrt(max(0.0, mean * (1 - mean)) / images) if fraction and images else None
     if len(values) == 1:
-        return Spread(1, mean)
+        return Spread(1, mean, expected=expected)
     deviation = math.sqrt(variance(values))
+    if fraction:
+        ends = _within_bounds(mean, deviation, len(values), images)
+        return Spread(len(values), mean, deviation, *ends, expected)
     half = quantile(CONFIDENCE, len(values) - 1) * deviation / math.sqrt(len(values))
     return Spread(len(values), mean, deviation, mean - half, mean + half)
+
+
+def _within_bounds(
+    mean: float, deviation: float, count: int, images: int
+) -> Interval | tuple[None, None]:
+    """Give the interval of a mean fraction by Student's t on the logit scale: within [0, 1].
+
+    Values that tie are taken to spread as the size of the test set alone lets expect, and a mean
+    of 0 or 1 as half an image away from it: three seeds with one result are no certainty.
+    """
+    total = images * count
+    centre = (mean * total + 0.5) / (total + 1) if mean in {0, 1} and total else mean
+    slope = centre * (1 - centre)  # of the way back from the logit scale
+    if deviation <= 1e-12 and images:
+        deviation = math.sqrt(slope / images)
+    if slope <= 0 or deviation <= 1e-12:
+        return None, None
+    half = quantile(CONFIDENCE, count - 1) * deviation / math.sqrt(count) / slope
+    place = float(logit(centre))
+    return min(mean, float(expit(place - half))), max(mean, float(expit(place + half)))
 
 
 def variance(values: Sequence[float]) -> float:

@@ -43,7 +43,11 @@ def columns(results: Results) -> list[Column]:
         Column("arm", "what the runs share, the seed aside", _label, left=True),
         Column("runs", "finished runs, of all that there are or were planned", _runs),
         Column(metric, "mean ± standard deviation over the seeds", lambda r, _: _mean(r.result)),
-        Column("95 % interval", "of the mean, by Student's t", lambda r, _: _interval(r.result)),
+        Column(
+            "95 % interval",
+            "of the mean, by Student's t; of accuracies on the logit scale, within 0 and 1",
+            lambda r, _: _interval(r.result),
+        ),
     ]
     if results.other_metric is not None:
         other = spaced(results.other_metric)

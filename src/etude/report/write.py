@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etude.base.atomic import write_text
+from etude.base.errors import UserError
 from etude.report import files
 from etude.report.answer import Sentence, answer
 from etude.report.arms import group as by_arm
@@ -45,12 +46,29 @@ def make(
         conditions: What runs must meet to be in the report.
 
     Raises:
-        UserError: Something asked for is not there.
+        UserError: Something asked for is not there, or the runs cannot be compared.
     """
     runs: list[Run] = where(read(folders), list(conditions))
+    _check_data(runs)
     chosen = metric or _of_the_study(runs)
     results = compare(by_arm(runs, list(group_by)), metric=chosen, baseline=baseline)
     return Report(results, answer(results), figures(results))
+
+
+def _check_data(runs: Collection[Run]) -> None:
+    """Refuse to compare experiments on different data; one sweep or study may vary it."""
+    found: dict[str, tuple[str, str]] = {}
+    for run in runs:
+        if digest := run.summary.get("data", {}).get("digest"):
+            found.setdefault(digest, (run.name, str(run.hyperparameters.get("dataset._target_"))))
+    names = sorted({name for name, _ in found.values()})
+    if len(names) < 2:
+        return
+    sets = ", ".join(sorted(f"{name} on {data}" for name, data in found.values()))
+    raise UserError(
+        f"the runs are on {len(found)} data sets, whose results cannot be compared ({sets}); give "
+        f"the folder of one, or --where dataset._target_=<one>"
+    )
 
 
 def _of_the_study(runs: Collection[Run]) -> str:

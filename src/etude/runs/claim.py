@@ -3,6 +3,7 @@
 import datetime
 import fcntl
 import os
+import socket
 import struct
 import sys
 import time
@@ -103,11 +104,18 @@ def _lock(path: Path) -> int:
             _take(descriptor)
             # The file may have been removed by its holder between our opening and locking it.
             if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
+                with suppress(OSError):  # a full disk: the lock is held all the same
+                    os.ftruncate(descriptor, 0)
+                    os.write(
+                        descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode()
+                    )
                 return descriptor
             os.close(descriptor)
         except BlockingIOError:
+            who = os.read(descriptor, 200).decode(errors="replace")
             os.close(descriptor)
-            raise Busy(f"another process is at work in {path.parent}") from None
+            told = f" ({who})" if who else ""
+            raise Busy(f"another process is at work in {path.parent}{told}") from None
 
 
 def _take(descriptor: int) -> None:

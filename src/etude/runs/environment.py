@@ -12,7 +12,7 @@ from typing import TypedDict
 
 import etude
 from etude.runs.names import ENVIRONMENT
-from etude.runs.records import read_json, write_json
+from etude.runs.records import read_as, write_json
 
 _LIBRARIES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scikit-learn", "pillow")
 
@@ -97,7 +97,7 @@ def write_environment(folder: Path) -> None:
 
 def read_environment(folder: Path) -> Environment:
     """Give what a folder's run was made with; nothing where it does not say."""
-    return read_json(folder / ENVIRONMENT) or {}
+    return read_as(folder / ENVIRONMENT, Environment) or {}
 
 
 def _code() -> str:

@@ -9,6 +9,7 @@ from typing import Any, NotRequired, TypedDict, cast
 
 from etude.base.atomic import write_text
 from etude.runs.names import METRICS, SUMMARY
+from etude.runs.typed import misfit
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,34 @@ class Summary(TypedDict):
     reference: list[Agreement]
 
 
+class _Images(TypedDict):
+    """Of a run's data, what is counted on."""
+
+    test: NotRequired[int]
+    digest: NotRequired[str]
+
+
+class _SummaryOnDisk(Summary):
+    """What is counted on where a file is read, and not only where it is written."""
+
+    final: Mapping[str, float | None]  # pyright: ignore[reportIncompatibleVariableOverride]
+    best: Mapping[str, float | None]  # pyright: ignore[reportIncompatibleVariableOverride]
+    data: _Images  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
+    contents: NotRequired[Mapping[str, str]]
+
+
+_NUMBERS = frozenset(Row.__annotations__)
+
+
+def _is_row(row: Any) -> bool:
+    """Say whether a value is an epoch's metrics; what was not finite is None."""
+    return (
+        isinstance(row, dict)
+        and type(row.get("epoch")) is int
+        and all(row[key] is None or type(row[key]) in {int, float} for key in _NUMBERS & {*row})
+    )
+
+
 def read_json(path: Path) -> Any:
     """Give a file's value; None if there is none, and after a warning if it is damaged."""
     try:
@@ -91,6 +120,15 @@ def read_json(path: Path) -> Any:
     except ValueError as error:
         _warn(path, getattr(error, "lineno", 1), "the file is taken as missing")
         return None
+
+
+def read_as(path: Path, kind: Any, *, whole: bool = False) -> Any:
+    """Give a file's value as `read_json` does, if it is of a kind; see `misfit`."""
+    found = read_json(path)
+    if found is not None and (wrong := misfit(found, kind, whole=whole)):
+        _warn(path, 1, f"{wrong}; the file is taken as missing")
+        return None
+    return found
 
 
 def write_json(path: Path, value: object) -> None:
@@ -106,10 +144,10 @@ def append_line(path: Path, value: object) -> None:
 
 def read_summary(folder: Path) -> Summary | None:
     """Give a run's summary; None where there is none, and after a warning where it is damaged."""
-    found = read_json(folder / SUMMARY)
+    found = read_as(folder / SUMMARY, _SummaryOnDisk)
     if found is None:
         return None
-    if not isinstance(found, dict) or not isinstance(found.get("state"), str):
+    if "state" not in found:
         _warn(folder / SUMMARY, 1, "there is no state; the file is taken as missing")
         return None
     if found["state"] == "finished" and not _has_result(found):
@@ -138,7 +176,7 @@ def read_rows(folder: Path) -> list[Row]:
         rows = cast("list[Any]", json.loads(f"[{','.join(lines)}]"))
     except ValueError:
         rows = [_row(path, number, line, text) for number, line in enumerate(lines, 1)]
-    return [cast("Row", row) for row in rows if isinstance(row, dict) and "epoch" in row]
+    return [cast("Row", row) for row in rows if _is_row(row)]
 
 
 def keep_rows(folder: Path, epochs: int) -> list[Row]:

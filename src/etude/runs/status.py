@@ -14,7 +14,7 @@ from etude.base.duration import scaled_epochs
 from etude.runs.claim import is_claimed
 from etude.runs.environment import read_environment
 from etude.runs.names import LISTING, LOCK, METRICS, REPLACED, SUMMARY
-from etude.runs.records import Row, Summary, read_json, read_rows, read_summary, write_json
+from etude.runs.records import Row, Summary, read_as, read_rows, read_summary, write_json
 from etude.runs.state import State
 
 _KNOWN = set(State)
@@ -76,7 +76,8 @@ def status(folder: Path, label: str = "", epochs: int | None = None) -> RunStatu
     rows = read_rows(folder) if summary is not None else []
     epochs = epochs if summary is None else _epochs(summary)
     state = state_of(summary)
-    each = statistics.median(row["seconds"] for row in rows) if rows else None
+    times = [row["seconds"] for row in rows if row.get("seconds")]
+    each = statistics.median(times) if times else None
     return RunStatus(
         folder=folder,
         label=label,
@@ -127,7 +128,7 @@ def listed(folder: Path) -> list[RunStatus]:
     """
     if (folder / SUMMARY).exists():
         return [status(folder)]
-    wanted = cast("list[_Wanted]", read_json(folder / LISTING) or [])
+    wanted = cast("list[_Wanted]", read_as(folder / LISTING, list[_Wanted]) or [])
     found = [status(folder / run["folder"], run["label"], run["epochs"]) for run in wanted]
     known = {run.folder for run in found}
     beside = sorted(path.parent for path in folder.glob(f"*/{SUMMARY}"))

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from etude.runs.names import STUDY
-from etude.runs.records import read_json, write_json
+from etude.runs.records import read_as, write_json
 
 
 class PlannedRun(TypedDict):
@@ -36,10 +36,16 @@ def write_plan(folder: Path, plan: StudyPlan) -> None:
     """
     earlier = read_plan(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    runs = plan["runs"] if earlier is None else {**earlier["runs"], **plan["runs"]}
+    runs = plan["runs"] if earlier is None else {**earlier.get("runs", {}), **plan["runs"]}
     write_json(folder / STUDY, {**plan, "runs": runs})
 
 
 def read_plan(folder: Path) -> StudyPlan | None:
     """Give the plan of the study whose runs a folder holds, or None."""
-    return read_json(folder / STUDY)
+    plan: StudyPlan | None = read_as(folder / STUDY, StudyPlan)
+    if plan is None:
+        return None
+    axes = len(plan.get("axes", ()))
+    if any(len(levels) != axes for levels in plan.get("arms", {}).values()):
+        return None
+    return plan

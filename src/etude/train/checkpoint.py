@@ -85,6 +85,18 @@ class Checkpoints:
                 )
         return saved["state"]
 
+    def take_back(self, epoch: int, step: int) -> None:
+        """Let go of one whose weights turned out bad: after so many epochs, and steps of the next.
+
+        It may be whole, and finite: only the next loss told.
+        """
+        previous = self.path.with_name(PREVIOUS)
+        for path in (self.path, previous):
+            if path.exists() and _position(path) == (epoch, step):
+                path.unlink()
+        if previous.exists() and not self.path.exists():
+            previous.replace(self.path)
+
     def _newest(self) -> _Checkpoint | None:
         for path in (self.path, self.path.with_name(PREVIOUS)):
             if not path.exists():
@@ -123,12 +135,22 @@ def _read(path: Path) -> _Checkpoint:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
+def _position(path: Path) -> tuple[int, int] | None:
+    """Tell how far a checkpoint is: epochs, and steps of the next; None of a damaged one."""
+    try:
+        state = _read(path)["state"]
+    except Exception:  # noqa: BLE001 (whatever a damaged file makes torch raise)
+        return None
+    return state["epoch"], state["step"]
+
+
 def _reason(error: BaseException, path: Path) -> str:
     """Find the disk's own words: torch reports a full disk as a wrong position in its file."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:
             free = shutil.disk_usage(path.parent).free
-            return f"the disk is full ({free / 2**20:.0f} MiB free); the earlier one is kept"
+            kept = "the earlier one is kept" if path.exists() else "there is no earlier one"
+            return f"{path}: the disk is full ({free / 2**20:.0f} MiB free); {kept}"
         cause = cause.__context__
     return str(error).partition("\n")[0]

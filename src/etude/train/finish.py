@@ -12,7 +12,7 @@ from etude.runs.records import Row
 from etude.train.builders import Parts
 from etude.train.evaluate import Reader, Scorer, ask
 from etude.train.hardware import peak_memory
-from etude.train.loop import Plan
+from etude.train.loop import Plan, check_loss
 from etude.train.record.confusion import Confusion, write_confusion
 from etude.train.record.view import View
 from etude.train.state import State
@@ -39,6 +39,9 @@ def finish(folder: Path, parts: Parts, rows: Sequence[Row], view: View) -> Endin
         parts: After the last step; their model holds the best weights afterwards.
         rows: Every epoch's metrics.
         view: Shows the final score, where no epoch has shown it.
+
+    Raises:
+        Diverged: The loss on the test split is NaN or infinite.
     """
     state, plan = parts.state, parts.plan
     row = rows[-1]
@@ -105,6 +108,7 @@ def _result(state: State, plan: Plan, row: Row) -> Mapping[str, float]:
     scorer = Scorer(plan.tested(state.evaluated), state.device)
     _ask(state, plan, scorer)
     score = scorer.score()
+    check_loss(score.loss, state, int(row["epoch"]))
     return result | {"test_loss": score.loss, "test_accuracy": score.accuracy}
 
 

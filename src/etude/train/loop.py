@@ -27,11 +27,15 @@ class Diverged(Exception):  # noqa: N818 (a result, not a mistake)
         epoch: The epoch, counted from 1.
         step: The step of that epoch, counted from 1; None if it was seen in the evaluation.
         lr: The learning rate then.
+        at: Of the weights whose loss it is: epochs done, and steps of the next.
     """
 
-    def __init__(self, loss: float, epoch: int, step: int | None, lr: float) -> None:
+    def __init__(
+        self, loss: float, epoch: int, step: int | None, lr: float, *, at: tuple[int, int]
+    ) -> None:
         where = "evaluation" if step is None else f"step {step}"
         super().__init__(f"the loss became {loss} in epoch {epoch}, {where} (learning rate {lr:g})")
+        self.at = at
 
 
 class Stopped(Exception):  # noqa: N818 (asked for)
@@ -174,7 +178,8 @@ def check_finite(state: State) -> None:
     if len(bad):
         index = int(bad[0])
         lr = state.schedule.lr_at(state.epoch * state.steps + index)
-        raise Diverged(float(losses[index]), state.epoch + 1, index + 1, lr)
+        at = state.epoch, index
+        raise Diverged(float(losses[index]), state.epoch + 1, index + 1, lr, at=at)
 
 
 def _finish_epoch(state: State, plan: Plan) -> Row:
@@ -186,7 +191,8 @@ def _finish_epoch(state: State, plan: Plan) -> Row:
     scores = {name: _evaluate(state, data, plan) for name, data in plan.evaluations.items()}
     decay = float(penalty(state.evaluated, plan.l2)) if plan.l2 else 0.0
     lr = state.schedule.lr_at(state.global_step - 1)
-    _check_scores(scores, state.epoch + 1, lr)
+    for loss in (*(score.loss for score in scores.values()), decay):
+        check_loss(loss, state, state.epoch + 1)
     state.seconds += time.monotonic() - start
     told: dict[str, float] = {}
     for name, score in {"train": train, **scores}.items():
@@ -216,10 +222,15 @@ def _train_score(state: State, images: int, batch_size: int) -> Score:
     return Score(float(loss), int(state.correct.sum()) / images)
 
 
-def _check_scores(scores: Mapping[str, Score], epoch: int, lr: float) -> None:
-    for score in scores.values():
-        if not math.isfinite(score.loss):
-            raise Diverged(score.loss, epoch, None, lr)
+def check_loss(loss: float, state: State, epoch: int) -> None:
+    """Look at an evaluation's loss, after the last step of an epoch.
+
+    Raises:
+        Diverged: It is NaN or infinite.
+    """
+    if not math.isfinite(loss):
+        lr = state.schedule.lr_at(state.global_step - 1)
+        raise Diverged(loss, epoch, None, lr, at=(state.epoch, state.step))
 
 
 def _select(state: State, plan: Plan, scores: Mapping[str, Score]) -> None:

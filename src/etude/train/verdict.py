@@ -8,6 +8,7 @@ from pathlib import Path
 from etude.base.text import near
 from etude.runs.names import LAST, SUMMARY
 from etude.runs.records import write_json
+from etude.train.checkpoint import Checkpoints
 from etude.train.loop import Diverged, Stopped
 from etude.train.stop import Pruned, Requeued
 
@@ -15,8 +16,8 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def verdict(folder: Path, summary: dict[str, object]) -> Generator[None]:
-    """Put into the summary how the run ended, and write it.
+def verdict(folder: Path, summary: dict[str, object], checkpoints: Checkpoints) -> Generator[None]:
+    """Put into the summary how the run ended, and write it; let go of a diverged checkpoint.
 
     Raises:
         SystemExit: A signal came, and the state has been saved.
@@ -34,6 +35,8 @@ def verdict(folder: Path, summary: dict[str, object]) -> Generator[None]:
         summary |= {"state": "pruned", "epochs": pruned.epoch}
         raise
     except (Exception, SystemExit) as error:  # a network of the user's own may call sys.exit
+        if isinstance(error, Diverged):
+            checkpoints.take_back(*error.at)
         summary |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
         _tell(error, folder)
         raise

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from etude.base.errors import UserError
 from etude.base.lazy import PIL, np, torch
+from etude.data.sources.colour import in_rgb
 
 
 class Form(NamedTuple):
@@ -70,9 +71,10 @@ def read_image(path: str, form: Form) -> np.typing.NDArray[np.uint8]:
     try:
         with PIL.Image.open(path) as image:
             resampling = PIL.Image.Resampling[form.interpolation.upper()]
-            box = _middle(*image.size) if form.fit == "crop" else None
+            upright = in_rgb(image)
+            box = _middle(*upright.size) if form.fit == "crop" else None
             sides = (form.size, form.size)
-            return np.asarray(image.convert("RGB").resize(sides, resampling, box))
+            return np.asarray(upright.resize(sides, resampling, box))
     # What PIL's decoders raise on broken files, as its plugins' sources have it.
     except (
         OSError,

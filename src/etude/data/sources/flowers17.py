@@ -11,7 +11,8 @@ from pathlib import Path
 
 from etude.base.digests import digest_of_tree
 from etude.base.errors import UserError
-from etude.data.sources.folder import Folder, Listing
+from etude.data.sources.folder import Folder
+from etude.data.sources.listing import Listing
 from etude.data.splits import permutation
 
 CLASSES = (

@@ -12,10 +12,8 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 from etude.base.digests import combined, digest_of_tree
 from etude.base.errors import UserError
@@ -24,24 +22,17 @@ from etude.base.places import cache_folder
 from etude.data.sides import Sides
 from etude.data.sources import cache
 from etude.data.sources.files import Files, Form, read_image
+from etude.data.sources.listing import Listing, list_images
 from etude.data.sources.source import DatasetInfo, Labelled, Loaded
 
 log = logging.getLogger(__name__)
 
-# torchvision.datasets.folder.IMG_EXTENSIONS, here without importing torchvision; a test compares.
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 INTERPOLATIONS = ("nearest", "bilinear", "lanczos")
 FITS = ("stretch", "crop")
-DECODER = 1  # raise it when the same file would give other pixels: it is part of the cache's name
+# Raise it when the same file would give other pixels: it is part of the cache's name, and of what
+# the folder is known by. 2: upright, more than 8 bits scaled, transparency on white.
+DECODER = 2
 PROGRESS_SECONDS = 5.0
-
-
-class Listing(NamedTuple):
-    """The images of one part, sorted, each with the index of its class."""
-
-    classes: tuple[str, ...]
-    images: list[os.DirEntry[str]]  # as they remember the path and, once asked, the size
-    labels: list[int]
 
 
 class Folder:
@@ -106,7 +97,8 @@ class Folder:
         except UserError:  # of what is missing, which `facts` tells
             return None
         parts = {"train": (self.train, train), "test": (self.test, test)}
-        return combined({k: _content(self.root / name, part) for k, (name, part) in parts.items()})
+        found = {k: _content(self.root / name, part) for k, (name, part) in parts.items()}
+        return combined({**found, "decoder": str(DECODER)})
 
     def load(self) -> Loaded:
         """Read the pixels from the cache, or decode every image and fill it.
@@ -165,6 +157,11 @@ class Folder:
         Raises:
             UserError: See `facts`.
         """
+        if (self.root / self.train).resolve() == (self.root / self.test).resolve():
+            raise UserError(
+                f"dataset.test={self.test} are the images of dataset.train={self.train}: a result "
+                "on what was learned says nothing; give each a folder of its own"
+            )
         train, test = (list_images(self.root / part) for part in (self.train, self.test))
         for name in sorted(set(train.classes) ^ set(test.classes)):
             has, lacks = (
@@ -181,31 +178,6 @@ class Folder:
         # PIL's version, as its decoders differ in the last bit.
         facts = [self.content(), *form, DECODER, PIL.__version__]
         return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
-
-
-def list_images(folder: Path) -> Listing:
-    """List a part's images as torchvision's `ImageFolder` does, hidden ones apart.
-
-    Raises:
-        UserError: The folder is missing or has no classes, or a class has no images.
-    """
-    if not folder.is_dir():
-        raise UserError(f"dataset.root has no folder {folder}; put <class>/<image> files into it")
-    classes = tuple(sorted(entry.name for entry in folder.iterdir() if _is_class(entry)))
-    if not classes:
-        raise UserError(f"{folder} has no class folders; put <class>/<image> files into it")
-    images: list[os.DirEntry[str]] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        found = list(_images_below(folder / name))
-        if not found:
-            raise UserError(
-                f"{folder / name} has no images ({', '.join(EXTENSIONS)}); "
-                "put some there, or remove the folder"
-            )
-        images += found
-        labels += [label] * len(found)
-    return Listing(classes, images, labels)
 
 
 def decode(paths: list[str], form: Form) -> torch.Tensor:
@@ -263,19 +235,3 @@ def _content(folder: Path, part: Listing) -> str:
 
 def _labelled(images: torch.Tensor | Files, listing: Listing) -> Labelled:
     return Labelled(images, torch.tensor(listing.labels, dtype=torch.int64))
-
-
-def _is_class(entry: Path) -> bool:
-    return entry.is_dir() and not entry.name.startswith(".")
-
-
-def _images_below(folder: str | Path) -> Iterator[os.DirEntry[str]]:
-    """Walk in alphabetical order; `os.scandir`, as a `Path` a file doubles the time."""
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                yield from _images_below(entry.path)
-            elif entry.name.lower().endswith(EXTENSIONS):
-                yield entry
