@@ -86,7 +86,7 @@ class Cluster:
                  "log-file": "munge.log", "seed-file": "munge.seed"}  # fmt: skip
         options = [f"--{option}={self.folder / name}" for option, name in files.items()]
         self._start("munged", "--foreground", "--force", *options)
-        wait_for(lambda: (self.folder / "munge.socket").exists(), "munged")
+        wait_for((self.folder / "munge.socket").exists, "munged")
         self._start("slurmctld", "-D")
         for node in NODES:
             self.find(node)
@@ -99,12 +99,14 @@ class Cluster:
 
     def lose(self, node: str, *, jobs: bool = True) -> None:
         """Kill a node's daemon, and its jobs with it if they shall not outlive it."""
-        daemon = processes_with({"NODE": node, "SLURM_CONF": self.environment["SLURM_CONF"]})
-        (own,) = [pid for pid in daemon if name_of(pid) == "slurmd"]
-        os.kill(own, signal.SIGKILL)
+        place = {"SLURM_CONF": self.environment["SLURM_CONF"]}
+        pids = processes_with({"NODE": node, **place})  # the daemon, and one that minds each job
+        (own,) = [pid for pid in pids if name_of(pid) == "slurmd"]
+        for pid in pids if jobs else [own]:
+            os.kill(pid, signal.SIGKILL)  # before the jobs, of whose death they would tell
+        next(each for each in self._daemons if each.pid == own).wait()
         if jobs:
-            tasks = {"SLURMD_NODENAME": node, "SLURM_CONF": self.environment["SLURM_CONF"]}
-            kill_all(lambda: [*processes_with(tasks), *set(daemon) - {own}])
+            kill_all(lambda: processes_with({"SLURMD_NODENAME": node, **place}))
 
     def ask(self, *command: str) -> str:
         """Give what one of SLURM's commands says."""
