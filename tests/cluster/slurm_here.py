@@ -118,12 +118,15 @@ class Cluster:
     def stop(self) -> None:
         """End all jobs and daemons."""
         self.ask("scancel", "--user=root", "--signal=KILL")
-        for daemon in reversed(self._daemons):
-            daemon.terminate()
         for daemon in self._daemons:
-            with suppress(subprocess.TimeoutExpired):
-                daemon.wait(timeout=10)
+            daemon.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            for daemon in self._daemons:
+                daemon.wait(timeout=5)
         kill_all(lambda: processes_with({"SLURM_CONF": self.environment["SLURM_CONF"]}))
+        for daemon in self._daemons:
+            daemon.kill()
+            daemon.wait()
 
     def _start(self, program: str, *options: str, **environment: str) -> None:
         with (self.folder / f"{program}{environment.get('NODE', '')}.out").open("ab") as out:

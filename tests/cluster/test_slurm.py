@@ -218,7 +218,7 @@ def test_a_cancelled_run_is_saved_and_told_of_and_the_same_command_finishes_it(
     slurm.ask("scancel", job)
     told = command.end(1)
     assert "cut off    seed=0  accuracy" in told
-    assert f"SLURM's job {job} is cancelled" in told
+    assert f"CANCELLED (SLURM's job {job})" in told
     assert "1 of 2 runs did not finish" in told
     assert summary_of(place.run(1))["state"] == "finished"
     again = place.start("seed=0,1", *SLURM).end()

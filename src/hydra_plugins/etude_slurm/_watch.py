@@ -90,7 +90,7 @@ class Ticket:
         if time.monotonic() - self._ended < _LATE:
             return
         self.entry.progress = self.entry.job.progress()
-        self.entry.error = f"SLURM's job {self.id} is {said.lower().replace('_', ' ')}"
+        self.entry.error = f"{said} (SLURM's job {self.id})"
         if said == "FAILED" and (line := last_line(self._paths.stderr)):
             self.entry.error += f": {line}"
         self._stop_clock(State.FAILED if said == "FAILED" else State.CUT_OFF)
