@@ -1,5 +1,7 @@
 # make train    set up .venv and train LeNet-5 on handwritten digits; ARGS="…" is passed on
 # make test     set up .venv and run the tests;  make test-slow runs the long ones too
+# make test-cluster  sweeps on a real SLURM, which it starts and stops: as root, where Debian's
+#               packages slurmctld, slurmd, slurm-client and munge are installed
 # make check    linters, formatting, types, and the house in figures
 # make bench    Étude's loop beside the bare step and its peers, start-up, growth, memory: on the CPU,
 #               under 10 minutes; make bench-cuda: likewise on a GPU, and whole runs
@@ -10,7 +12,7 @@ PORT ?= 6006
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test test-slow check format bench bench-cuda board clean
+.PHONY: train test test-slow test-cluster check format bench bench-cuda board clean
 
 train: .venv/ready
 	@$(BIN)/etude $(ARGS)
@@ -19,7 +21,11 @@ test: .venv/ready
 	@$(BIN)/pytest $(ARGS)
 
 test-slow: .venv/ready
-	@$(BIN)/pytest -m "slow or not slow" $(ARGS)
+	@$(BIN)/pytest -m "not cluster" $(ARGS)
+
+test-cluster: .venv/ready
+	@$(BIN)/python -c 'import submitit' || $(BIN)/python -m pip install --quiet --editable '.[slurm]'
+	@$(BIN)/pytest -m cluster --numprocesses=0 -rs $(ARGS) tests/cluster
 
 check: .venv/ready
 	@$(BIN)/ruff check .

@@ -343,11 +343,12 @@ def test_a_file_of_weights_is_known_by_its_content_alone(
 
 
 def test_a_runs_folder_is_known_by_its_fingerprint(tmp_path: Path, file: Path):
+    decisive = {"seed": 3, "optimizer.lr": 0.1}
+    score = {"test_accuracy": 0.5}
     facts = {"name": "run", "state": "finished", "fingerprint": "0123abcd"}
-    facts |= {"hyperparameters": {"seed": 3, "optimizer.lr": 0.1}}
-    facts |= {key: {"test_accuracy": 0.5} for key in ("final", "best")}
-    run = made(tmp_path / "run", json.dumps(facts))
-    named = as_weights(facts["hyperparameters"], "0123abcd")
+    results = {"hyperparameters": decisive, "final": score, "best": score}
+    run = made(tmp_path / "run", json.dumps({**facts, **results}))
+    named = as_weights(decisive, "0123abcd")
     assert named.endswith("_seed=3-0123abcd")
     assert content(wanted(run), {}) == named
     assert content(wanted(run.rename(tmp_path / "moved")), {}) == named

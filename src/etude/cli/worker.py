@@ -28,7 +28,7 @@ from etude.runs.names import RUN_LOG
 from etude.runs.records import read_summary
 from etude.runs.status import status
 from etude.search.job import metric_of, pruner_of
-from etude.train.stop import Pruned, Requeued
+from etude.train.stop import Pruned, Requeued, heed_submitit
 
 if TYPE_CHECKING:
     from etude.train.run import Judge, MakeDisplay
@@ -81,6 +81,7 @@ class Worker:
         """
         hydra = cast("DictConfig", HydraConfig.get())
         folder = Path(hydra.runtime.output_dir)
+        heed_submitit()
         if self.several:
             log.info("\nrun %s  %s", hydra.job.num, folder.name)
         try:

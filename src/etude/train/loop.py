@@ -1,5 +1,6 @@
 """The training loop: the one for every model, on one device, stoppable between any two steps."""
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,8 @@ from etude.train.hardware import peak_memory, synchronize
 from etude.train.optim.keras import penalty
 from etude.train.state import Best, State
 from etude.train.stop import Stop
+
+log = logging.getLogger(__name__)
 
 
 class Diverged(Exception):  # noqa: N818 (a result, not a mistake)
@@ -144,9 +147,11 @@ def _train(
             clock.stop()
             check_finite(state)
             checkpoints.save(state.state_dict())
-            stop.hand_on()
-            if stop.exit_code is not None:
-                raise Stopped(stop.exit_code)
+            if (code := stop.exit_code) is not None:
+                told = (stop.signal_name, state.epoch + 1, state.step)
+                log.debug("%s: saved at epoch %d, step %d", *told)
+                if stop.hand_on():
+                    raise Stopped(code)
             clock = _Clock(state)
         steps.advance(state)
         display.step(state)

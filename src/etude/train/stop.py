@@ -1,11 +1,14 @@
 """Being asked to stop: by Ctrl-C, by a scheduler, by a closed terminal."""
 
+import logging
 import signal
 import threading
 from types import FrameType
 from typing import Any, Self
 
 from etude.base.errors import INTERRUPTED, PREEMPTED
+
+log = logging.getLogger(__name__)
 
 
 class Pruned(Exception):  # noqa: N818 (a result, not a mistake)
@@ -32,7 +35,10 @@ class Stop:
     SIGHUP. Only a program's main thread can listen; elsewhere nothing is noted.
 
     In a job of submitit's, its own signals (SIGUSR2, SIGTERM) are noted as well, and handed on to
-    it by `hand_on` once the state has been saved: it knows whether to queue the job again.
+    it by `hand_on` once the state has been saved. At SIGUSR2, which comes before a time limit, it
+    queues the job again. SIGTERM it leaves to SLURM, which sends that when it is about to take the
+    node, ends the job some seconds or minutes later, and queues it again by itself; a job that left
+    of its own accord would not be.
     """
 
     def __init__(self) -> None:
@@ -47,6 +53,7 @@ class Stop:
                 if number is signal.SIGHUP and ignored:  # nohup: the terminal's end is no request
                     continue
                 self._previous[number] = signal.signal(number, self._note)
+            heed_submitit()
             if _is_submitits(signal.getsignal(signal.SIGUSR2)):
                 self._previous[signal.SIGUSR2] = signal.signal(signal.SIGUSR2, self._note)
         return self
@@ -57,20 +64,23 @@ class Stop:
         if _is_submitits(self._previous.get(self._number)):
             self.exit_code = None  # it came too late, and there is no next run in this process
 
-    def hand_on(self) -> None:
-        """Let submitit decide on a signal of its own: it leaves the process, or training goes on.
+    @property
+    def signal_name(self) -> str:
+        """Name the signal that came."""
+        return signal.Signals(self._number).name
+
+    def hand_on(self) -> bool:
+        """Say whether the run is to end, now that it is saved; submitit decides on its own signals.
 
         Raises:
             Requeued: It has queued the job again.
         """
-        handler: Any = self._previous.get(self._number)
-        if self.exit_code is None or not _is_submitits(handler):
-            return
-        self.exit_code = None
-        try:
-            handler(self._number, None)
-        except SystemExit as left:
-            raise Requeued(left.code) from None
+        if not _is_submitits(self._previous.get(self._number)):
+            return True
+        self.exit_code = None  # before its number is read: another may come meanwhile
+        self._previous[self._number](self._number, None)
+        log.info("training goes on until SLURM ends the job, as submitit leaves SIGTERM to it")
+        return False
 
     def obey(self) -> None:
         """End the process if a signal has come.
@@ -90,5 +100,31 @@ class Stop:
         self.exit_code = INTERRUPTED if number == signal.SIGINT else PREEMPTED
 
 
+class _Requeueing:
+    """submitit's handler, which tells by `Requeued` that it has queued the job again.
+
+    Args:
+        handler: submitit's; it ends the process as anything else in a network might.
+    """
+
+    def __init__(self, handler: Any) -> None:
+        self._handler = handler
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handle the signal."""
+        try:
+            self._handler(number, frame)
+        except SystemExit as left:
+            raise Requeued(left.code) from None
+
+
+def heed_submitit() -> None:
+    """Have submitit's handler of SIGUSR2, where there is one, raise `Requeued`."""
+    handler = signal.getsignal(signal.SIGUSR2)
+    if _is_submitits(handler) and not isinstance(handler, _Requeueing):
+        signal.signal(signal.SIGUSR2, _Requeueing(handler))
+
+
 def _is_submitits(handler: Any) -> bool:
-    return str(getattr(handler, "__module__", "")).startswith("submitit.")
+    module = str(getattr(handler, "__module__", ""))
+    return isinstance(handler, _Requeueing) or module.startswith("submitit.")

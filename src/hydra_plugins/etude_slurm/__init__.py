@@ -1,0 +1,1 @@
+"""Étude's launcher for SLURM, by submitit: a Hydra plugin."""

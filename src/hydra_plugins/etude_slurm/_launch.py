@@ -1,0 +1,139 @@
+"""What `hydra/launcher=slurm` does: jobs into SLURM's queue, and what came of them."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from functools import partial
+from getpass import getuser
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, configure_log, filter_overrides, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from etude.base.text import near
+from etude.launch.job import Entry, Job, State, labels
+from etude.launch.queue import short
+from etude.launch.stopping import Stopping
+from etude.launch.table import Lines, LiveTable, show_all
+from etude.launch.task import Asked
+from hydra_plugins.etude_local._job import compose, returned
+from hydra_plugins.etude_slurm._job import Call
+from hydra_plugins.etude_slurm._submit import Wanted, make_executor, submit, submitted_before
+from hydra_plugins.etude_slurm._watch import Ticket, wait
+
+
+class Launch:
+    """Hydra's launches with one set of settings.
+
+    Args:
+        settings: See `conf/hydra/launcher/slurm.yaml`.
+        context: Composes the jobs, and has Hydra's callbacks.
+        task: What each job calls.
+        config: What the launcher was made from.
+
+    Raises:
+        CompactHydraException: There is no SLURM here, or it does not know a setting.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        context: HydraContext,
+        task: TaskFunction,
+        config: DictConfig,
+    ) -> None:
+        self._given: Mapping[str, Any] = {
+            key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            for key, value in settings.items()
+        }
+        self._executor = make_executor(self._given)
+        self._context, self._task, self._config = context, task, config
+        self._console = Console(highlight=False, soft_wrap=True)
+
+    def __call__(self, overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
+        """Do one job for each list of overrides, the first of which has this number."""
+        setup_globals()
+        configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
+        numbered = enumerate(overrides, first)
+        composed = [compose(self._context, self._config, *pair) for pair in numbered]
+        words = [tuple(filter_overrides(own)) for own in overrides]
+        asked = Asked(self._task)
+        pairs = zip(composed, labels(words), strict=True)
+        entries = [_entry(config, label, asked) for config, label in pairs]
+        stopping = Stopping()
+        with stopping.listening():
+            tickets = self._queue(entries, composed, words)
+            self._wait(tickets, entries, stopping)
+        if stopping.asked is not None:
+            self._tell_what_goes_on(tickets, len(entries))
+            raise SystemExit(stopping.code)
+        return [returned(*pair) for pair in zip(entries, composed, strict=True)]
+
+    def _queue(
+        self,
+        entries: Sequence[Entry],
+        composed: Sequence[DictConfig],
+        words: Sequence[tuple[str, ...]],
+    ) -> list[Ticket]:
+        """Submit the jobs that are neither done nor in the queue since an earlier command."""
+        wanted = {
+            Wanted(entry.job.folder, own): (entry, config)
+            for entry, config, own in zip(entries, composed, words, strict=True)
+            if not entry.over
+        }
+        paths = submitted_before(self._given["submitit_folder"], list(wanted))
+        if paths:
+            self._say(f"in SLURM's queue since before: {_ids(paths)}")
+        new = [own for own in wanted if own not in paths]
+        calls = [Call(self._context, self._task, wanted[own][1]) for own in new]
+        submitted = dict(zip(new, submit(self._executor, calls, new), strict=True))
+        if submitted:
+            self._say(f"in SLURM's queue: {_ids(submitted)}")
+        paths |= submitted
+        return [Ticket(entry, paths[own]) for own, (entry, _) in wanted.items()]
+
+    def _wait(
+        self, tickets: Sequence[Ticket], entries: Sequence[Entry], stopping: Stopping
+    ) -> None:
+        places = min(self._given.get("array_parallelism") or len(entries), len(entries))
+        display = LiveTable if self._console.is_terminal else Lines
+        try:
+            with display(self._console, places=places) as shown:
+                wait(tickets, entries, stopping, shown)
+        finally:
+            show_all(self._console, entries)
+
+    def _tell_what_goes_on(self, tickets: Sequence[Ticket], jobs: int) -> None:
+        """Say what became of the jobs that nobody waits for any more."""
+        left = [ticket.id for ticket in tickets if not ticket.entry.over]
+        if not left:
+            return
+        folder = near(Path(str(self._config.hydra.sweep.dir)))
+        self._say(f"{len(left)} of {jobs} runs go on in SLURM, as {short(left)}:")
+        self._say(f"  squeue -u {getuser()}   where they are in the queue")
+        self._say(f"  etude-status {shlex.quote(folder)}   how far they are")
+        self._say(f"  scancel {shlex.quote(short(left))}   ends them")
+        self._say("the same command waits for them, and takes up their results")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False)
+
+
+def _entry(config: DictConfig, label: str, asked: Asked) -> Entry:
+    folder, about = Path(config.hydra.runtime.output_dir), asked.about(config)
+    job = Job(
+        number=config.hydra.job.num,
+        label=about.label or label or folder.name,
+        folder=folder,
+        about=about,
+        call=bytes,  # it takes its own way there
+        progress=partial(asked.progress, config),
+    )
+    state = State.BEFORE if about.finished else State.WAITING
+    return Entry(job, state=state, progress=job.progress())
+
+
+def _ids(paths: Mapping[Wanted, Any]) -> str:
+    return short([str(own.job_id) for own in paths.values()])
