@@ -107,6 +107,11 @@ def test_a_finished_run_is_given_back_and_not_trained_again(workplace: Path):
     assert f"{first.summary['final']['test_accuracy']:.4f} final" in repr(again)
 
 
+def test_a_value_may_hold_an_equals_sign_as_on_the_command_line(workplace: Path):
+    words = ["dataset=mnist", "dataset.root=photos=2024", "dataset.download=true"]
+    assert package.compose(words).dataset.root == "photos=2024"
+
+
 def test_a_configuration_that_was_changed_by_hand_is_refused_with_the_word(workplace: Path):
     config = package.compose(QUICK)
     config.train.epochs = 7

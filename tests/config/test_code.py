@@ -38,7 +38,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def digest(place: Path, target: str = "mine.net.Net", *packages: str) -> str | None:
-    return source_digest(target, ["mine", *packages], [str(place)])
+    return source_digest([target], ["mine", *packages], [str(place)])
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def digest(place: Path, target: str = "mine.net.Net", *packages: str) -> str | N
     ["etude.models.vgg.VGG", "torch.optim.SGD", "torchvision.models.vgg19", "torch.nn.Linear"],
 )
 def test_etudes_own_parts_and_torchs_have_none(target: str):
-    assert source_digest(target, []) is None
+    assert source_digest([target], []) is None
 
 
 def test_the_files_of_a_target_are_those_it_imports_wherever_the_import_stands(place: Path):
@@ -145,7 +145,7 @@ def test_a_module_that_is_nowhere_is_refused_as_when_it_is_imported(target: str)
     with pytest.raises(UserError) as imported:
         locate(target, ["absent"])
     with pytest.raises(UserError) as found:
-        source_digest(target, ["absent"])
+        source_digest([target], ["absent"])
     assert str(found.value) == str(imported.value)
 
 

@@ -21,12 +21,16 @@ class Identity(NamedTuple):
     decisive: dict[str, Any]
 
 
+def mark_of(values: Mapping[str, Any]) -> str:
+    """Hash values into 8 hexadecimal digits, in whatever order they come."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
 def as_weights(decisive: Mapping[str, Any], fingerprint: str) -> str:
     """Name a run as what another begins with: by its arm, then by its seed and fingerprint."""
     shared = {key: value for key, value in decisive.items() if key != "seed"}
-    text = json.dumps(shared, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    arm = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return f"run:{arm}_seed={decisive.get('seed')}-{fingerprint}"
+    return f"run:{mark_of(shared)}_seed={decisive.get('seed')}-{fingerprint}"
 
 
 def short_target(key: str, value: Any) -> Any:

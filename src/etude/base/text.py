@@ -6,6 +6,12 @@ from pathlib import Path
 from typing import Any
 
 
+def exact(value: float) -> str:
+    """Write a number in few digits where these are exact, or else whole."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
+
+
 def near(path: Path) -> str:
     """Shorten a path that is below the working folder."""
     relative = os.path.relpath(path)

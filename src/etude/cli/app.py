@@ -13,17 +13,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
 import etude
 from etude.base import startup
 from etude.base.errors import UserError
 from etude.base.streams import open_standard
 from etude.cli import hydra_door as door
 from etude.cli.compose import Composer
-from etude.cli.explain import explain, quoted, refuse_words
+from etude.cli.explain import REFUSALS, explain, meant
 from etude.cli.hydra_door import CONFIG_NAME, Hydra
 from etude.cli.job import Job
 from etude.cli.outcomes import Unwritable
@@ -76,8 +72,7 @@ def _answer(
     hydra: Hydra | None = None
     try:
         args = parser.parse_intermixed_args(given)
-        args.overrides = [quoted(word) for word in args.overrides]
-        refuse_words(args.overrides)
+        args.overrides = meant(args.overrides)
         own = _own_files(args.config_dir)
         import_from(Path.cwd(), *([] if own is None else [own]))
         loader = door.make_loader(own)
@@ -86,7 +81,7 @@ def _answer(
     except Unwritable as error:
         complain(error)
         return 1
-    except (UserError, HydraException, OmegaConfBaseException, YAMLError) as error:
+    except REFUSALS as error:
         complain(explain(error, hydra, given))
         return 2
     except RecursionError:

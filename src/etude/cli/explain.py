@@ -6,9 +6,11 @@ from importlib.util import find_spec
 from typing import Any, cast
 
 from hydra.core.object_type import ObjectType
-from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from etude.base.errors import UserError
 from etude.base.nearest import unknown
@@ -21,19 +23,29 @@ from etude.config.schema import GROUPS
 _CHOSEN = (*GROUPS, "experiment", "study")  # what stands in the defaults of conf/config.yaml
 
 
-def quoted(word: str) -> str:
+# What says that a command's words, or the files that they choose, are wrong.
+REFUSALS = (UserError, HydraException, OmegaConfBaseException, YAMLError)
+
+
+def meant(words: Sequence[str]) -> list[str]:
+    """Give a command's words as Hydra is to be told them.
+
+    Raises:
+        UserError: Hydra would take one otherwise than it is meant.
+    """
+    given = [_quoted(word) for word in words]
+    _refuse(given)
+    return given
+
+
+def _quoted(word: str) -> str:
     """Put a value that holds a = into the quotes that Hydra wants, as in a run's folder."""
     key, _, value = word.partition("=")
     plain = "=" in value and not set(value) & set("'\"[]{}(),")
     return f"{key}='{value}'" if plain else word
 
 
-def refuse_words(words: Sequence[str]) -> None:
-    """Refuse words that Hydra would take otherwise than they are meant.
-
-    Raises:
-        UserError: There is one.
-    """
+def _refuse(words: Sequence[str]) -> None:
     for word in words:
         key, _, value = word.partition("=")
         group = key.lstrip("+")

@@ -13,10 +13,11 @@ from torch import nn
 
 from etude.base.errors import UserError
 from etude.cli.terminal import times
-from etude.config import Config, build, settings
+from etude.config import Config, settings
 from etude.data.normalize import fit
 from etude.data.prepare import Data
 from etude.data.sources.source import DatasetInfo, Labelled
+from etude.preflight import forward
 from etude.preflight.footprint import precisions
 from etude.preflight.rehearsal import Rehearsal, rehearse
 from etude.train.builders import make_state
@@ -100,7 +101,7 @@ def summarize(config: Config, facts: DatasetInfo, *, steps: int) -> Network:
     """
     size = config.dataset.input_size or facts.size
     image = (facts.channels, size, size)
-    model = _build(config, facts, size, "meta")
+    model = _build(config, facts, "meta")
     layers = _walk(model, image)
     parameters = count_parameters(model)
     return Network(
@@ -125,15 +126,9 @@ def _rehearse(config: Config, facts: DatasetInfo) -> Sequence[Rehearsal]:
         return ()
 
 
-def _build(config: Config, facts: DatasetInfo, size: int, device: torch.device | str) -> nn.Module:
+def _build(config: Config, facts: DatasetInfo, device: torch.device | str) -> nn.Module:
     with torch.device(device):
-        return build(
-            config.model,
-            config.packages,
-            in_channels=facts.channels,
-            num_classes=facts.num_classes,
-            input_size=size,
-        )
+        return forward.Network.of(config, facts).build()
 
 
 def _walk(model: nn.Module, image: tuple[int, int, int]) -> list[Layer]:
@@ -185,7 +180,7 @@ def _peak(
 ) -> int:
     data = _random_data(config, facts)
     layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
-    model = _build(config, facts, data.size, device).to(memory_format=layout)  # no init: any values
+    model = _build(config, facts, device).to(memory_format=layout)  # no init: any values
     with warnings.catch_warnings(action="ignore"):  # of the schedule, which is not what is measured
         _, step = make_state(config, model, data, device, precision)
     batch_size = config.train.batch_size

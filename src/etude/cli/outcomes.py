@@ -12,14 +12,19 @@ from etude.cli.explain import missing_extra
 from etude.cli.job import Job
 from etude.cli.terminal import complain, errors
 from etude.runs.claim import wait_while_claimed
-from etude.runs.records import read_summary
-from etude.runs.status import finished as is_finished
-from etude.runs.status import status
+from etude.runs.records import Summary, read_summary
+from etude.runs.status import state_of, status
 
 
 def finished(job: Job) -> bool:
     """Say whether a job has been done, and is not to be done again."""
-    return is_finished(job.folder) and not job.config.fresh
+    return result(job) is not None
+
+
+def result(job: Job) -> Summary | None:
+    """Give the summary of a job that has been done, and is not to be done again."""
+    summary = None if job.config.fresh else read_summary(job.folder)
+    return summary if state_of(summary).has_result else None
 
 
 def name(job: Job) -> str:

@@ -11,10 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from etude.base import startup
 from etude.base.errors import INTERRUPTED, PREEMPTED, UserError
@@ -24,7 +21,7 @@ from etude.cli import launching
 from etude.cli.bar import Bar
 from etude.cli.choices import flatten
 from etude.cli.compose import Composer, composing
-from etude.cli.explain import explain, refuse_words
+from etude.cli.explain import REFUSALS, explain, meant
 from etude.cli.job import Job, Planned, texts
 from etude.cli.start import inspect_jobs
 from etude.cli.study_jobs import refuse_study
@@ -89,8 +86,8 @@ def compose(words: Sequence[str] = (), config_dir: str | Path | None = None) -> 
     Raises:
         UserError: The words are not valid; the message is the command's.
     """
-    with _ALONE, _door(words, config_dir) as composer:
-        planned = composer.run(list(words))
+    with _ALONE, _door(words, config_dir) as (composer, given):
+        planned = composer.run(given)
         for line in planned.remarks:
             remark(line)
     return _remembering(planned.jobs[0].config, words, config_dir)
@@ -120,7 +117,7 @@ def run(
         Diverged: The loss became NaN or infinite.
     """
     given, config_dir = _words_of(words, config_dir)
-    with _ALONE, _telling(quiet=quiet), _door(given, config_dir) as composer:
+    with _ALONE, _telling(quiet=quiet), _door(given, config_dir) as (composer, given):
         startup.begin()
         startup.mark("Python")
         planned = composer.run(given)
@@ -135,8 +132,10 @@ def run(
 
 
 @contextmanager
-def _door(words: Sequence[str], config_dir: str | Path | None) -> Generator[Composer]:
-    """Give what composes words, and turn what is wrong with them into the command's words.
+def _door(
+    words: Sequence[str], config_dir: str | Path | None
+) -> Generator[tuple[Composer, list[str]]]:
+    """Give what composes words, and these as Hydra is told them; tell mistakes as the command does.
 
     Raises:
         UserError: Something is.
@@ -149,15 +148,15 @@ def _door(words: Sequence[str], config_dir: str | Path | None) -> Generator[Comp
     import_from(Path.cwd(), *([] if own is None else [own]))
     with composing(own) as composer:
         try:
-            _refuse(composer, words)
-            yield composer
-        except (UserError, HydraException, OmegaConfBaseException, YAMLError) as error:
+            given = meant(words)
+            _refuse_several(composer, given)
+            yield composer, given
+        except REFUSALS as error:
             raise UserError(explain(error, door.hydra_now(), words)) from None
 
 
-def _refuse(composer: Composer, words: Sequence[str]) -> None:
+def _refuse_several(composer: Composer, words: Sequence[str]) -> None:
     """Refuse words that are not one run's."""
-    refuse_words(words)
     refuse_study(words)
     for word in parse(composer.loader, words):
         if word.is_sweep_override():

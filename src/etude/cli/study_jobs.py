@@ -105,10 +105,10 @@ def plan(composer: Composer, words: Sequence[str]) -> tuple[Study, Planned]:
         for arm, run in study.runs()
         for expanded in product(composer.loader, _last_of_each(run, given.others))
     ]
+    # A study's file knows what its own choices leave behind; a user may not.
     planned = composer.several(master, wanted, heeded={_key(word) for word in given.others})
     if lost := {arm.name for arm in study.arms} - {job.label for job in planned.jobs}:
         raise UserError(f"study={name}: arm {min(lost)} is the same run as an earlier arm")
-    # A study's file knows what its own choices leave behind; a user may not.
     return study, planned
 
 

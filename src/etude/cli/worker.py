@@ -15,7 +15,7 @@ from etude.base.errors import INTERRUPTED, PREEMPTED, UserError
 from etude.cli.bar import Bar
 from etude.cli.compose import Composer
 from etude.cli.job import Job, texts
-from etude.cli.outcomes import finished, name
+from etude.cli.outcomes import finished, name, result
 from etude.cli.terminal import complain, errors, near, show_outcome, show_summary
 from etude.config import settings
 from etude.config.build import import_folders, import_from
@@ -25,7 +25,6 @@ from etude.preflight.contents import changed
 from etude.runs.claim import Busy, remove_if_empty, wait_while_claimed
 from etude.runs.environment import since
 from etude.runs.names import RUN_LOG
-from etude.runs.records import read_summary
 from etude.runs.status import status
 from etude.search.job import metric_of, pruner_of
 from etude.train.stop import Pruned, Requeued, heed_submitit
@@ -111,13 +110,12 @@ class Worker:
         hydra = cast("DictConfig", composed.hydra)
         folder = Path(hydra.runtime.output_dir)
         job = replace(self._composer.known(hydra), folder=folder)
-        done = finished(job)
-        summary = read_summary(folder) if done else None
-        if done:
+        summary = result(job)
+        if summary is not None:
             self._tell_once(since(folder))
         begins_with = settings(job.config.init).get("weights")
         return About(
-            finished=done,
+            finished=summary is not None,
             result=summary and summary["final"][metric_of(hydra) or "test_accuracy"],
             cost=self._seconds.get(folder, float(job.config.epochs)),
             after=(Path(begins_with).absolute(),) if begins_with else (),
@@ -178,8 +176,8 @@ def result_of(
         display: Makes what shows its progress.
         prune: See `etude.train.run.run`; and what that raises.
     """
-    summary = read_summary(job.folder)
-    if summary is not None and finished(job):
+    summary = result(job)
+    if summary is not None:
         _tell_what_changed(job.folder)
         return summary
     _check_unchanged(job)

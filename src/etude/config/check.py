@@ -9,6 +9,7 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 
 from etude.base.errors import UserError
 from etude.base.nearest import unknown
+from etude.base.text import exact
 from etude.config.build import PER, Settings, check_target, follows_loss, locate, settings
 from etude.config.convert import UNRESOLVED, section, shown
 from etude.config.known import Problem, declared
@@ -192,8 +193,8 @@ def _contradictions(config: Config) -> Iterable[str]:
     values, lr = settings(config.scheduler).get("values"), optimizer.get("lr")
     if values and lr is not None and values[0] != lr:
         yield (
-            f"optimizer.lr={lr:g} has no effect beside scheduler.values={values}, which are the "
-            f"rates themselves; set optimizer.lr={values[0]:g}, or scheduler.factors"
+            f"optimizer.lr={exact(lr)} has no effect beside scheduler.values={values}, which are "
+            f"the rates themselves; set optimizer.lr={exact(values[0])}, or scheduler.factors"
         )
     betas = optimizer.get("betas")
     if isinstance(betas, list) and len(cast("list[object]", betas)) != 2:

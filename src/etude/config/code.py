@@ -39,17 +39,19 @@ class _Module(NamedTuple):
 
 
 def source_digest(
-    target: str, packages: Sequence[str], path: Sequence[str] | None = None
+    targets: Sequence[str], packages: Sequence[str], path: Sequence[str] | None = None
 ) -> str | None:
-    """Give a digest of all source code that a target stands for; see `sources`.
+    """Give a digest of all source code that some targets stand for; see `sources`.
 
     Returns:
-        None for a target of Étude's or torch's, or one that no file holds.
+        None for targets of Étude's or torch's, or such as no file holds.
 
     Raises:
-        UserError: Its module cannot be found or read.
+        UserError: A module cannot be found or read.
     """
-    found = sources(target, packages, path)
+    found = dict[str, str]()
+    for target in targets:
+        found |= sources(target, packages, path)
     return combined(found) if found else None
 
 

@@ -1,13 +1,12 @@
 """Telling runs apart: the fingerprint of a configuration, and what is special about one."""
 
 import dataclasses
-import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from etude.base.identity import Identity, short_target
+from etude.base.identity import Identity, mark_of, short_target
+from etude.base.text import exact
 from etude.config.schema import Config
 
 _LONGEST = 120  # of the 255 bytes that file systems take for a name
@@ -22,9 +21,7 @@ def identify(config: Config, contents: Mapping[str, str]) -> Identity:
         contents: Digests of what it reads besides, by key; one stands in the place of a path.
     """
     decisive = {**results(config), **contents}
-    text = json.dumps(decisive, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    mark = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return Identity(mark, dict(contents), decisive)
+    return Identity(mark_of(decisive), dict(contents), decisive)
 
 
 def results(config: Config) -> Mapping[str, Any]:
@@ -68,7 +65,7 @@ def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 def _short(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+        return exact(value)
     if isinstance(value, list):
         return "+".join(_short(item) for item in cast("list[Any]", value))
     return str(value).rpartition(".")[2] if isinstance(value, str) else str(value)

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from etude.base.digests import combined
 from etude.config import Config, settings, source_of
 from etude.config.build import targets_of
-from etude.config.code import sources
+from etude.config.code import source_digest
 from etude.config.schema import GROUPS
 from etude.train import weights
 from etude.train.weights import WeightsSource
@@ -28,7 +27,7 @@ class Contents:
 
         Args:
             config: The run.
-            runs: Fingerprints of runs that are still to be made, by their absolute folders.
+            runs: Runs that are still to be made, as weights, by their absolute folders.
 
         Raises:
             UserError: A user's own code cannot be found, or the weights are none.
@@ -52,9 +51,7 @@ class Contents:
         """Digest what all of a part's targets stand for, those of the parts inside it included."""
         key = f"code {targets} {config.packages}"
         if key not in self._known:
-            files = [sources(target, config.packages) for target in targets]
-            both = {name: digest for found in files for name, digest in found.items()}
-            self._known[key] = combined(both) if both else None
+            self._known[key] = source_digest(targets, config.packages)
         return self._known[key]
 
 

@@ -94,9 +94,7 @@ class Run:
         except OSError:
             return {}
         pairs = (line.removeprefix("- ").strip("'\"").partition("=") for line in lines)
-        return {
-            key: word for key, _, word in pairs if word and key not in {"seed", "name", "fresh"}
-        }
+        return {key: word for key, _, word in pairs if word and key not in _NO_ARMS}
 
     @cached_property
     def environment(self) -> Environment:

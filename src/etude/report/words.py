@@ -3,6 +3,7 @@
 import math
 
 from etude.base.duration import duration
+from etude.base.text import exact
 from etude.runs.state import State
 
 NONE = "–"
@@ -30,7 +31,7 @@ def setting(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+        return exact(value)
     return str(value)
 
 
