@@ -87,7 +87,7 @@ BAD = [
     ("model._target_=etude.cli.app.os.system", ["etude.cli.app.os.system", "cannot be imported"]),
     ("model._target_=etude.cli.app.Path", ["etude.cli.app.Path", "another package"]),
     ("model._target_=torch.nn.Nothing", ["torch.nn.Nothing", "cannot be imported"]),
-    ("scheduler=steps scheduler.values=[1,2]", ["factor", "values", "exactly one"]),
+    ("scheduler=steps scheduler.values=[1,2] optimizer.lr=1", ["factor", "values", "exactly one"]),
     ("scheduler=plateau dataset.validation_split=none", ["plateau", "evaluation loss"]),
     (
         "model=vgg_cifar dataset.input_size=32 train.batch_size=323",

@@ -13,8 +13,7 @@ import pytest
 from conftest import summary_of
 from PIL import Image
 
-from etude.cli import hydra_door
-from etude.cli.compose import Composer
+from etude.cli.compose import Composer, composing
 from etude.config.build import import_from
 
 Etude = Callable[..., int]
@@ -417,15 +416,14 @@ def test_an_epoch_that_was_lost_is_not_passed_over(etude: Etude, workplace: Path
 
 
 def test_a_run_that_begins_with_anothers_weights_names_its_arm_and_its_seed(
-    composer: Composer, etude: Etude, workplace: Path
+    etude: Etude, workplace: Path
 ):
     texts = []
     for seed in (0, 1):
         assert etude(f"seed={seed}", "name=first", *QUICK) == 0
     for folder in sorted(p.parent for p in workplace.glob("outputs/first/*/summary.json")):
-        hydra_door.make_hydra(composer.loader)
-        (job,) = composer.run([f"init.weights='{folder}'"]).jobs
-        hydra_door.close()
+        with composing() as composer:
+            (job,) = composer.run([f"init.weights='{folder}'"]).jobs
         texts.append(str(job.identity.decisive["init.weights"]))
     assert len(set(texts)) == 2
     assert len({text.partition("_seed=")[0] for text in texts}) == 1

@@ -1,3 +1,4 @@
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from torchvision import models
 
 import etude as package
 from etude.base.errors import UserError
+from etude.base.identity import as_weights
 from etude.models.lenet import LeNet5
 from etude.models.vgg import VGG
 from etude.train.init import GlorotUniform
@@ -281,7 +283,8 @@ def test_a_deeper_net_takes_over_the_weights_of_a_run_of_a(etude: Etude, workpla
     log = (b / "run.log").read_text()
     assert "weights: 7 layers loaded, 6 fresh" in log
     assert "loaded: features.stage1.conv1, " in log
-    assert summary["hyperparameters"]["init.weights"] == f"run:{a.name[-8:]}"
+    begun = summary["hyperparameters"]["init.weights"]
+    assert begun == as_weights(summary_of(a)["hyperparameters"], a.name[-8:])
 
 
 def test_a_run_begins_exactly_with_the_weights_it_was_given(etude: Etude, workplace: Path):
@@ -340,17 +343,22 @@ def test_a_file_of_weights_is_known_by_its_content_alone(
 
 
 def test_a_runs_folder_is_known_by_its_fingerprint(tmp_path: Path, file: Path):
-    run = made(tmp_path / "run", '{"state": "finished", "fingerprint": "0123abcd"}')
-    assert content(wanted(run), {}) == "run:0123abcd"
-    assert content(wanted(run.rename(tmp_path / "moved")), {}) == "run:0123abcd"
+    facts = {"name": "run", "state": "finished", "fingerprint": "0123abcd"}
+    facts |= {"hyperparameters": {"seed": 3, "optimizer.lr": 0.1}}
+    facts |= {key: {"test_accuracy": 0.5} for key in ("final", "best")}
+    run = made(tmp_path / "run", json.dumps(facts))
+    named = as_weights(facts["hyperparameters"], "0123abcd")
+    assert named.endswith("_seed=3-0123abcd")
+    assert content(wanted(run), {}) == named
+    assert content(wanted(run.rename(tmp_path / "moved")), {}) == named
 
 
 def test_a_run_that_is_still_to_be_made_is_known_by_the_fingerprint_that_it_will_have(
     workplace: Path,
 ):
-    runs = {str(workplace / "outputs" / "a"): "89abcdef"}
+    runs = {str(workplace / "outputs" / "a"): "run:01234567_seed=0-89abcdef"}
     for path in ("outputs/a", "outputs/b/../a/", workplace / "outputs" / "a"):
-        assert content(wanted(path), runs) == "run:89abcdef"
+        assert content(wanted(path), runs) == "run:01234567_seed=0-89abcdef"
 
 
 def test_a_folder_without_a_readable_summary_is_known_by_its_best_weights(

@@ -41,7 +41,7 @@ PARAMETERS: dict[Callable[..., Any], list[str]] = {
     Overrides.__init__: ["repo", "overrides_list"],
     Callbacks.__init__: ["config"],
     Callbacks.on_run_start: ["config"],
-    Callbacks.on_run_end: ["config", "job_return"],
+    Callbacks.on_run_end: ["config"],
     Callbacks.on_multirun_start: ["config"],
     Callbacks.on_multirun_end: ["config"],
     Hydra.__init__: ["task_name", "config_loader"],
@@ -98,7 +98,7 @@ def test_what_is_loaded_has_its_defaults_its_header_and_where_it_is(loader: hydr
     loaded = loader.repository.load_config("experiment/lenet5_digits")
     assert {"config", "defaults_list", "header"} <= vars(loaded).keys()
     assert loader.repository.load_config("experiment/nothing") is None
-    assert all(source.path and source.scheme() for source in loader.repository.sources)
+    assert all(source.path is not None and source.scheme() for source in loader.repository.sources)
 
 
 def test_a_composed_configuration_has_the_places_that_are_written_to(loader: hydra_door.Loader):

@@ -157,7 +157,7 @@ def test_a_run_that_its_search_gave_up_is_not_waited_for(make: Make, tmp_path: P
 
 @pytest.mark.parametrize(
     ("state", "awaited"),
-    [("preempted", True), ("running", True), ("pruned", False), ("finished", False)],
+    [("preempted", True), ("running", True), ("pruned", False)],
 )
 def test_an_arm_is_awaited_while_one_of_its_runs_is(
     make: Make, tmp_path: Path, state: str, awaited: bool

@@ -65,8 +65,21 @@ def test_without_a_folder_there_is_nothing(tmp_path: Path, caplog: Log):
 
 
 def test_a_later_versions_keys_are_kept(tmp_path: Path):
-    write_json(tmp_path / "summary.json", {"state": "finished", "later": 1})
-    assert read_summary(tmp_path) == {"state": "finished", "later": 1}
+    summary = {"state": "running", "later": 1}
+    write_json(tmp_path / "summary.json", summary)
+    assert read_summary(tmp_path) == summary
+
+
+@pytest.mark.parametrize("lost", ["name", "final", "best", "test_accuracy"])
+def test_a_finished_run_without_its_results_is_damaged(
+    tmp_path: Path, lost: str, caplog: pytest.LogCaptureFixture
+):
+    score = {} if lost == "test_accuracy" else {"test_accuracy": 0.5}
+    summary = {"state": "finished", "name": "a", "final": score, "best": score}
+    summary.pop(lost, None)
+    write_json(tmp_path / "summary.json", summary)
+    assert read_summary(tmp_path) is None
+    assert "is damaged: a finished run lacks its results" in caplog.text
 
 
 def test_a_study_keeps_the_runs_that_it_planned_before(tmp_path: Path):

@@ -11,10 +11,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from etude.base.errors import UserError
+from etude.base.nearest import unknown
 from etude.cli.hydra_door import Hydra
 from etude.config import ConfigError
 from etude.config.check import with_origin
-from etude.config.known import declared, unknown
+from etude.config.known import declared
 from etude.config.schema import GROUPS
 
 _CHOSEN = (*GROUPS, "experiment", "study")  # what stands in the defaults of conf/config.yaml

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 from hydra.errors import CompactHydraException
 
 from etude.base.errors import UserError
+from etude.base.nearest import unknown
 from etude.base.text import near
 from etude.cli import launching, study_jobs
 from etude.cli.compose import Composer
@@ -21,7 +22,6 @@ from etude.cli.outcomes import outputs_needed
 from etude.cli.terminal import complain, console, show_summary
 from etude.cli.words import parse as parse_words
 from etude.cli.worker import Worker
-from etude.config.known import unknown
 from etude.config.schema import Config
 from etude.preflight.checks import inspect
 from etude.runs.records import read_summary

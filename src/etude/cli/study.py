@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from etude.base.errors import UserError
+from etude.base.nearest import unknown
 from etude.cli.study_file import check_file
-from etude.config.known import unknown
 from etude.runs.study import PlannedRun, StudyPlan
 
 SIZES = ("full", "small")

@@ -8,9 +8,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from etude.base.errors import UserError
+from etude.base.nearest import unknown
 from etude.config.build import PER, Settings, check_target, follows_loss, locate, settings
 from etude.config.convert import UNRESOLVED, section, shown
-from etude.config.known import Problem, declared, unknown
+from etude.config.known import Problem, declared
 from etude.config.schema import GROUPS, SCHEMAS, Config, PlateauConf
 
 # What a run offers to the parts that ask for it.
