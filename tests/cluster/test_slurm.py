@@ -153,7 +153,8 @@ with cluster() as own:
 
 def test_nothing_is_left_of_a_cluster_whose_tests_were_killed():
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED], env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        [sys.executable, "-c", KILLED],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL, killed.stderr
