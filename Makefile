@@ -24,7 +24,6 @@ test-slow: .venv/ready
 	@$(BIN)/pytest -m "not cluster" $(ARGS)
 
 test-cluster: .venv/ready
-	@$(BIN)/python -c 'import submitit' || $(BIN)/python -m pip install --quiet --editable '.[slurm]'
 	@$(BIN)/pytest -m cluster --numprocesses=0 -rs $(ARGS) tests/cluster
 
 check: .venv/ready

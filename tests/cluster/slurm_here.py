@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,9 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NODES = ("n1", "n2")
-_PROGRAMS = (
-    "munged", "slurmctld", "slurmd", "sbatch", "squeue", "srun", "scancel", "scontrol", "setpriv",
-)  # fmt: skip
+_PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "srun", "scancel", "scontrol")
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 # Its own folder for all that it writes, nothing but 127.0.0.1, no accounting, as on a small
 # cluster; a node is lost, a job killed and queued again after seconds instead of minutes.
@@ -73,6 +72,10 @@ class Cluster:
         self.folder = folder
         self.environment = {**os.environ, "PATH": _PATH, "SLURM_CONF": str(folder / "slurm.conf")}
         self._daemons: list[subprocess.Popen[bytes]] = []
+        # Nobody else holds the other end of its input, which closes even if the tests are killed.
+        self._minder = subprocess.Popen(
+            [sys.executable, __file__, folder], stdin=subprocess.PIPE, start_new_session=True
+        )
 
     def start(self) -> None:
         """Start all daemons, and wait until the nodes can be used."""
@@ -117,23 +120,15 @@ class Cluster:
 
     def stop(self) -> None:
         """End all jobs and daemons."""
-        self.ask("scancel", "--user=root", "--signal=KILL")
+        self._minder.communicate(timeout=60)
         for daemon in self._daemons:
-            daemon.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            for daemon in self._daemons:
-                daemon.wait(timeout=5)
-        kill_all(lambda: processes_with({"SLURM_CONF": self.environment["SLURM_CONF"]}))
-        for daemon in self._daemons:
-            daemon.kill()
             daemon.wait()
 
     def _start(self, program: str, *options: str, **environment: str) -> None:
         with (self.folder / f"{program}{environment.get('NODE', '')}.out").open("ab") as out:
             self._daemons.append(
                 subprocess.Popen(
-                    # A daemon ends with the tests, even if those are killed.
-                    ["setpriv", "--pdeathsig", "TERM", program, *options],
+                    [shutil.which(program, path=_PATH) or program, *options],
                     env={**self.environment, **environment}, cwd=self.folder,
                     stdout=out, stderr=out,
                 )
@@ -150,7 +145,13 @@ def cluster() -> Iterator[Cluster]:
         yield own
     finally:
         own.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def mind(folder: Path) -> None:
+    """Once the input ends, end all that belongs to a cluster, and remove its folder."""
+    sys.stdin.read()
+    kill_all(lambda: processes_with({"SLURM_CONF": str(folder / "slurm.conf")}))
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def wait_for(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
@@ -198,3 +199,7 @@ def name_of(pid: int) -> str:
     with suppress(OSError):
         return Path(f"/proc/{pid}/comm").read_text().strip()
     return ""
+
+
+if __name__ == "__main__":
+    mind(Path(sys.argv[1]))

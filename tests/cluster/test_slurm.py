@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import summary_of
-from slurm_here import Cluster, cluster, missing, wait_for
+from slurm_here import Cluster, cluster, missing, processes_with, wait_for
 from test_resume import assert_same_run
 
 from etude.runs.records import read_rows
@@ -137,6 +137,30 @@ def assert_saved_and_gone_on_from_there(log: str, name: str) -> None:
     going_on = re.findall(r"going on from epoch (\d+), step (\d+)", log)
     assert saved, log
     assert saved[-1] == going_on[-1]
+
+
+KILLED = """
+import os, signal
+from slurm_here import cluster, wait_for
+
+with cluster() as own:
+    own.ask("sbatch", "-o", "/dev/null", "--wrap", "sleep 600")
+    wait_for(lambda: own.ask("squeue", "-h", "-t", "R"), "the job to begin")
+    print(own.folder, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_nothing_is_left_of_a_cluster_whose_tests_were_killed():
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    folder = Path(killed.stdout.strip())
+    wait_for(lambda: not folder.exists(), "its folder to be removed")
+    assert not processes_with({"SLURM_CONF": str(folder / "slurm.conf")})
 
 
 def test_a_sweep_shows_its_states_as_they_come_and_equals_one_without_a_cluster(
