@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from etude.base import startup
 from etude.base.errors import INTERRUPTED, PREEMPTED, UserError
 from etude.base.text import near
+from etude.base.threads import bound_spinning
 from etude.cli import hydra_door as door
 from etude.cli import launching
 from etude.cli.bar import Bar
@@ -118,6 +119,7 @@ def run(
     """
     given, config_dir = _words_of(words, config_dir)
     with _ALONE, _telling(quiet=quiet), _door(given, config_dir) as (composer, given):
+        bound_spinning()
         startup.begin()
         startup.mark("Python")
         planned = composer.run(given)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from etude.base import startup
+from etude.base.allocator import keep_memory
 from etude.base.errors import UserError
 from etude.base.seeds import mix
 from etude.config import Config, build, schedule_of, settings, source_of
@@ -94,6 +95,8 @@ def make_parts(config: Config) -> Parts:
     loaded = load_weights(config, model)
     state, step = make_state(config, model, data, device, precision)
     plan = make_plan(config, data, device, precision)
+    if config.train.keep_memory and device.type == "cpu":
+        keep_memory()  # from here on: what reading the data took is given back
     startup.mark("network and optimizer")
     return Parts(
         state, make_steps(config, step, device), plan, _images(config, data), data.classes, loaded

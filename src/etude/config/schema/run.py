@@ -40,6 +40,7 @@ class Train:
     step: Literal["auto", "eager", "compile", "graph"] = field(metadata=NO_RESULT)
     channels_last: bool = field(metadata=NO_RESULT)
     deterministic: bool = field(metadata=NO_RESULT)
+    keep_memory: bool = field(metadata=NO_RESULT)
     checkpoint_seconds: NotNegative = field(metadata=NO_RESULT)
     checkpoint_steps: Counting | None = field(metadata=NO_RESULT)
 
