@@ -205,11 +205,12 @@ def _summary_of(
     """Do the job as the command does, but for what becomes of an error: it is the caller's."""
     done: list[Mapping[str, Any]] = []
     failed: list[Exception] = []
+    shown = partial(Bar, hidden=quiet)
 
     def task(composed: DictConfig) -> None:
         try:
             said = texts(composed, cast("DictConfig", HydraConfig.get()))
-            done.append(result_of(job, said, display=partial(Bar, hidden=quiet)))
+            done.append(result_of(job, said, gains=composer.gains, display=shown))
         except Exception as error:  # noqa: BLE001 (raised below: Hydra would print of it)
             failed.append(error)
 

@@ -21,6 +21,7 @@ from etude.data.sources.files import Files
 from etude.data.sources.source import Labelled
 from etude.data.stream import Stream
 from etude.train.automatic import Automatic
+from etude.train.gains import gains
 from etude.train.graph import Captured
 from etude.train.hardware import choose_device, choose_precision, make_deterministic, set_tf32
 from etude.train.layers import Report
@@ -79,14 +80,18 @@ class Parts(NamedTuple):
     loaded: Report | None
 
 
-def make_parts(config: Config) -> Parts:
+def make_parts(config: Config, precision: str | None = None) -> Parts:
     """Make a run's parts, and put them on their device.
+
+    Args:
+        config: Of the run.
+        precision: That it computes in; None chooses for this configuration alone.
 
     Raises:
         UserError: Something asked for is not possible.
     """
     device = choose_device(config.device)
-    precision = choose_precision(config.precision, device)
+    precision = precision or choose_precision(config.precision, device, gains=gains(config))
     make_deterministic(deterministic=config.train.deterministic)
     set_tf32(precision)
     data = load_data(config)
