@@ -7,7 +7,7 @@ of a training step in float32 ÷ in bfloat16, both with `train.keep_memory`:
     LeNet-5 0.94 (digits), 1.00 (MNIST); the LeNet-5 of 1998 0.80: most of it is not products
     CNN4 1.06, VGG 1.07 to 1.12, ResNet 1.08, BN-Inception 1.04, GoogLeNet 1.12, Inception v3 1.17,
         Inception-ResNet 1.23 on digits of 8×8, as narrow as their experiments have them
-    AlexNet with local response normalisation 1.24, ResNet-preact 1.4, GoogLeNet 1.4, ResNet-20 1.5,
+    AlexNet with local response normalisation 1.4, ResNet-preact 1.4, GoogLeNet 1.5, ResNet-20 1.6,
         VGG 1.6 to 2.0, CNN4 1.7, the AlexNet of document 001 1.8, ResNet 2.0, Inception v3 1.9,
         Inception v4 1.9, Inception-ResNet 2.0, transfers 1.9 to 2.0 on images of 28 to 299 pixels
 """
