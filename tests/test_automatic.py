@@ -17,9 +17,10 @@ from etude.models.lenet import LeNet5
 from etude.train.automatic import Automatic
 from etude.train.builders import make_steps
 from etude.train.cuda import Cuda
-from etude.train.graph import WARM_UP_STEPS, CannotCapture, Captured
+from etude.train.graph import Captured
 from etude.train.optim.keras import KerasSGD
 from etude.train.record import views
+from etude.train.replay import WARM_UP_STEPS, CannotCapture
 from etude.train.schedule import Constant
 from etude.train.state import State
 from etude.train.step import Eager, Step

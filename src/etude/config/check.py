@@ -190,6 +190,8 @@ def _contradictions(config: Config) -> Iterable[str]:
             "train.step=graph cannot look at the gradients, as float16's loss scaling must; "
             "set precision=bfloat16 or train.step=eager"
         )
+    if config.train.step == "compile":
+        yield "train.step=compile is now train.compile=true, beside train.step=auto"
     values, lr = settings(config.scheduler).get("values"), optimizer.get("lr")
     if values and lr is not None and values[0] != lr:
         yield (

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from functools import cache
 
 import torch
 
@@ -38,6 +39,12 @@ class Cuda:
             RuntimeError: It does something that no graph can hold.
         """
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, pool=_pool()):
             function()
         return graph.replay
+
+
+@cache
+def _pool() -> tuple[int, int]:
+    """Give memory for all graphs: none leaves anything in it, and no two are replayed at once."""
+    return torch.cuda.graph_pool_handle()
