@@ -9,6 +9,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from etude.models.lenet import LeNet5
+from etude.train.compiler import Compiler
 from etude.train.step import Eager, Step
 
 CPU = torch.device("cpu")
@@ -30,7 +31,7 @@ def trained(model: nn.Module, *, precision: str = "float32", **settings: Any) ->
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     scaler = torch.amp.GradScaler("cpu", enabled=precision == "float16")
     step = Step(model, optimizer, scaler=scaler, device=CPU, precision=precision, **settings)
-    return [float(step(*batch()).loss) for _ in range(3)]
+    return [float(step(*batch(), whole=True).loss) for _ in range(3)]
 
 
 def weights(model: nn.Module) -> Tensor:
@@ -96,9 +97,9 @@ def test_a_compiled_step_agrees_with_an_eager_one_and_is_reused():
     from torch._dynamo.utils import counters  # noqa: PLC0415 (seconds)
 
     eager, compiled = network(), network()
-    assert trained(compiled, compiled=True) == pytest.approx(trained(eager), rel=1e-4)
+    assert trained(compiled, compiler=Compiler(on=True)) == pytest.approx(trained(eager), rel=1e-4)
     graphs = counters["stats"]["unique_graphs"]
-    trained(network(), compiled=True)  # as a later job of a sweep does
+    trained(network(), compiler=Compiler(on=True))  # as a later job of a sweep does
     assert counters["stats"]["unique_graphs"] == graphs, "it was compiled again"
 
 
