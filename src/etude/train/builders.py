@@ -24,6 +24,7 @@ from etude.train.choices import (
     build_network,
     choose_compiled,
     choose_eval_batch_size,
+    choose_smallest_part,
     may_capture,
 )
 from etude.train.compiler import Compiler
@@ -180,6 +181,7 @@ def make_state(
         label_smoothing=config.train.label_smoothing,
         clip_norm=config.train.clip_norm,
         accumulate=config.train.accumulate,
+        smallest_part=choose_smallest_part(config, data),
         compiler=compiler,
     )
     decay = config.train.average_decay

@@ -5,6 +5,7 @@ run.
 """
 
 import logging
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -68,6 +69,42 @@ def choose_compiled(
     outlook = _outlook(config, data)
     steps = -(-len(data.train.labels) // config.train.batch_size) * config.epochs
     return outlook is not None and outlook.worth_compiling(steps, one_kernel=one_kernel(optimizer))
+
+
+def choose_smallest_part(config: Config, data: Data) -> int:
+    """Give the fewest images that a part of a batch may have: 2 where one is too few to learn from.
+
+    Where no batch is divided nothing is tried: preflight looks after the last batch itself.
+    """
+    if config.train.accumulate == 1:
+        return 1
+    image = data.channels, data.size, data.size
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            sizes = {"channels": data.channels, "classes": len(data.classes), "size": data.size}
+            return 1 + needs_two(build_network(config, **sizes), image)
+    except (RuntimeError, TypeError, ValueError) as error:  # a network of the user's own
+        log.debug("one image was not tried: %s", error)
+        return 1
+
+
+def needs_two(model: nn.Module, image: Sequence[int]) -> bool:
+    """Say whether a network's batch norm has nothing to average over in one image.
+
+    Args:
+        model: On the meta device.
+        image: (C, H, W).
+
+    Raises:
+        RuntimeError: It needs values, not shapes alone.
+    """
+    try:
+        model.train()(torch.empty(1, *image, device="meta"))
+    except ValueError as error:
+        if "more than 1 value per channel" in str(error):
+            return True
+        raise
+    return False
 
 
 def _outlook(config: Config, data: Data) -> Outlook | None:

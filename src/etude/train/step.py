@@ -1,6 +1,6 @@
 """One optimizer step, and an epoch's steps carried out one after the other."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -41,6 +41,7 @@ class Step:
         clip_norm: Largest norm of all gradients together, before the optimizer adds weight decay;
             None leaves them as they are.
         accumulate: Parts that a batch is computed in. Batch norm sees each part by itself.
+        smallest_part: Images that a part has at the least, where there are so many.
         compiler: Compiles the passes and the update of whole batches; None leaves them as they are.
 
     Raises:
@@ -58,6 +59,7 @@ class Step:
         label_smoothing: float = 0.0,
         clip_norm: float | None = None,
         accumulate: int = 1,
+        smallest_part: int = 1,
         compiler: Compiler | None = None,
     ) -> None:
         if label_smoothing and isinstance(model, OwnLoss):
@@ -73,7 +75,7 @@ class Step:
         self._precision = precision
         self._label_smoothing = label_smoothing
         self._clip_norm = clip_norm
-        self._accumulate = accumulate
+        self._accumulate, self._smallest_part = accumulate, smallest_part
         self._compiler = compiler or Compiler()
         self._compiled_passes = self._compiler(_passes)
         self._compiled_update = self._compiler(optimizer.step)
@@ -87,8 +89,7 @@ class Step:
             whole: It is none of those smaller ones that end an epoch, for which nothing is
                 compiled: that would take as long again, for a step of hundreds.
         """
-        parts = min(self._accumulate, len(labels))
-        chunks = list(zip(images.chunk(parts), labels.chunk(parts), strict=True))
+        chunks = list(zip(self._divided(images), self._divided(labels), strict=True))
         usual = len(chunks[0][1]) if whole else 0
         results = [
             self._learn(*chunk, len(labels), compiled=len(chunk[1]) == usual) for chunk in chunks
@@ -101,6 +102,12 @@ class Step:
         if len(results) == 1:
             return results[0]
         return Result(*(torch.stack(values).sum(0) for values in zip(*results, strict=True)))
+
+    def _divided(self, batch: Tensor) -> Sequence[Tensor]:
+        parts = batch.chunk(min(self._accumulate, len(batch)))
+        if all(len(part) >= self._smallest_part for part in parts):
+            return parts
+        return batch.tensor_split(max(1, min(self._accumulate, len(batch) // self._smallest_part)))
 
     def _learn(self, images: Tensor, labels: Tensor, batch_size: int, *, compiled: bool) -> Result:
         """Add a part's gradient, weighted by its share of the batch."""
