@@ -5,7 +5,7 @@
 # make check    linters, formatting, types, and the house in figures
 # make bench    Étude's loop beside the bare step and its peers, start-up, growth, memory: on the CPU,
 #               under 10 minutes; make bench-cuda: likewise on a GPU, and whole runs
-# make check-cuda  whether Étude does on this machine's GPU what it should, and how fast: 4 minutes
+# make check-cuda  whether Étude does on this machine's GPU what it should, and how fast
 # make board    TensorBoard over outputs/, on this machine only
 # make clean    remove caches and builds; .venv and outputs/ stay
 PYTHON ?= python3
