@@ -137,7 +137,7 @@ def test_the_summary_shows_it_beside_the_documents(
 def test_beside_a_gpu_a_rehearsal_has_a_process_of_its_own(
     composer: Composer, monkeypatch: pytest.MonkeyPatch
 ):
-    words = f"experiment=lenet5_digits {STEP}"
+    words = f"experiment=lenet5_mnist {STEP}"
     here = rehearsed(words, composer)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(rehearsal, "Pretend", None)
