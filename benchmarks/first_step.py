@@ -26,7 +26,7 @@ def main() -> None:
         os._exit(0)
 
     Step.__call__ = leave
-    app.main(sys.argv[1:])
+    sys.exit(app.main(sys.argv[1:]))  # it was refused
 
 
 if __name__ == "__main__":

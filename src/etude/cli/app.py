@@ -17,6 +17,7 @@ import etude
 from etude.base import startup
 from etude.base.errors import UserError
 from etude.base.streams import open_standard
+from etude.base.threads import bound_spinning
 from etude.cli import hydra_door as door
 from etude.cli.compose import Composer
 from etude.cli.explain import REFUSALS, explain, meant
@@ -64,6 +65,7 @@ def _answer(
 ) -> int:
     """Do what the words ask for, and tell in one line why not."""
     open_standard()
+    bound_spinning()
     startup.begin()
     startup.mark("Python and Hydra")
     be_lenient()

@@ -45,6 +45,7 @@ class Train:
     compile: Annotated[str, _COMPILE] = field(metadata=since("auto"))
     channels_last: bool = field(metadata=NO_RESULT)
     deterministic: bool = field(metadata=NO_RESULT)
+    keep_memory: bool = field(metadata=NO_RESULT)
     checkpoint_seconds: NotNegative = field(metadata=NO_RESULT)
     checkpoint_steps: Counting | None = field(metadata=NO_RESULT)
 
