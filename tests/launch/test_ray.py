@@ -108,8 +108,14 @@ class RayCluster:
 
 
 @pytest.fixture(scope="module")
-def cluster(site: Site) -> Iterator[RayCluster]:
-    process = site.start(str(HERE / "ray_cluster.py"))
+def starting(site: Site) -> "subprocess.Popen[str]":
+    """The cluster on its way, which takes seconds; the runs to compare with are made meanwhile."""
+    return site.start(str(HERE / "ray_cluster.py"))
+
+
+@pytest.fixture(scope="module")
+def cluster(starting: "subprocess.Popen[str]", whole: object) -> Iterator[RayCluster]:
+    process = starting
     told: list[str] = []
     while not told or "ray://" not in told[-1]:
         told.append(process.stdout.readline())
@@ -120,7 +126,7 @@ def cluster(site: Site) -> Iterator[RayCluster]:
 
 
 @pytest.fixture(scope="module")
-def whole(site: Site) -> Callable[[int], Path]:
+def whole(site: Site, starting: object) -> Callable[[int], Path]:
     """The runs that all others must equal: the local launcher's, by their seed."""
     code, output = site.etude("whole", "-m", "seed=0,1", "hydra/launcher=local")
     assert code == 0, output

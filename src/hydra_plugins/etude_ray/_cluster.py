@@ -44,7 +44,8 @@ def connect(address: str | None, given: Mapping[str, Any]) -> None:
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         with _signals_kept():
-            _init({**quiet, **own, **given}, None if address is None else _ANSWER_SECONDS)
+            init = _start if address is None else _join
+            init({**quiet, **own, **given})
     except Exception as error:
         first_line = str(error).strip().partition("\n")[0]
         raise CompactHydraException(
@@ -55,27 +56,32 @@ def connect(address: str | None, given: Mapping[str, Any]) -> None:
     atexit.register(ray.shutdown)
 
 
-def _init(arguments: Mapping[str, object], seconds: float | None) -> None:
-    """Call `ray.init`, and give up on a cluster that does not answer: Ray goes on for minutes.
+def _start(arguments: Mapping[str, object]) -> None:
+    """Call Ray; the processes of a cluster that this begins end with the thread that calls."""
+    ray.init(**cast("dict[str, Any]", arguments))
+
+
+def _join(arguments: Mapping[str, object]) -> None:
+    """Connect to a cluster, or give up on one that does not answer: Ray goes on for minutes.
 
     Nothing interrupts Ray while it asks, so that a thread has to, which ends with the program.
     """
     ended: SimpleQueue[Exception | None] = SimpleQueue()
 
-    def connect() -> None:
+    def join() -> None:
         try:
-            ray.init(**cast("dict[str, Any]", arguments))
+            _start(arguments)
         except Exception as error:  # noqa: BLE001 (raised below)
             ended.put(error)
         else:
             ended.put(None)
 
-    threading.Thread(target=connect, daemon=True).start()
+    threading.Thread(target=join, daemon=True).start()
     try:
-        error = ended.get(timeout=seconds)
+        error = ended.get(timeout=_ANSWER_SECONDS)
     except Empty:
         raise TimeoutError(
-            f"no answer within {seconds:.0f} s; `ray stop --force` ends a cluster that hangs"
+            f"no answer within {_ANSWER_SECONDS:.0f} s; `ray stop --force` ends one that hangs"
         ) from None
     if error is not None:
         raise error
