@@ -34,9 +34,9 @@ def replacing(path: Path) -> Generator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file by a text."""
+    """Replace a file by a text; a name that the locale could not read is written as it was."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def remove_stale(folder: Path) -> None:
