@@ -43,7 +43,7 @@ class Compiler:
     def __init__(self, *, on: bool = False, deterministic: bool = True) -> None:
         self.on = on
         self.settled = False
-        self._options = {"deterministic": True} if deterministic else None
+        self._options: dict[str, Any] | None = {"deterministic": True} if deterministic else None
         self._done: set[str] = set()
 
     def settle(self, *, on: bool) -> None:
