@@ -85,13 +85,13 @@ def test_a_run_cut_at_random_steps_equals_an_uninterrupted_one(
     train = step.Step.__call__
     done = 0
 
-    def counted(self: step.Step, *batch: torch.Tensor) -> Any:
+    def counted(self: step.Step, *batch: torch.Tensor, **how: Any) -> Any:
         nonlocal done
         if cuts and done == cuts[0]:
             cuts.pop(0)
             raise Cut
         done += 1
-        return train(self, *batch)
+        return train(self, *batch, **how)
 
     monkeypatch.setattr(step.Step, "__call__", counted)
     codes = []

@@ -39,6 +39,7 @@ _HINTS = {
     "train.batch_size or dataset.load_size may help; the same command goes on",
     "out of memory": "a smaller train.batch_size, or train.accumulate, may help",
     "can't allocate memory": "a smaller train.batch_size, or train.accumulate, may help",
+    "disk is full": "make room, and the same command goes on from its last checkpoint",
 }
 
 

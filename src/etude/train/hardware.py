@@ -1,5 +1,6 @@
 """Where a run computes, and in which numbers."""
 
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -80,7 +81,8 @@ def peak_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     import resource  # noqa: PLC0415 (not everywhere)
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def synchronize(device: torch.device) -> None:
