@@ -210,7 +210,7 @@ def _run(label: str, run: Run, folder: Path) -> Line:
         Cell(error, error),
     ]
     path = Path(os.path.relpath(run.folder, folder)).as_posix()
-    return Line("", cells, "" if run.state is State.NOT_STARTED else f"{quote(path)}/")
+    return Line("", cells, "" if run.state is State.NOT_STARTED else f"{quote(os.fsencode(path))}/")
 
 
 def _typed(results: Results) -> Iterator[Sequence[str]]:
