@@ -186,6 +186,12 @@ def _warnings(arm: Arm, count: int, seeds: Set[int]) -> list[str]:
         found = sorted({str(run.summary.get(key)) for run in done})
         if len(found) > 1:
             warnings.append(f"{key} {' and '.join(found)} mixed")
+    if len({run.summary.get("data", {}).get("digest") for run in done}) > 1:
+        warnings.append("different data: the same files gave other pixels or labels")
+    broken = [run.seed for run in done if not run.whole]
+    if broken:
+        seeds = ", ".join(map(str, broken))
+        warnings.append(f"metrics.jsonl lacks epochs, or is another run's, of seed {seeds}")
     return warnings
 
 

@@ -108,7 +108,7 @@ def run(
             shown(config, folder, identity, parts, arm) as view,
         ):
             rows = _train(folder, parts, checkpoints, stop, view, display, prune)
-            ending = finish(folder, parts, rows, view)
+            ending = finish(folder, parts, rows, view, fingerprint=identity.fingerprint)
             how = {"test_crops": config.train.test_crops, "compiled": parts.state.compiler.on}
             summary |= {**ending, **how}
             _look_back(config, folder, parts, rows, view, int(ending["best"]["epoch"]))
