@@ -5,6 +5,7 @@
 # make check    linters, formatting, types, and the house in figures
 # make bench    Étude's loop beside the bare step and its peers, start-up, growth, memory: on the CPU,
 #               under 10 minutes; make bench-cuda: likewise on a GPU, and whole runs
+# make check-cuda  whether Étude does on this machine's GPU what it should, and how fast: 4 minutes
 # make board    TensorBoard over outputs/, on this machine only
 # make clean    remove caches and builds; .venv and outputs/ stay
 PYTHON ?= python3
@@ -12,7 +13,7 @@ PORT ?= 6006
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test test-slow test-cluster check format bench bench-cuda board clean
+.PHONY: train test test-slow test-cluster check format bench bench-cuda check-cuda board clean
 
 train: .venv/ready
 	@$(BIN)/etude $(ARGS)
@@ -43,6 +44,9 @@ bench-cuda: .venv/ready
 	@$(BIN)/python -m benchmarks.contest --device cuda
 	@$(BIN)/python -m benchmarks.stacked --device cuda
 	@$(BIN)/python -m benchmarks.whole_runs
+
+check-cuda: .venv/ready
+	@$(BIN)/python -m benchmarks.check_cuda $(ARGS)
 
 board: .venv/ready
 	@$(BIN)/tensorboard --logdir $${ETUDE_OUTPUTS:-outputs} --host 127.0.0.1 --port $(PORT)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import SMALL
+from stand_in import StandIn
 from torch import nn
 
 from etude.data.batch import Batch
@@ -17,9 +18,10 @@ from etude.models.lenet import LeNet5
 from etude.train.automatic import Automatic
 from etude.train.builders import make_steps
 from etude.train.cuda import Cuda
-from etude.train.graph import WARM_UP_STEPS, CannotCapture, Captured
+from etude.train.graph import Captured
 from etude.train.optim.keras import KerasSGD
 from etude.train.record import views
+from etude.train.replay import WARM_UP_STEPS, CannotCapture
 from etude.train.schedule import Constant
 from etude.train.state import State
 from etude.train.step import Eager, Step
@@ -28,34 +30,6 @@ CPU = torch.device("cpu")
 RATE = 2.0**-5  # the same number in float32
 BATCH, IMAGES = 8, 6 * 8 + 3
 EPOCHS = 2
-
-
-class StandIn(Cuda):
-    """Do on the CPU what is asked for, and note it; a captured step is done when it is replayed."""
-
-    def __init__(self, waits: tuple[str, ...] = (), *, fails: bool = False) -> None:
-        self.replayed = 0
-        self._waits, self._fails = waits, fails
-
-    def aside(self, function: Callable[[], None], device: torch.device) -> None:
-        function()
-
-    def waits(self, function: Callable[[], None]) -> list[str]:
-        function()
-        return list(self._waits)
-
-    def capture(self, function: Callable[[], None]) -> Callable[[], None]:
-        if self._fails:
-            try:
-                raise RuntimeError("operation not permitted when stream is capturing")
-            finally:
-                raise RuntimeError("operation failed due to a previous error during capture")
-
-        def replay() -> None:
-            self.replayed += 1
-            function()
-
-        return replay
 
 
 class Own(KerasSGD):

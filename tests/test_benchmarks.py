@@ -1,9 +1,11 @@
 import pytest
 
+from benchmarks import check_cuda, check_speed, check_steps
 from benchmarks.contest import compare
 from benchmarks.network import compose
 from benchmarks.rows import ROWS
 from benchmarks.statistics_of import differences, ratios
+from etude.base.errors import UserError
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=list(ROWS))
@@ -53,3 +55,32 @@ def test_a_captured_step_is_held_against_the_eager_one():
         ("etude float32 graph", "etude float32"): 2.5,
         ("etude bfloat16 graph", "etude float32 graph"): None,
     }
+
+
+def test_what_is_captured_is_compared_with_eager_steps():
+    told = check_steps.check("lenet5_digits", "cpu")
+    assert told["same"]
+    assert told["finite"]
+
+
+def test_a_step_that_fails_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(check_steps, "made", _fails)
+    assert check_steps.check("lenet5_digits", "cpu")["problem"] == "UserError: no room"
+
+
+def _fails(*_: object) -> None:
+    raise UserError("no room")
+
+
+def test_everybody_takes_turns():
+    told = check_speed.measure("lenet", "cpu", 300, 0.01, 0)
+    assert min(told[name] for name in ("auto", "eager", "bare", "dataloader")) > 0
+    assert not told["compiled"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["tests", "steps", "resume", "speed", "many"])
+def test_each_part_of_the_check_runs_in_its_smallest_form(part: str):
+    told = check_cuda.PARTS[part]("cpu")
+    assert told["ok"]
+    assert check_cuda.show({part: told | {"took": 1.0}})

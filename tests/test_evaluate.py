@@ -55,7 +55,7 @@ def test_all_readers_of_one_pass_are_given_every_image_once():
     with torch.inference_mode():
         logits = model.eval()(images)
     wrong = logits.argmax(1) != labels
-    loss, accuracy = scorer.score()
+    loss, accuracy = scorer.score(len(data))
     assert loss == pytest.approx(float(functional.cross_entropy(logits, labels)))
     assert accuracy == float((~wrong).double().mean())
     assert int(confusion.counts().diag().sum()) == round(50 * accuracy)

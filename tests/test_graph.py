@@ -1,7 +1,9 @@
+import gc
 from typing import Any
 
 import pytest
 import torch
+from no_waits import no_waits
 
 from etude.base.errors import UserError
 from etude.data.augment.augment import Augment
@@ -10,6 +12,7 @@ from etude.data.resident import Resident
 from etude.data.resize import resize
 from etude.data.sources.digits import Digits
 from etude.models.lenet import LeNet5
+from etude.train.cuda import Cuda
 from etude.train.graph import Captured, Epoch, whole_step
 from etude.train.optim.keras import KerasAdam, KerasSGD
 from etude.train.schedule import Cosine
@@ -134,12 +137,9 @@ def test_replayed_steps_never_wait_for_the_device():
     trained(state, steps, images)
     state.epoch, state.step = 0, 0
     steps.begin(state, images, seed=3, batch_size=BATCH)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waits():
         while state.step < state.steps:
             steps.advance(state)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.gpu
@@ -156,3 +156,23 @@ def test_a_network_that_waits_for_the_device_is_refused():
     )
     with pytest.raises(UserError, match="cannot capture this run"):
         trained(state, Captured(step), images)
+
+
+@pytest.mark.gpu
+def test_a_second_run_of_a_process_is_captured_as_well():
+    for _ in range(2):
+        state, step, images = made("sgd", torch.device("cuda"))
+        trained(state, Captured(step), images)
+        del state, step, images
+        gc.collect()
+
+
+@pytest.mark.gpu
+def test_random_numbers_go_on_after_a_capture_that_failed():
+    def waits() -> None:
+        float(torch.rand(2, device="cuda").sum())
+
+    with pytest.raises(RuntimeError):
+        Cuda().capture(waits)
+    assert torch.rand(2, device="cuda").isfinite().all()
+    Cuda().capture(lambda: None)()

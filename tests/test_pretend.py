@@ -109,9 +109,9 @@ def test_a_needless_second_pass_is_found(composer: Composer, monkeypatch: pytest
     words = f"{LENET} optimizer=adam_keras precision=float32"
     learn = Step._learn
 
-    def twice(self: Step, images: Tensor, labels: Tensor, batch_size: int) -> object:
-        self._forward(images)
-        return learn(self, images, labels, batch_size)
+    def twice(self: Step, images: Tensor, *args: Any, **how: Any) -> object:
+        self._model(images)
+        return learn(self, images, *args, **how)
 
     monkeypatch.setattr(Step, "_learn", twice)
     assert sum(rehearsed(words, composer).operations.values()) > LAUNCHES[words]

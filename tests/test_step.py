@@ -9,6 +9,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from etude.models.lenet import LeNet5
+from etude.train.compiler import Compiler
 from etude.train.step import Eager, Step
 
 CPU = torch.device("cpu")
@@ -30,7 +31,7 @@ def trained(model: nn.Module, *, precision: str = "float32", **settings: Any) ->
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     scaler = torch.amp.GradScaler("cpu", enabled=precision == "float16")
     step = Step(model, optimizer, scaler=scaler, device=CPU, precision=precision, **settings)
-    return [float(step(*batch()).loss) for _ in range(3)]
+    return [float(step(*batch(), whole=True).loss) for _ in range(3)]
 
 
 def weights(model: nn.Module) -> Tensor:
@@ -57,6 +58,47 @@ def test_a_batch_computed_in_parts_gives_the_same_update(parts: int):
     whole, divided = network(), network()
     assert trained(divided, accumulate=parts) == pytest.approx(trained(whole), rel=1e-5)
     torch.testing.assert_close(weights(divided), weights(whole), rtol=1e-4, atol=1e-6)
+
+
+class OnVectors(nn.Module):
+    """Batch norm on vectors, which one image is too few for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.norm = nn.Linear(28 * 28, 10), nn.BatchNorm1d(10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.norm(self.fc(images.flatten(1)))
+
+
+@pytest.mark.parametrize(
+    ("accumulate", "images", "parts"),
+    [
+        (2, 2, [2]),
+        (2, 3, [3]),
+        (3, 7, [3, 2, 2]),
+        (4, 4, [2, 2]),
+        (2, 8, [4, 4]),
+        (3, 8, [3, 3, 2]),
+    ],
+)
+def test_no_part_has_one_image_where_batch_norm_needs_two(
+    accumulate: int, images: int, parts: list[int]
+):
+    model = OnVectors()
+    sizes: list[int] = []
+    model.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    how: Any = {"scaler": scaler, "device": CPU, "precision": "float32"}
+    Step(model, optimizer, accumulate=accumulate, smallest_part=2, **how)(*batch(images))
+    assert sizes == parts
+
+
+def test_a_last_batch_of_few_images_is_learned_from_in_parts(etude: Callable[..., int]):
+    words = ["model=vgg_cifar", "dataset.input_size=32", "train.epochs=1", "train.batch_size=8"]
+    words += ["dataset.limit_train=34", "dataset.limit_test=8", "dataset.validation_split=none"]
+    assert etude(*words, "train.test_every_epoch=true", "train.accumulate=8") == 0
 
 
 def test_the_gradients_norm_is_clipped_over_all_parameters():
@@ -96,9 +138,9 @@ def test_a_compiled_step_agrees_with_an_eager_one_and_is_reused():
     from torch._dynamo.utils import counters  # noqa: PLC0415 (seconds)
 
     eager, compiled = network(), network()
-    assert trained(compiled, compiled=True) == pytest.approx(trained(eager), rel=1e-4)
+    assert trained(compiled, compiler=Compiler(on=True)) == pytest.approx(trained(eager), rel=1e-4)
     graphs = counters["stats"]["unique_graphs"]
-    trained(network(), compiled=True)  # as a later job of a sweep does
+    trained(network(), compiler=Compiler(on=True))  # as a later job of a sweep does
     assert counters["stats"]["unique_graphs"] == graphs, "it was compiled again"
 
 

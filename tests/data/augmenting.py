@@ -1,6 +1,7 @@
 """What the tests of augmentations share."""
 
 import torch
+from no_waits import no_waits
 from torch import Tensor
 
 from etude.data.augment.augment import Augment
@@ -37,9 +38,6 @@ def assert_a_gpu_agrees(augment: Augment, images: Tensor, size: int, *, toleranc
     expected = whole(augment, images, draws, size)
     on_gpu, draws_there = images.cuda(), draws.cuda()
     whole(augment, on_gpu, draws_there, size)  # constants that are kept are copied here
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waits():
         given = whole(augment, on_gpu, draws_there, size)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert (given.cpu() - expected).abs().max() <= tolerance

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from etude.models.auxiliary import Outputs, add_auxiliary_losses, main_logits
+from etude.train.compiler import Compiler
 from etude.train.step import Result, Step
 
 CPU = torch.device("cpu")
@@ -37,7 +38,7 @@ def learn(model: nn.Module, *, precision: str = "float32", **settings: Any) -> R
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     scaler = torch.amp.GradScaler("cpu", enabled=False)
     step = Step(model, optimizer, scaler=scaler, device=CPU, precision=precision, **settings)
-    return step(*batch())
+    return step(*batch(), whole=True)
 
 
 def test_every_loss_has_its_weight():
@@ -77,7 +78,7 @@ def test_a_step_updates_the_heads_and_reports_the_main_loss(accumulate: int):
 @pytest.mark.slow
 def test_a_compiled_network_with_heads_learns_as_an_eager_one():
     eager, compiled = TwoHeads(), TwoHeads()
-    losses = [float(learn(eager).loss), float(learn(compiled, compiled=True).loss)]
+    losses = [float(learn(eager).loss), float(learn(compiled, compiler=Compiler(on=True)).loss)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     for ours, theirs in zip(compiled.parameters(), eager.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)

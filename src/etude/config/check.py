@@ -169,6 +169,16 @@ def _against_signature(
             yield Problem(f"{group}.{key}", f"{group}.{key} must be given: +{group}.{key}=<value>")
 
 
+def _impossible_steps(config: Config) -> Iterable[str]:
+    if config.train.step == "graph" and config.precision == "float16":
+        yield (
+            "train.step=graph cannot look at the gradients, as float16's loss scaling must; "
+            "set precision=bfloat16 or train.step=eager"
+        )
+    if config.train.step == "compile":
+        yield "train.step=compile is now train.compile=true, beside train.step=auto"
+
+
 def _contradictions(config: Config) -> Iterable[str]:
     """Yield what no single key can tell."""
     optimizer = settings(config.optimizer)
@@ -185,11 +195,7 @@ def _contradictions(config: Config) -> Iterable[str]:
             f"train.accumulate={config.train.accumulate} must be at most "
             f"train.batch_size={config.train.batch_size}"
         )
-    if config.train.step == "graph" and config.precision == "float16":
-        yield (
-            "train.step=graph cannot look at the gradients, as float16's loss scaling must; "
-            "set precision=bfloat16 or train.step=eager"
-        )
+    yield from _impossible_steps(config)
     values, lr = settings(config.scheduler).get("values"), optimizer.get("lr")
     if values and lr is not None and values[0] != lr:
         yield (

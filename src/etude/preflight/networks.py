@@ -12,6 +12,7 @@ from etude.preflight import forward
 from etude.preflight.checks import Inspected
 from etude.preflight.forward import Network
 from etude.train import weights
+from etude.train.choices import needs_two
 from etude.train.hardware import choose_device, choose_precision
 from etude.train.test_time_views import check_test_views
 
@@ -58,13 +59,12 @@ def _check_last_batch(run: Inspected, network: Network, model: nn.Module) -> Non
     if run.images % size != 1:
         return
     try:
-        model.train()(torch.empty(1, network.channels, network.side, network.side, device="meta"))
-    except ValueError as error:
-        if "more than 1 value per channel" in str(error):
-            raise UserError(
-                f"train.batch_size={size} leaves one image for the last batch, and batch norm "
-                f"needs two; set train.batch_size={size + 1}"
-            ) from error
-        raise
+        refused = needs_two(model, (network.channels, network.side, network.side))
     except RuntimeError as error:  # a network of one's own that needs values, not shapes alone
         log.debug("the last batch of one image was not tried: %s", error)
+        return
+    if refused:
+        raise UserError(
+            f"train.batch_size={size} leaves one image for the last batch, and batch norm "
+            f"needs two; set train.batch_size={size + 1}"
+        )

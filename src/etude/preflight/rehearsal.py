@@ -24,6 +24,7 @@ from etude.data.splits import held_out
 from etude.preflight.forward import Network
 from etude.preflight.pretend import Pretend
 from etude.train.builders import make_plan, make_state
+from etude.train.choices import eval_batch_size_of, outlook_of
 from etude.train.graph import Epoch, whole_step
 from etude.train.hardware import autocast
 from etude.train.loop import Plan
@@ -76,6 +77,7 @@ def rehearse(config: Config, facts: DatasetInfo, *, precision: str) -> Rehearsal
         UserError: It waits for the device, mixes it with the CPU, or needs values otherwise.
     """
     numbers = "float32" if precision == "tf32" else precision
+    config = _chosen(config, facts)
     with Pretend() as pretend, warnings.catch_warnings(action="ignore"):
         try:
             return _rehearsed(config, facts, numbers, pretend)
@@ -86,6 +88,17 @@ def rehearse(config: Config, facts: DatasetInfo, *, precision: str) -> Rehearsal
             if _TOO_LATE in reason:
                 reason = "this process has trained before; a process of its own can do it"
             raise UserError(f"the step cannot be rehearsed: {reason}") from error
+
+
+def _chosen(config: Config, facts: DatasetInfo) -> Config:
+    """Choose what a run on a GPU chooses there; its operations one by one, as nothing compiles."""
+    size = config.train.eval_batch_size
+    if size == "auto":
+        sizes = {"channels": facts.channels, "classes": facts.num_classes}
+        side = config.dataset.input_size or facts.size
+        outlook = outlook_of(config, **sizes, size=side)
+        size = str(eval_batch_size_of(outlook, max(facts.train_images, facts.test_images)))
+    return replace(config, train=replace(config.train, eval_batch_size=size, compile="false"))
 
 
 def _rehearsed(config: Config, facts: DatasetInfo, precision: str, pretend: Pretend) -> Rehearsal:
@@ -157,7 +170,7 @@ def made_up(config: Config, facts: DatasetInfo) -> Data:
     held = held_out(images, dataset.validation_split, dataset.validation_fraction)
     counts = [images - held, held, tested]
     if _streamed(config, sum(counts) * facts.channels * sides.kept**2):
-        counts = [size, size if held else 0, config.train.eval_batch_size]
+        counts = [size, size if held else 0, int(config.train.eval_batch_size)]
     shape = (facts.channels, sides.kept, sides.kept)
     train, validation, test = (
         Labelled(torch.empty(n, *shape, dtype=torch.uint8), torch.empty(n, dtype=torch.int64))

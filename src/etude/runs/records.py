@@ -68,6 +68,7 @@ class Summary(TypedDict):
     parameters: Parameters
     device: str
     precision: str
+    compiled: NotRequired[bool]  # whether its steps were
     data: Mapping[str, Any]
     weights: Mapping[str, Any] | None
     hyperparameters: Mapping[str, Any]

@@ -4,7 +4,8 @@ import logging
 
 from etude.data.batch import Split
 from etude.train.cuda import Cuda
-from etude.train.graph import CannotCapture, Captured
+from etude.train.graph import Captured
+from etude.train.replay import CannotCapture
 from etude.train.state import State
 from etude.train.step import Eager, Step
 

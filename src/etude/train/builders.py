@@ -20,6 +20,16 @@ from etude.data.sources.files import Files
 from etude.data.sources.source import Labelled
 from etude.data.stream import Stream
 from etude.train.automatic import Automatic
+from etude.train.choices import (
+    build_network,
+    choose_compiled,
+    choose_eval_batch_size,
+    choose_smallest_part,
+    may_capture,
+)
+from etude.train.compiler import Compiler
+from etude.train.evaluate import evaluate
+from etude.train.evaluator import CapturedEvaluation
 from etude.train.graph import Captured
 from etude.train.hardware import choose_device, choose_precision, make_deterministic, set_tf32
 from etude.train.layers import Report
@@ -121,14 +131,10 @@ def load_data(config: Config) -> Data:
 
 def make_model(config: Config, data: Data, device: torch.device) -> nn.Module:
     """Build and initialise the network on the CPU, so that a seed means one network everywhere."""
-    context = {
-        "in_channels": data.channels,
-        "num_classes": len(data.classes),
-        "input_size": data.size,
-    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(config.seed, "model"))
-        model: nn.Module = build(config.model, config.packages, **context)
+        sizes = {"channels": data.channels, "classes": len(data.classes), "size": data.size}
+        model = build_network(config, **sizes)
     init = settings(config.init)
     kept = data.train.images.shape[-1]
     check_test_views(model, config.train.test_crops, kept=kept, seen=data.size)
@@ -162,6 +168,10 @@ def make_state(
         scale=config.scale,
     )
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
+    compiler = Compiler(
+        on=choose_compiled(config, data, device, optimizer, scaler),
+        deterministic=config.train.deterministic,
+    )
     step = Step(
         model,
         optimizer,
@@ -171,7 +181,8 @@ def make_state(
         label_smoothing=config.train.label_smoothing,
         clip_norm=config.train.clip_norm,
         accumulate=config.train.accumulate,
-        compiled=config.train.step == "compile",
+        smallest_part=choose_smallest_part(config, data),
+        compiler=compiler,
     )
     decay = config.train.average_decay
     updates = None
@@ -179,7 +190,7 @@ def make_state(
         begin_velocities(optimizer)
         updates = Updates(optimizer, device) if decay is not None else None
     average = None if decay is None else WeightAverage(model, decay=decay, updates=updates)
-    return State(model, optimizer, scaler, schedule, device, steps, average), step
+    return State(model, optimizer, scaler, schedule, device, steps, average, compiler), step
 
 
 def _optimizer(config: Config, model: nn.Module, device: torch.device) -> torch.optim.Optimizer:
@@ -198,7 +209,7 @@ def _optimizer(config: Config, model: nn.Module, device: torch.device) -> torch.
 
 def make_steps(config: Config, step: Step, device: torch.device) -> Steps:
     """Choose how an epoch's steps are carried out."""
-    if config.train.step == "auto" and device.type == "cuda":
+    if config.train.step == "auto" and may_capture(config, device):
         return Automatic(step)
     return Captured(step) if config.train.step == "graph" else Eager(step)
 
@@ -224,11 +235,12 @@ def make_plan(config: Config, data: Data, device: torch.device, precision: str) 
         test=ready(tested, None) if crops > 1 else test,  # cut out of whole images
         # The test split chooses only where the document's protocol has nothing else.
         select=next(iter(evaluations), None),
-        eval_batch_size=config.train.eval_batch_size,
+        eval_batch_size=choose_eval_batch_size(config, data, device),
         precision=precision,
         l2=config.l2,
         label_smoothing=config.train.label_smoothing,
         test_views=test_views,
+        evaluator=CapturedEvaluation() if may_capture(config, device) else evaluate,
     )
 
 

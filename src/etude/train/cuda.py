@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from weakref import WeakSet
 
 import torch
 
@@ -38,6 +39,26 @@ class Cuda:
             RuntimeError: It does something that no graph can hold.
         """
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            function()
+        try:
+            with torch.cuda.graph(graph, pool=_pool()):
+                function()
+        except RuntimeError:
+            _forget_the_capture()
+            raise
+        _graphs.add(graph)
         return graph.replay
+
+
+# Those that still exist. A pool that no graph holds any more is gone, and its handle with it.
+_graphs: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
+
+
+def _pool() -> tuple[int, int] | None:
+    """Give memory for all graphs: none leaves anything in it, and no two are replayed at once."""
+    return next((graph.pool() for graph in _graphs), None)
+
+
+def _forget_the_capture() -> None:
+    """Let the random numbers go on: a capture that has failed leaves them waiting for its end."""
+    generator = torch.cuda.default_generators[torch.cuda.current_device()]
+    generator.graphsafe_set_state(generator.clone_state())

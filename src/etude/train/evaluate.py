@@ -65,19 +65,22 @@ class Scorer:
 
     def __init__(self, model: nn.Module, device: torch.device) -> None:
         self._model = model
-        self._images = 0
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
         self._correct = torch.zeros((), dtype=torch.int64, device=device)
 
     def __call__(self, batch: Batch, logits: Tensor) -> None:
         """Take in a batch."""
-        self._images += len(batch.labels)
         self._loss += loss_of(self._model, logits, batch.labels, reduction="sum")
         self._correct += (logits.argmax(1) == batch.labels).sum()
 
-    def score(self) -> Score:
-        """Give the means over all images so far; this waits for the device."""
-        return Score(float(self._loss) / self._images, int(self._correct) / self._images)
+    def begin(self) -> None:
+        """Forget all batches."""
+        self._loss.zero_()
+        self._correct.zero_()
+
+    def score(self, images: int) -> Score:
+        """Give the means over all images, of which there were so many; waits for the device."""
+        return Score(float(self._loss) / images, int(self._correct) / images)
 
 
 def evaluate(
@@ -86,4 +89,4 @@ def evaluate(
     """Score a model on all images of a split; see `ask`."""
     scorer = Scorer(model, device)
     ask(model, data, scorer, device=device, precision=precision, batch_size=batch_size)
-    return scorer.score()
+    return scorer.score(len(data))

@@ -107,7 +107,7 @@ def _result(state: State, plan: Plan, row: Row) -> Mapping[str, float]:
         return result
     scorer = Scorer(plan.tested(state.evaluated), state.device)
     _ask(state, plan, scorer)
-    score = scorer.score()
+    score = scorer.score(len(plan.test))
     check_loss(score.loss, state, int(row["epoch"]))
     return result | {"test_loss": score.loss, "test_accuracy": score.accuracy}
 

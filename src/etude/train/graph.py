@@ -6,24 +6,19 @@ operations on the same memory every time. So all that changes from step to step 
 device: the epoch's order and random numbers, its learning rates, and the place that it has reached.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from etude.base.errors import UserError
 from etude.data.batch import Split
 from etude.data.resident import Resident
 from etude.train.cuda import Cuda
 from etude.train.optim.follows import follows_device
+from etude.train.replay import CannotCapture, Replay
 from etude.train.state import State
 from etude.train.step import Step
-
-# Real steps done before the capture, in which libraries choose their kernels and optimizers make
-# what they keep; cuDNN's choice by timing takes the first, the rest is PyTorch's recommendation.
-WARM_UP_STEPS = 3
 
 
 @dataclass
@@ -90,32 +85,30 @@ def whole_step(epoch: Epoch, step: Step, state: State, images: int) -> None:
     part = epoch.order.index_select(0, first + torch.arange(images, device=first.device))
     batch = epoch.images.batch(part, epoch.draws)
     epoch.lr.copy_(epoch.rates.index_select(0, epoch.step).squeeze(0))
-    result = step(batch.images, batch.labels)
+    result = step(batch.images, batch.labels, whole=images == epoch.batch_size)
     state.losses.index_copy_(0, epoch.step, result.loss.view(1))
     state.correct.index_copy_(0, epoch.step, result.correct.view(1))
     epoch.step += 1
 
 
-class CannotCapture(UserError):  # noqa: N818 (what it says)
-    """A run's steps cannot be captured; none is lost, and they can be done eagerly from here on.
-
-    Args:
-        reason: Why, in words.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"train.step=graph cannot capture this run: {reason}; train.step=auto does it eagerly"
-        )
-        self.reason = reason
+def obstacle(
+    optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, *, streamed: bool
+) -> str:
+    """Say why a run's steps cannot be captured, as far as that is known before the first."""
+    if streamed:
+        return "its images are streamed; set dataset.stream=false"
+    if scaler.is_enabled():
+        return "float16's scaling looks at the gradients; set precision=bfloat16"
+    if not follows_device(optimizer):
+        return f"{type(optimizer).__name__} does not say that it can be, by taking `capturable`"
+    return ""
 
 
 class Captured:
     """Carry out an epoch's steps as replays of one captured graph.
 
-    The first steps after a start or a resume, and an epoch's smaller last one, are done eagerly: by
-    the same operations, so they are steps like all others. In the last of the first ones, what a
-    graph cannot hold is looked for.
+    The first steps after a start or a resume, and an epoch's smaller last one, are done eagerly:
+    see `Replay`.
 
     Args:
         step: What is done with each batch.
@@ -126,9 +119,7 @@ class Captured:
         self._step = step
         self._cuda = cuda or Cuda()
         self._epoch: Epoch | None = None
-        self._replay: Callable[[], None] | None = None
-        self._eager_steps = 0
-        self._refusal = ""
+        self._replay: Replay | None = None
 
     def begin(self, state: State, images: Split, *, seed: int, batch_size: int) -> None:
         """Take up what is left of the epoch under way.
@@ -136,13 +127,11 @@ class Captured:
         Raises:
             CannotCapture: The images are not on the device, or what there is cannot be captured.
         """
-        if not isinstance(images, Resident):
-            raise CannotCapture("its images are streamed; set dataset.stream=false")
-        if state.scaler.is_enabled():
-            raise CannotCapture("float16's scaling looks at the gradients; set precision=bfloat16")
-        if not follows_device(state.optimizer):
-            name = type(state.optimizer).__name__
-            raise CannotCapture(f"{name} does not say that it can be, by taking `capturable`")
+        if reason := obstacle(
+            state.optimizer, state.scaler, streamed=not isinstance(images, Resident)
+        ):
+            raise CannotCapture(reason)
+        assert isinstance(images, Resident)  # noqa: S101
         if self._epoch is None:
             self._epoch = Epoch.of(state, images, seed, batch_size)
         else:
@@ -162,51 +151,7 @@ class Captured:
         do = partial(whole_step, epoch, self._step, state, size)
         if size < epoch.batch_size:
             self._cuda.aside(do, state.device)
-        elif self._eager_steps < WARM_UP_STEPS:
-            self._warm_up(do, state)
         else:
-            if self._replay is None:
-                self._replay = self._capture(do)
+            self._replay = self._replay or Replay(do, state.model, state.device, self._cuda)
             self._replay()
         state.step_done()
-
-    def _warm_up(self, do: Callable[[], None], state: State) -> None:
-        """Do a step eagerly; in the last one, look for what a graph would not repeat."""
-        self._eager_steps += 1
-        if self._eager_steps < WARM_UP_STEPS:
-            self._cuda.aside(do, state.device)
-            return
-        before = _on_host(state.model)
-        waits = self._cuda.waits(lambda: self._cuda.aside(do, state.device))
-        if waits:
-            self._refusal = f"the host waits for the device at {', '.join(dict.fromkeys(waits))}"
-        elif changed := [
-            key for key, value in _on_host(state.model).items() if before.get(key) != value
-        ]:
-            self._refusal = f"{changed[0]} changes with every step, on the host"
-
-    def _capture(self, do: Callable[[], None]) -> Callable[[], None]:
-        """Record the step; nothing is computed yet."""
-        if self._refusal:
-            raise CannotCapture(self._refusal)
-        try:
-            return self._cuda.capture(do)
-        except RuntimeError as error:
-            raise CannotCapture(_first_line(error)) from error
-
-
-def _on_host(model: nn.Module) -> dict[str, float]:
-    """Give the numbers that a network's layers hold on the host, such as a count of steps."""
-    return {
-        f"{name}.{key}".lstrip("."): value
-        for name, module in model.named_modules()
-        for key, value in vars(module).items()
-        if isinstance(value, int | float)
-    }
-
-
-def _first_line(error: BaseException) -> str:
-    """Say what went wrong first: ending a capture that has failed fails again."""
-    while error.__context__ is not None:
-        error = error.__context__
-    return str(error).strip().partition("\n")[0]

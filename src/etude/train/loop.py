@@ -14,6 +14,7 @@ from etude.data.batch import Split
 from etude.runs.records import Row
 from etude.train.checkpoint import Checkpoints
 from etude.train.evaluate import Score, evaluate
+from etude.train.evaluator import Evaluator
 from etude.train.hardware import peak_memory, synchronize
 from etude.train.optim.keras import penalty
 from etude.train.state import Best, State
@@ -91,6 +92,7 @@ class Plan:
         label_smoothing: Share of the target that is spread over all classes, while it is learned.
         test_views: Puts something around the network that asks it about several views of a test
             image; None asks about one, as in `evaluations`.
+        evaluator: Scores the network after every epoch.
     """
 
     epochs: int
@@ -105,6 +107,7 @@ class Plan:
     l2: float
     label_smoothing: float = 0.0
     test_views: Callable[[nn.Module], nn.Module] | None = None
+    evaluator: Evaluator = evaluate
 
     def tested(self, model: nn.Module) -> nn.Module:
         """Give what is asked about the images of the final test."""
@@ -250,7 +253,7 @@ def _select(state: State, plan: Plan, scores: Mapping[str, Score]) -> None:
 
 
 def _evaluate(state: State, data: Split, plan: Plan) -> Score:
-    return evaluate(
+    return plan.evaluator(
         state.evaluated,
         data,
         device=state.device,

@@ -55,6 +55,7 @@ def _first_summary(config: Config, identity: Identity, parts: Parts) -> dict[str
         "parameters": count_parameters(parts.state.model)._asdict(),
         "device": describe(parts.state.device),
         "precision": parts.plan.precision,
+        "compiled": parts.state.compiler.on,
         "data": parts.images._asdict(),
         "weights": None if parts.loaded is None else parts.loaded.plain(),
         "hyperparameters": identity.decisive,

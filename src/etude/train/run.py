@@ -105,7 +105,8 @@ def run(
         ):
             rows = _train(folder, parts, checkpoints, stop, view, display, prune)
             ending = finish(folder, parts, rows, view)
-            summary |= {**ending, "test_crops": config.train.test_crops}
+            how = {"test_crops": config.train.test_crops, "compiled": parts.state.compiler.on}
+            summary |= {**ending, **how}
             _look_back(config, folder, parts, rows, view, int(ending["best"]["epoch"]))
             results = {"final": ending["final"], "best": ending["best"]}
             summary["reference"] = compare(config.reference, rows, results, judged=documented)

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor, nn
 
+from etude.train.compiler import Compiler
 from etude.train.optim.follows import follows_device
 from etude.train.schedule import Schedule
 from etude.train.weight_average import WeightAverage
@@ -31,6 +32,7 @@ class Saved(TypedDict):
     model: Mapping[str, Tensor]
     average: Mapping[str, Tensor] | None
     updates: Tensor | None
+    compiled: bool
     optimizer: dict[str, Any]
     scaler: dict[str, Any]
     schedule: Mapping[str, Any]
@@ -57,6 +59,7 @@ class State:
         device: Where the model is.
         steps: Steps in an epoch.
         average: Of the network's weights, where that is what is evaluated.
+        compiler: Says whether steps are compiled.
     """
 
     model: nn.Module
@@ -66,6 +69,7 @@ class State:
     device: torch.device
     steps: int
     average: WeightAverage | None = None
+    compiler: Compiler = field(default_factory=Compiler)
     epoch: int = 0  # epochs finished
     step: int = 0  # steps done of the epoch under way
     seconds: float = 0.0  # spent training and evaluating
@@ -106,6 +110,7 @@ class State:
             "model": self.model.state_dict(),
             "average": None if self.average is None else self.average.model.state_dict(),
             "updates": self.updates,
+            "compiled": self.compiler.on,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -122,6 +127,7 @@ class State:
 
     def load_state_dict(self, saved: Saved) -> None:
         """Become what `state_dict` gave."""
+        self.compiler.settle(on=saved.get("compiled", False))  # earlier checkpoints do not say it
         self.model.load_state_dict(saved["model"])
         if self.average is not None:
             self.average.model.load_state_dict(saved["average"] or {})

@@ -1,13 +1,16 @@
 """One optimizer step, and an epoch's steps carried out one after the other."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from etude.base.errors import UserError
+from etude.base.identity import mark_of
 from etude.data.batch import Batch, Split
+from etude.train.compiler import Compiler, one_kernel, what_passes_change
 from etude.train.hardware import autocast
 from etude.train.loss import OwnLoss, training_losses
 from etude.train.state import State
@@ -38,7 +41,8 @@ class Step:
         clip_norm: Largest norm of all gradients together, before the optimizer adds weight decay;
             None leaves them as they are.
         accumulate: Parts that a batch is computed in. Batch norm sees each part by itself.
-        compiled: Compile the network's forward and backward passes.
+        smallest_part: Images that a part has at the least, where there are so many.
+        compiler: Compiles the passes and the update of whole batches; None leaves them as they are.
 
     Raises:
         UserError: There is label smoothing, but the network has its own loss.
@@ -55,7 +59,8 @@ class Step:
         label_smoothing: float = 0.0,
         clip_norm: float | None = None,
         accumulate: int = 1,
-        compiled: bool = False,
+        smallest_part: int = 1,
+        compiler: Compiler | None = None,
     ) -> None:
         if label_smoothing and isinstance(model, OwnLoss):
             raise UserError(
@@ -63,7 +68,6 @@ class Step:
                 f"{type(model).__name__} has a loss of its own; set it to 0"
             )
         self._model = model
-        self._forward = torch.compile(model) if compiled else model
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self._optimizer = optimizer
         self._scaler = scaler
@@ -71,35 +75,112 @@ class Step:
         self._precision = precision
         self._label_smoothing = label_smoothing
         self._clip_norm = clip_norm
-        self._accumulate = accumulate
+        self._accumulate, self._smallest_part = accumulate, smallest_part
+        self._compiler = compiler or Compiler()
+        self._compiled_passes = self._compiler(_passes)
+        self._compiled_update = self._compiler(optimizer.step)
 
-    def __call__(self, images: Tensor, labels: Tensor) -> Result:
-        """Learn from images (N, C, H, W) with labels (N,)."""
-        parts = min(self._accumulate, len(labels))
-        chunks = zip(images.chunk(parts), labels.chunk(parts), strict=True)
-        results = [self._learn(part, target, len(labels)) for part, target in chunks]
+    def __call__(self, images: Tensor, labels: Tensor, *, whole: bool = False) -> Result:
+        """Learn from images (N, C, H, W) with labels (N,).
+
+        Args:
+            images: A batch.
+            labels: Its labels.
+            whole: It is none of those smaller ones that end an epoch, for which nothing is
+                compiled: that would take as long again, for a step of hundreds.
+        """
+        chunks = list(zip(self._divided(images), self._divided(labels), strict=True))
+        usual = len(chunks[0][1]) if whole else 0
+        results = [
+            self._learn(*chunk, len(labels), compiled=len(chunk[1]) == usual) for chunk in chunks
+        ]
         if self._clip_norm is not None:
             self._scaler.unscale_(self._optimizer)
             nn.utils.clip_grad_norm_(self._parameters, self._clip_norm)
-        self._scaler.step(self._optimizer)
-        self._scaler.update()
+        self._update(whole=whole)
         self._optimizer.zero_grad()
         if len(results) == 1:
             return results[0]
         return Result(*(torch.stack(values).sum(0) for values in zip(*results, strict=True)))
 
-    def _learn(self, images: Tensor, labels: Tensor, batch_size: int) -> Result:
+    def _divided(self, batch: Tensor) -> Sequence[Tensor]:
+        parts = batch.chunk(min(self._accumulate, len(batch)))
+        if all(len(part) >= self._smallest_part for part in parts):
+            return parts
+        return batch.tensor_split(max(1, min(self._accumulate, len(batch) // self._smallest_part)))
+
+    def _learn(self, images: Tensor, labels: Tensor, batch_size: int, *, compiled: bool) -> Result:
         """Add a part's gradient, weighted by its share of the batch."""
-        with autocast(self._precision, self._device):
-            output = self._forward(images)
-        total, loss, logits = training_losses(
-            self._model, output, labels, label_smoothing=self._label_smoothing
+
+        def by(passes: Callable[..., _Passed]) -> Result:
+            share = len(labels) / batch_size
+            how = self._precision, self._device, self._label_smoothing, share
+            total, loss, correct = passes(self._model, images, labels, *how)
+            self._scaler.scale(total).backward()
+            return Result(loss, correct)
+
+        if not compiled:
+            return by(_passes)
+        return self._compiler.attempt(
+            f"passes-{self._mark(images)}",
+            partial(by, self._compiled_passes),
+            partial(by, _passes),
+            keep=partial(what_passes_change, self._model, self._optimizer, self._device),
         )
-        if len(labels) != batch_size:
-            loss, total = (value * (len(labels) / batch_size) for value in (loss, total))
-        self._scaler.scale(total).backward()
-        with torch.no_grad():
-            return Result(loss.detach(), (logits.argmax(1) == labels).sum())
+
+    def _update(self, *, whole: bool) -> None:
+        """Update the weights; compiled from the second time on, as the first makes the state."""
+        by_number = any(not isinstance(g["lr"], Tensor) for g in self._optimizer.param_groups)
+        as_it_is = by_number or self._scaler.is_enabled() or one_kernel(self._optimizer)
+        if not whole or as_it_is or not self._optimizer.state:
+            self._plain_update()
+            return
+        self._compiler.attempt(
+            f"update-{self._mark()}",
+            self._compiled_update,
+            self._plain_update,
+            keep=lambda: _nothing,  # what cannot be compiled has not begun
+        )
+
+    def _plain_update(self) -> None:
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+
+    def _mark(self, images: Tensor | None = None) -> str:
+        """Name what compiled code depends on, for other processes that need the same."""
+        weights = [list(p.shape) for p in self._parameters]
+        kinds = type(self._model).__name__, type(self._optimizer).__name__
+        batch = None if images is None else list(images.shape)
+        return mark_of({"kinds": kinds, "sizes": [*weights, batch], "precision": self._precision})
+
+
+class _Passed(NamedTuple):
+    total: Tensor
+    loss: Tensor
+    correct: Tensor
+
+
+def _passes(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    precision: str,
+    device: torch.device,
+    label_smoothing: float,
+    share: float,
+) -> _Passed:
+    """Compute what is made small, and what is told of it, of a part of a batch."""
+    with autocast(precision, device):
+        output = model(images)
+    total, loss, logits = training_losses(model, output, labels, label_smoothing=label_smoothing)
+    if share != 1:
+        loss, total = loss * share, total * share
+    with torch.no_grad():
+        return _Passed(total, loss.detach(), (logits.argmax(1) == labels).sum())
+
+
+def _nothing() -> None:
+    pass
 
 
 class Eager:
@@ -112,16 +193,18 @@ class Eager:
     def __init__(self, step: Step) -> None:
         self._step = step
         self._batches: Iterator[Batch] = iter(())
+        self._batch_size = 0
 
     def begin(self, state: State, images: Split, *, seed: int, batch_size: int) -> None:
         """Take up what is left of the epoch under way."""
         self._batches = images.epoch(seed, state.epoch, batch_size, state.step)
+        self._batch_size = batch_size
 
     def advance(self, state: State) -> None:
         """Do the next step, and note what it saw."""
         images, labels = next(self._batches)
         state.set_rate()
-        result = self._step(images, labels)
+        result = self._step(images, labels, whole=len(labels) == self._batch_size)
         state.losses[state.step] = result.loss
         state.correct[state.step] = result.correct
         state.step_done()

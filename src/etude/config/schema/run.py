@@ -20,6 +20,9 @@ _METRIC = matching(
     "best.<metric>, final.<metric> or epoch_<n>.<metric>", r"(best|final|epoch_\d+)\.\w+"
 )
 _NAME = matching("letters, digits, '.', '_' and '-', at most 80 of them", r"[\w][\w.-]{0,79}")
+_EVALUATED = matching("auto, or a whole number above 0", r"auto|[1-9]\d*")
+# What compile was has another key, of which the check tells.
+_STEP = matching("auto, eager or graph", r"auto|eager|graph|compile")
 _DEVICE = matching("auto, cpu, cuda or cuda:<number>", r"auto|cpu|cuda(:\d+)?")
 
 
@@ -36,8 +39,9 @@ class Train:
     average_decay: Portion | None = field(metadata=since(None))
     test_every_epoch: bool
     test_crops: Literal[1, 2, 10] = field(metadata=since(1))
-    eval_batch_size: Counting = field(metadata=NO_RESULT)
-    step: Literal["auto", "eager", "compile", "graph"] = field(metadata=NO_RESULT)
+    eval_batch_size: Annotated[str, _EVALUATED] = field(metadata=NO_RESULT)
+    step: Annotated[str, _STEP] = field(metadata=NO_RESULT)
+    compile: Literal["auto", "true", "false"] = field(metadata=since("auto"))
     channels_last: bool = field(metadata=NO_RESULT)
     deterministic: bool = field(metadata=NO_RESULT)
     checkpoint_seconds: NotNegative = field(metadata=NO_RESULT)

@@ -1,0 +1,233 @@
+"""Whether Étude does on this machine's GPU what it should, and how fast: in four minutes.
+
+python -m benchmarks.check_cuda                        all parts
+python -m benchmarks.check_cuda --parts steps resume   some of them
+python -m benchmarks.check_cuda --device cpu           each part in its smallest form
+
+It needs no data set. The end is a table and `benchmarks/results/<device>-check.json`; the exit code
+is 1 where something is not as it should be. A goal of speed that is missed is told, and no failure.
+"""
+
+import argparse
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from benchmarks import tables
+from benchmarks.rows import ROOT
+
+AT_ONCE = 6  # processes that share the GPU where nothing is timed
+SEEDS = 16
+LONGEST = 200  # seconds that a part of it may take
+# Étude by default ÷ the others, on an H100 or H200.
+GOALS = {
+    "lenet": {"eager": 10, "bare": 0.95, "dataloader": 12},
+    "lenet_shift": {"bare": 0.9, "dataloader": 13},
+    "alexnet": {"eager": 6, "bare": 0.95},
+    "vgg11": {"eager": 2.8, "bare": 0.95},
+    "vgg19": {"eager": 3.2, "bare": 0.95},
+    "resnet20": {"eager": 5, "bare": 0.95, "dataloader": 6},
+}
+PACKED = 6  # times as fast as one after the other
+
+Told = dict[str, Any]
+
+
+def python(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a module of this checkout; one that hangs is ended, and has failed."""
+    command = [sys.executable, "-m", *words]
+    how: Any = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": LONGEST}
+    try:
+        return subprocess.run(command, check=False, env=os.environ | environment, **how)  # noqa: S603 (our own)
+    except subprocess.TimeoutExpired:
+        told = f"{' '.join(words)} did not end within {LONGEST} s"
+        return subprocess.CompletedProcess(command, 1, stdout="", stderr=told)
+
+
+def check_tests(device: str) -> Told:
+    """Run every test that is marked `gpu`."""
+    files = ["tests"] if device == "cuda" else ["tests/test_graph.py"]
+    words = ("-m", "gpu", "-p", "no:benchmark", "-p", "no:cacheprovider", "-n", "3")
+    done = python("pytest", *words, *files)
+    last = done.stdout.strip().splitlines()[-1:] or [done.stderr[-200:]]
+    counts = {
+        word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|error)", last[0])
+    }
+    failed = re.findall(r"^FAILED (\S+)", done.stdout, re.MULTILINE)
+    return {"ok": done.returncode == 0, "counts": counts, "failed": failed, "told": last[0]}
+
+
+def check_steps(device: str) -> Told:
+    """Compare each experiment's captured steps with its eager ones."""
+    names = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
+    if device == "cpu":
+        names = ["lenet5_digits", "resnet_digits"]
+    shares = [names[i::AT_ONCE] for i in range(AT_ONCE)]
+
+    def share(part: Sequence[str]) -> list[Told]:
+        done = python("benchmarks.check_steps", "--device", device, *part)
+        return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        told = [line for lines in pool.map(share, filter(None, shares)) for line in lines]
+    wrong = [line for line in told if not line["same"]]
+    missing = sorted(set(names) - {line["experiment"] for line in told})
+    return {"ok": not wrong and not missing, "experiments": len(told), "wrong": wrong,
+            "missing": missing}  # fmt: skip
+
+
+def check_resume(device: str) -> Told:
+    """Kill a run in the middle of an epoch, go on, and compare with one that was left alone."""
+    words = ["etude", "experiment=lenet5_digits", f"device={device}", "train.epochs=30",
+             "train.checkpoint_steps=7", "record.tensorboard=false",
+             "record.curves=false"]  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        whole, cut = Path(folder, "whole"), Path(folder, "cut")
+        left_alone = python(*words, ETUDE_OUTPUTS=str(whole))
+        kills = _kill(words, cut)
+        python(*words, ETUDE_OUTPUTS=str(cut))
+        rows = [_metrics(place) for place in (whole, cut)]
+    same = bool(rows[0]) and rows[0] == rows[1]
+    return {"ok": same and left_alone.returncode == 0, "epochs": len(rows[0]), "kills": kills}
+
+
+def _kill(words: Sequence[str], outputs: Path) -> int:
+    """Start a run, and kill it once it has saved; say how often that was so."""
+    process = subprocess.Popen(  # noqa: S603 (our own)
+        [sys.executable, "-m", *words],
+        cwd=ROOT,
+        env=os.environ | {"ETUDE_OUTPUTS": str(outputs)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None and not list(outputs.glob("*/*/last.ckpt")):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    return int(process.wait() == -signal.SIGKILL)
+
+
+def _metrics(outputs: Path) -> list[Told]:
+    timed = ("seconds", "images_per_second", "memory_bytes")
+    return [
+        {key: value for key, value in json.loads(line).items() if key not in timed}
+        for path in outputs.glob("*/*/metrics.jsonl")
+        for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+
+
+def check_speed(device: str) -> Told:
+    """Time each network's steps; what is compiled is compiled before."""
+    small = ("--images", "300", "--seconds", "0.01", "--workers", "0")
+    how = ("--device", device, *(small if device == "cpu" else ()))
+    rows = list(GOALS) if device == "cuda" else ["lenet"]
+    if device == "cuda":
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda row: python("benchmarks.check_speed", row, *how,
+                                             "--compile-only"), rows))  # fmt: skip
+    told: list[Told] = []
+    for row in rows:
+        done = python("benchmarks.check_speed", row, *how)
+        lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+        told.append(json.loads(lines[-1]) if lines else {"row": row, "problem": done.stderr[-600:]})
+    return {"ok": all("problem" not in line for line in told), "rows": told}
+
+
+def check_many(device: str) -> Told:
+    """Time seeds of LeNet that share the GPU beside one of them."""
+    seeds = SEEDS if device == "cuda" else 2
+    words = ["etude", "-m", "experiment=lenet5_digits", f"device={device}", "train.epochs=40",
+             "record.tensorboard=false", "record.curves=false"]  # fmt: skip
+    seconds: Told = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, launcher in {"together": "local", "one by one": "basic"}.items():
+            start = time.perf_counter()
+            done = python(*words, f"seed=range({seeds})", f"hydra/launcher={launcher}",
+                          ETUDE_OUTPUTS=f"{folder}/{launcher}")  # fmt: skip
+            seconds[name] = time.perf_counter() - start
+            if done.returncode:
+                return {"ok": False, "problem": done.stderr[-600:]}
+    ratio = seconds["one by one"] / seconds["together"]
+    return {"ok": True, "seeds": seeds, "seconds": seconds, "ratio": ratio}
+
+
+PARTS: dict[str, Callable[[str], Told]] = {
+    "tests": check_tests,
+    "steps": check_steps,
+    "resume": check_resume,
+    "speed": check_speed,
+    "many": check_many,
+}
+
+
+def show(told: Told) -> str:
+    """Lay the results out."""
+    lines = [
+        [part, "yes" if result["ok"] else "**NO**", _detail(part, result), f"{result['took']:.0f}"]
+        for part, result in told.items()
+    ]
+    text = tables.table(["part", "as it should be", "what came of it", "seconds"], lines)
+    return f"{text}\n\n{_speeds(told['speed'])}" if "speed" in told else text
+
+
+def _detail(part: str, told: Told) -> str:
+    if "problem" in told:
+        return str(told["problem"]).strip().splitlines()[-1][:100]
+    details = {
+        "tests": lambda: told["told"].strip("= "),
+        "steps": lambda: f"{told['experiments']} experiments, {len(told['wrong'])} differ",
+        "resume": lambda: f"{told['epochs']} epochs, {told['kills']} kill, equal to the bit",
+        "speed": lambda: f"{len(told['rows'])} networks, below",
+        "many": lambda: f"{told['seeds']} seeds of LeNet {told['ratio']:.1f} × as fast together",
+    }
+    return details[part]()
+
+
+def _speeds(told: Told) -> str:
+    lines: list[list[str]] = []
+    for row in told["rows"]:
+        if "problem" in row:
+            lines.append([row["row"], *["–"] * 7])
+            continue
+        ratios = [f"{row['auto'] / row[name]:.2f}{_wanted(row['row'], name)}"
+                  for name in ("eager", "bare", "dataloader")]  # fmt: skip
+        rates = [f"{row[name]:,.0f}" for name in ("auto", "eager", "bare", "dataloader")]
+        lines.append([row["row"], *rates, *ratios])
+    head = ["steps/s, batch 128", "default", "eager", "bare", "DataLoader", "÷ eager", "÷ bare",
+            "÷ DataLoader"]  # fmt: skip
+    return tables.table(head, lines)
+
+
+def _wanted(row: str, name: str) -> str:
+    goal = GOALS[row].get(name)
+    return "" if goal is None else f" (≥ {goal:g})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--no-save", dest="save", action="store_false")
+    chosen = parser.parse_args()
+    told: Told = {}
+    for part in chosen.parts:
+        start = time.perf_counter()
+        told[part] = PARTS[part](chosen.device) | {"took": time.perf_counter() - start}
+        print(f"{part}: {_detail(part, told[part])}", flush=True)
+    text = show(told)
+    print(f"\n{text}")
+    if chosen.save:
+        tables.save("check", told, text, device=chosen.device)
+    sys.exit(0 if all(result["ok"] for result in told.values()) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Experiments' steps, captured against eager on made images: a line of JSON for each.
+
+python -m benchmarks.check_steps --device cuda lenet5_mnist vgg11_mnist
+"""
+
+import argparse
+import json
+import time
+from itertools import islice
+from typing import Any
+
+import torch
+
+from benchmarks.made import advance, compose, finished, made
+from etude.base.errors import UserError
+from etude.data.batch import Split
+from etude.data.resident import Resident
+from etude.train.graph import Captured, Epoch, whole_step
+from etude.train.state import State
+from etude.train.step import Eager, Step
+
+STEPS = 8  # three before the capture, the last one of an epoch smaller than the others
+LARGE = 64  # side of an image from which on a batch has few
+
+
+def words_of(experiment: str, device: str) -> list[str]:
+    """Give an experiment's words for steps that must agree to the bit."""
+    return [
+        f"experiment={experiment}",
+        f"device={device}",
+        "precision=float32",
+        "train.compile=false",
+        "train.step=eager",
+        "train.epochs=1000",
+    ]
+
+
+def check(experiment: str, device: str) -> dict[str, Any]:
+    """Train an experiment's network eagerly and captured; compare losses and weights."""
+    start = time.monotonic()
+    try:
+        pairs = [_trained(experiment, device, captured=way) for way in (False, True)]
+    except (UserError, RuntimeError, ValueError) as error:
+        problem = f"{type(error).__name__}: {error}".partition("\n")[0]
+        return {"experiment": experiment, "same": False, "problem": problem}
+    eager, captured = pairs
+    return {
+        "experiment": experiment,
+        "same": torch.equal(eager, captured),
+        "difference": float((eager - captured).abs().max()),
+        "finite": bool(eager.isfinite().all()),
+        "seconds": time.monotonic() - start,
+    }
+
+
+def _trained(experiment: str, device: str, *, captured: bool) -> torch.Tensor:
+    words = words_of(experiment, device)
+    config = compose(words)
+    size = config.dataset.input_size or 0
+    batch = 4 if size > LARGE else 16
+    config = compose([*words, f"train.batch_size={batch}", "train.accumulate=1"])
+    parts = made(config, 4 * batch - 2)
+    capture = AtOnce if device == "cpu" else Captured
+    steps = capture(parts.step) if captured else Eager(parts.step)
+    losses = [loss.clone() for loss in islice(advance(parts, steps), STEPS)]
+    finished(parts)
+    weights = [weight.detach().reshape(-1) for weight in parts.state.model.parameters()]
+    return torch.cat([torch.stack(losses), *weights]).cpu()
+
+
+class AtOnce:
+    """What is captured on a GPU, done one after the other on a CPU.
+
+    Args:
+        step: What is done with each batch.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self._epoch: Epoch | None = None
+
+    def begin(self, state: State, images: Split, *, seed: int, batch_size: int) -> None:
+        """Take up what is left of the epoch under way."""
+        assert isinstance(images, Resident)  # noqa: S101
+        self._epoch = Epoch.of(state, images, seed, batch_size)
+
+    def advance(self, state: State) -> None:
+        """Do the next step, and note what it saw."""
+        assert self._epoch is not None, "begin comes first"  # noqa: S101
+        state.set_rate()  # a CPU's optimizers take no rate from a tensor
+        done = state.step * self._epoch.batch_size
+        whole_step(
+            self._epoch,
+            self._step,
+            state,
+            min(self._epoch.batch_size, len(self._epoch.images) - done),
+        )
+        state.step_done()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
+    parser.add_argument("experiments", nargs="+")
+    chosen = parser.parse_args()
+    for experiment in chosen.experiments:
+        print(json.dumps(check(experiment, chosen.device)), flush=True)
+        if chosen.device == "cuda":
+            torch.cuda.empty_cache()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Evaluating the same splits after every epoch, on a GPU as replays of a captured graph."""
+
+import logging
+from functools import partial
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from etude.data.batch import Split
+from etude.data.resident import Resident
+from etude.train.cuda import Cuda
+from etude.train.evaluate import Score, Scorer, evaluate
+from etude.train.hardware import autocast
+from etude.train.replay import CannotCapture, Replay
+
+log = logging.getLogger(__name__)
+
+
+class Evaluator(Protocol):
+    """What scores a model on a split, as `evaluate` does."""
+
+    def __call__(
+        self,
+        model: nn.Module,
+        data: Split,
+        *,
+        device: torch.device,
+        precision: str,
+        batch_size: int,
+    ) -> Score:
+        """Score it."""
+        ...
+
+
+class CapturedEvaluation:
+    """Score by the operations of `evaluate`, a graph for each model, split and batch size.
+
+    A graph reads a model's weights where they are, so that it follows them. The smaller last batch
+    is done eagerly.
+
+    Args:
+        cuda: What runs and captures it.
+    """
+
+    def __init__(self, cuda: Cuda | None = None) -> None:
+        self._cuda = cuda or Cuda()
+        self._passes: dict[tuple[nn.Module, Split, int], _Pass] = {}
+        self._given_up = False
+
+    def __call__(
+        self,
+        model: nn.Module,
+        data: Split,
+        *,
+        device: torch.device,
+        precision: str,
+        batch_size: int,
+    ) -> Score:
+        """Score a model."""
+        if self._given_up or not isinstance(data, Resident):
+            how = {"device": device, "precision": precision}
+            return evaluate(model, data, batch_size=batch_size, **how)
+        key = model, data, batch_size
+        if key not in self._passes:
+            self._passes[key] = _Pass(model, data, device, precision, batch_size, self._cuda)
+        try:
+            return self._passes[key].score()
+        except CannotCapture as error:
+            log.info("evaluations are done eagerly, which is slower: %s", error.reason)
+            self._given_up = True
+            return self(model, data, device=device, precision=precision, batch_size=batch_size)
+
+
+class _Pass:
+    """A model's pass over a split: everything at addresses that stay."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Resident,
+        device: torch.device,
+        precision: str,
+        batch_size: int,
+        cuda: Cuda,
+    ) -> None:
+        self._model, self._data, self._precision = model, data, precision
+        self._batch_size = batch_size
+        self._first = torch.zeros(1, dtype=torch.int64, device=device)
+        self._scorer = Scorer(model, device)
+        self._replay = Replay(partial(self._do, batch_size), model, device, cuda)
+
+    @torch.inference_mode()
+    def score(self) -> Score:
+        """Ask about every image once; the last batch waits for the device.
+
+        Raises:
+            CannotCapture: It cannot be captured.
+        """
+        self._model.eval()
+        self._first.zero_()
+        self._scorer.begin()
+        whole, rest = divmod(len(self._data), self._batch_size)
+        for _ in range(whole):
+            self._replay()
+        if rest:
+            self._do(rest)
+        return self._scorer.score(len(self._data))
+
+    def _do(self, images: int) -> None:
+        part = self._first + torch.arange(images, device=self._first.device)
+        batch = self._data.batch(part, None)
+        with autocast(self._precision, self._data.device):
+            logits: Tensor = self._model(batch.images)
+        self._scorer(batch, logits)
+        self._first += images
