@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from typing import Any
 
 from benchmarks import tables
 from benchmarks.rows import ROOT
+from benchmarks.same_bits import kill_once_saved, rows_of
 
 AT_ONCE = 8  # processes that share the GPU where nothing is timed
 SEEDS = 16
@@ -37,7 +37,6 @@ GOALS = {
     "vgg19": {"eager": 3.2, "bare": 0.95},
     "resnet20": {"eager": 5, "bare": 0.95, "dataloader": 6},
 }
-PACKED = 6  # times as fast as one after the other
 
 Told = dict[str, Any]
 
@@ -93,35 +92,14 @@ def check_resume(device: str) -> Told:
     with tempfile.TemporaryDirectory() as folder:
         whole, cut = Path(folder, "whole"), Path(folder, "cut")
         left_alone = python(*words, ETUDE_OUTPUTS=str(whole))
-        kills = _kill(words, cut)
+        environment = os.environ | {"ETUDE_OUTPUTS": str(cut)}
+        killed = kill_once_saved([sys.executable, "-m", *words], cut, environment)
         python(*words, ETUDE_OUTPUTS=str(cut))
-        rows = [_metrics(place) for place in (whole, cut)]
+        rows = [[row for run in place.glob("*/*/") for row in rows_of(run)]
+                for place in (whole, cut)]  # fmt: skip
     same = bool(rows[0]) and rows[0] == rows[1]
-    return {"ok": same and left_alone.returncode == 0, "epochs": len(rows[0]), "kills": kills}
-
-
-def _kill(words: Sequence[str], outputs: Path) -> int:
-    """Start a run, and kill it once it has saved; say how often that was so."""
-    process = subprocess.Popen(  # noqa: S603 (our own)
-        [sys.executable, "-m", *words],
-        cwd=ROOT,
-        env=os.environ | {"ETUDE_OUTPUTS": str(outputs)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    while process.poll() is None and not list(outputs.glob("*/*/last.ckpt")):
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    return int(process.wait() == -signal.SIGKILL)
-
-
-def _metrics(outputs: Path) -> list[Told]:
-    timed = ("seconds", "images_per_second", "memory_bytes")
-    return [
-        {key: value for key, value in json.loads(line).items() if key not in timed}
-        for path in outputs.glob("*/*/metrics.jsonl")
-        for line in path.read_text(encoding="utf-8").splitlines()
-    ]
+    return {"ok": same and left_alone.returncode == 0, "epochs": len(rows[0]), "kills": int(killed),
+            "same": same}  # fmt: skip
 
 
 def check_speed(device: str) -> Told:
@@ -198,7 +176,10 @@ def _detail(part: str, told: Told) -> str:
     details = {
         "tests": lambda: told["told"].strip("= "),
         "steps": lambda: f"{told['experiments']} experiments, {len(told['wrong'])} differ",
-        "resume": lambda: f"{told['epochs']} epochs, {told['kills']} kill, equal to the bit",
+        "resume": lambda: (
+            f"{told['epochs']} epochs, {told['kills']} kill, "
+            + ("equal to the bit" if told["same"] else "not equal")
+        ),
         "speed": lambda: f"{len(told['rows'])} networks, below",
         "many": lambda: f"{told['seeds']} seeds of LeNet {told['ratio']:.1f} × as fast together",
     }

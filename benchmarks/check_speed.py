@@ -15,19 +15,17 @@ from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
-from torchvision.transforms.v2.functional import to_pil_image
+from torch import Tensor
 
-from benchmarks.contestants.bare import captured
-from benchmarks.made import Made, advance, compose, finished, made
-from benchmarks.pictures import AUGMENTS, ERASE
+import etude
+from benchmarks.contestants.bare import bare_step, captured
+from benchmarks.contestants.dataloader import steps
+from benchmarks.made import Made, advance, finished, made
+from benchmarks.network import Network
+from benchmarks.pictures import Pictures, loaded, transform_of
 from benchmarks.rows import ROWS
 from etude.train.builders import make_steps
 from etude.train.compiler import one_kernel
-from etude.train.hardware import autocast
 
 ROUNDS = 3
 IMAGES = 12_850  # the last batch of an epoch is a smaller one
@@ -44,34 +42,20 @@ def words_of(row: str, device: str, *more: str) -> list[str]:
 
 def ours(row: str, device: str, images: int, *more: str) -> tuple[Made, Iterator[Tensor]]:
     """Give Étude's parts, and its steps one by one."""
-    config = compose(words_of(row, device, *more))
+    config = etude.compose(words_of(row, device, *more))
     parts = made(config, images)
     return parts, advance(parts, make_steps(config, parts.step, parts.state.device))
 
 
 def bare(row: str, device: str, images: int) -> Callable[[], object]:
     """Give the bare step over one batch: compiled and captured where there is a GPU."""
-    parts = made(compose(words_of(row, device)), images)
-    state, plan = parts.state, parts.plan
-    state.model.train()
-    batch = next(plan.train.epoch(0, 0, plan.batch_size))
-    fast = device == "cuda"
-    model: Callable[[Tensor], Tensor] = torch.compile(state.model) if fast else state.model
-    optimizer = state.optimizer
-    update: Callable[[], object] = optimizer.step
-    if fast:
-        for group in optimizer.param_groups:
-            group["lr"] = torch.tensor(group["lr"], device=device)
-        update = optimizer.step if one_kernel(optimizer) else torch.compile(optimizer.step)
-
-    def step() -> None:
-        with autocast(plan.precision, state.device):
-            loss = functional.cross_entropy(model(batch.images).float(), batch.labels)
-        loss.backward()
-        update()
-        optimizer.zero_grad()
-
-    if not fast:
+    parts = made(etude.compose(words_of(row, device)), images)
+    batch = next(parts.plan.train.epoch(0, 0, parts.plan.batch_size))
+    network = network_of(parts)
+    if device == "cuda":
+        network = compiled(network)
+    step = bare_step(network, batch.images, batch.labels, parts.plan.precision)
+    if device != "cuda":
         return step
     replay = captured(step)
 
@@ -82,39 +66,34 @@ def bare(row: str, device: str, images: int) -> Callable[[], object]:
     return replayed
 
 
-class Pictures(Dataset[tuple[Any, int]]):
-    """Made images, each prepared by itself, as torchvision's data sets do it."""
+def network_of(parts: Made) -> Network:
+    """Give the network and its optimizer as the other loops take them."""
+    model = parts.state.model.train()
+    return Network(model, parts.state.optimizer, torch.channels_last, parts.state.device)
 
-    def __init__(self, images: Tensor, augment: str) -> None:
-        erase = [ERASE] if augment.endswith("erase") else []
-        self._images = images
-        self._transform = transforms.Compose([*AUGMENTS[augment], transforms.ToTensor(), *erase])
 
-    def __getitem__(self, index: int) -> tuple[Any, int]:
-        return self._transform(to_pil_image(self._images[index])), index % 10
-
-    def __len__(self) -> int:
-        return len(self._images)
+def compiled(network: Network) -> Network:
+    """Compile a network and its update, which reads its rates from the device."""
+    optimizer: Any = network.optimizer
+    for group in optimizer.param_groups:
+        group["lr"] = torch.tensor(group["lr"], device=network.device)
+    if not one_kernel(optimizer):
+        optimizer.step = torch.compile(optimizer.step)
+    model: Any = torch.compile(network.model)
+    return network._replace(model=model)
 
 
 def idiom(row: str, device: str, images: int, workers: int) -> Iterator[float]:
     """Give the DataLoader idiom's steps in float32, eager, the loss read after each."""
-    parts = made(compose(words_of(row, device, "precision=float32", "train.step=eager")), images)
-    model: nn.Module = parts.state.model.train()
-    side = next(parts.plan.train.epoch(0, 0, 1)).images.shape[1:]
-    data = Pictures(torch.randint(256, (images, *side), dtype=torch.uint8), ROWS[row].augment)
-    loader = DataLoader(data, 128, shuffle=True, num_workers=workers, pin_memory=device == "cuda",
-                        persistent_workers=workers > 0)  # fmt: skip
-    optimizer = parts.state.optimizer
+    words = words_of(row, device, "precision=float32", "train.step=eager")
+    parts = made(etude.compose(words), images)
+    channels, *side = next(parts.plan.train.epoch(0, 0, 1)).images.shape[1:]
+    pixels = torch.randint(256, (images, *side, channels), dtype=torch.uint8).numpy()
+    labels = [index % 10 for index in range(images)]
+    dataset = Pictures(pixels, labels, transform_of(ROWS[row], None))
+    batches = loaded(dataset, ROWS[row].on_cuda(), workers, device)
     while True:
-        for pictures, labels in loader:
-            loss = functional.cross_entropy(
-                model(pictures.to(device, non_blocking=True)), labels.to(device, non_blocking=True)
-            )
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            yield loss.item()
+        yield from steps(network_of(parts), batches)
 
 
 def rate(step: Callable[[], object], finish: Callable[[], None], seconds: float) -> float:

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.made import advance, compose, finished, made
+import etude
+from benchmarks.made import advance, finished, made
 from etude.base.errors import UserError
 from etude.data.batch import Split
 from etude.data.resident import Resident
@@ -55,10 +56,10 @@ def check(experiment: str, device: str) -> dict[str, Any]:
 
 def _trained(experiment: str, device: str, *, captured: bool) -> torch.Tensor:
     words = words_of(experiment, device)
-    config = compose(words)
+    config = etude.compose(words)
     size = config.dataset.input_size or 0
     batch = 4 if size > LARGE else 16
-    config = compose([*words, f"train.batch_size={batch}", "train.accumulate=1"])
+    config = etude.compose([*words, f"train.batch_size={batch}", "train.accumulate=1"])
     parts = made(config, 4 * batch - 2)
     capture = AtOnce if device == "cpu" else Captured
     steps = capture(parts.step) if captured else Eager(parts.step)
@@ -82,7 +83,9 @@ class AtOnce:
     def begin(self, state: State, images: Split, *, seed: int, batch_size: int) -> None:
         """Take up what is left of the epoch under way."""
         assert isinstance(images, Resident)  # noqa: S101
-        self._epoch = Epoch.of(state, images, seed, batch_size)
+        if self._epoch is None:
+            self._epoch = Epoch.of(state, images, seed, batch_size)
+        self._epoch.begin(state, seed)
 
     def advance(self, state: State) -> None:
         """Do the next step, and note what it saw."""

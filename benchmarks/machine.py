@@ -6,10 +6,10 @@ import platform
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from benchmarks.rows import ROOT
+from etude.base import processor
 
 # What decides how fast float32 and bfloat16 are on a CPU.
 TELLING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_tile")
@@ -21,7 +21,7 @@ def facts(device: str) -> dict[str, Any]:
     return {
         "device": device_name(device),
         "cores": len(os.sched_getaffinity(0)),
-        "flags": [flag for flag in TELLING_FLAGS if flag in _cpu("flags").split()],
+        "flags": [flag for flag in TELLING_FLAGS if flag in processor.flags()],
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -35,7 +35,7 @@ def facts(device: str) -> dict[str, Any]:
 def device_name(device: str) -> str:
     """Name the GPU or the processor as its maker does."""
     if device == "cpu":
-        return _cpu("model name") or platform.processor() or platform.machine()
+        return processor.told("model name") or platform.processor() or platform.machine()
     import torch  # noqa: PLC0415 (takes seconds)
 
     return torch.cuda.get_device_name()
@@ -50,15 +50,7 @@ def slug(device: str) -> str:
 
 def multiplies_bfloat16(device: str) -> bool:
     """Tell whether the hardware itself multiplies bfloat16."""
-    return device == "cuda" or bool({"amx_bf16", "avx512_bf16"} & {*_cpu("flags").split()})
-
-
-def _cpu(field: str) -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
+    return device == "cuda" or bool({"amx_bf16", "avx512_bf16"} & processor.flags())
 
 
 def _git(*words: str) -> str:

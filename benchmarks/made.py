@@ -1,21 +1,20 @@
 """An experiment's parts over made images: what is timed and compared where the data is not."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from etude.base.errors import UserError
-from etude.cli.compose import composing
+from etude.cli.summary import without_files
 from etude.config import Config, source_of
-from etude.config.schema import DownloadedConf
-from etude.data.normalize import fit
 from etude.data.prepare import Data
 from etude.data.sides import Sides
 from etude.data.sources.source import DatasetInfo, Labelled
+from etude.preflight.stand_in import stand_in
 from etude.train.builders import make_model, make_plan, make_state
+from etude.train.gains import gains
 from etude.train.hardware import (
     choose_device,
     choose_precision,
@@ -34,23 +33,12 @@ class Made(NamedTuple):
     state: State
     step: Step
     plan: Plan
-    config: Config
-
-
-def compose(words: list[str]) -> Config:
-    """Compose a configuration as the command would."""
-    with composing() as composer:
-        (job,) = composer.run(words).jobs
-    return job.config
 
 
 def facts_of(config: Config) -> DatasetInfo:
     """Tell the shape of a data set as published; of folders that are not here, a guess."""
-    dataset = config.dataset
-    if isinstance(dataset, DownloadedConf):
-        config = replace(config, dataset=replace(dataset, download=True))  # facts never do it
     try:
-        return source_of(config).facts()
+        return source_of(without_files(config)).facts()
     except UserError:
         return DatasetInfo(1000, 1000, num_classes=2, channels=3, size=256)
 
@@ -58,14 +46,14 @@ def facts_of(config: Config) -> DatasetInfo:
 def made(config: Config, images: int) -> Made:
     """Make a run's parts over so many made images, in which there is something to learn."""
     device = choose_device(config.device)
-    precision = choose_precision(config.precision, device)
+    precision = choose_precision(config.precision, device, gains=gains(config))
     make_deterministic(deterministic=config.train.deterministic)
     set_tf32(precision)
     torch.manual_seed(7)
     data = _images(config, facts_of(config), images)
     model = make_model(config, data, device)
     state, step = make_state(config, model, data, device, precision)
-    return Made(state, step, make_plan(config, data, device, precision), config)
+    return Made(state, step, make_plan(config, data, device, precision))
 
 
 def _images(config: Config, facts: DatasetInfo, count: int) -> Data:
@@ -77,11 +65,7 @@ def _images(config: Config, facts: DatasetInfo, count: int) -> Data:
     images = torch.randint(256, shape, dtype=torch.uint8, generator=random)
     images[:, :, 0, :] = (labels * (255 // facts.num_classes)).byte()[:, None, None]
     test = Labelled(images[:100].clone(), labels[:100].clone())
-    names = tuple(map(str, range(facts.num_classes)))
-    return Data(
-        train=Labelled(images, labels), validation=None, test=test, classes=names,
-        normalize=fit("unit", images), channels=facts.channels, size=sides.seen, digest="",
-    )  # fmt: skip
+    return stand_in(facts, Labelled(images, labels), test=test, size=sides.seen)
 
 
 def advance(parts: Made, steps: Steps) -> Iterator[Tensor]:

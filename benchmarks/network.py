@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+import etude
 from benchmarks.rows import Row
-from etude.cli.compose import composing
 from etude.config import Config, settings, source_of
 from etude.data.sides import Sides
 from etude.train.builders import make_model, make_state
@@ -48,9 +48,7 @@ def compose(row: Row, *, device: str, precision: str, step: str = "eager") -> Co
 def compose_words(words: list[str]) -> Config:
     """Compose a configuration as the command would; PyTorch keeps to one thread from here on."""
     torch.set_num_threads(1)
-    with composing() as composer:
-        (job,) = composer.run(words).jobs
-    return job.config
+    return etude.compose(words)
 
 
 def shape_of(config: Config) -> Shape:

@@ -6,7 +6,7 @@ The arrays are a turn's images as they are, for loops of another kind, and the f
 Étude's network sees it, for the bare step: a maximum over noise takes longer than over digits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -43,14 +43,13 @@ class Pictures(Dataset[tuple[Any, int]]):
     """Arrays in memory, given as torchvision's CIFAR10 gives its own: for pictures in files.
 
     Args:
-        path: An .npz file with images (N, H, W, C) uint8 and labels (N,).
+        images: (N, H, W, C) uint8.
+        labels: (N,).
         transform: Applied to every image.
     """
 
-    def __init__(self, path: Path, transform: Callable[[Any], Any]) -> None:
-        arrays = np.load(path)
-        self.data, self.targets = arrays["images"], arrays["labels"].tolist()
-        self.transform = transform
+    def __init__(self, images: Any, labels: Sequence[int], transform: Callable[[Any], Any]) -> None:
+        self.data, self.targets, self.transform = images, labels, transform
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
         return self.transform(Image.fromarray(self.data[index].squeeze())), self.targets[index]
@@ -61,13 +60,18 @@ class Pictures(Dataset[tuple[Any, int]]):
 
 def loader(config: Config, row: Row, workers: int) -> DataLoader[Any]:
     """Give the row's training images by the DataLoader idiom: every image by itself."""
+    return loaded(Subset(_dataset(config, row), range(row.images)), row, workers, config.device)
+
+
+def loaded(dataset: Dataset[Any], row: Row, workers: int, device: str) -> DataLoader[Any]:
+    """Give a data set's images in batches, by the DataLoader idiom."""
     return DataLoader(
-        Subset(_dataset(config, row), range(row.images)),
+        dataset,
         batch_size=row.batch_size,
         shuffle=True,
         num_workers=workers,
         persistent_workers=workers > 0,
-        pin_memory=config.device == "cuda",
+        pin_memory=device == "cuda",
     )
 
 
@@ -92,15 +96,17 @@ def arrays(config: Config, row: Row) -> Path:
 
 def _dataset(config: Config, row: Row) -> Dataset[Any]:
     dataset = settings(config.dataset)
-    transform = _transform(row, dataset["input_size"])
+    transform = transform_of(row, dataset["input_size"])
     if dataset["_target_"].endswith(MNIST.__name__):
         return datasets.MNIST(dataset["root"], transform=transform)
     if dataset["_target_"].endswith(CIFAR10.__name__):
         return datasets.CIFAR10(dataset["root"], transform=transform)
-    return Pictures(arrays(config, row), transform)
+    with np.load(arrays(config, row)) as written:
+        return Pictures(written["images"], written["labels"].tolist(), transform)
 
 
-def _transform(row: Row, size: int | None) -> Callable[[Any], torch.Tensor]:
+def transform_of(row: Row, size: int | None) -> Callable[[Any], torch.Tensor]:
+    """Give what a row's images go through, one by one; `size` where they are resized."""
     resize = [transforms.Resize(size)] if size not in (None, 32) else []
     erase = [ERASE] if row.augment.endswith("erase") else []
     return transforms.Compose([*resize, *AUGMENTS[row.augment], transforms.ToTensor(), *erase])

@@ -67,21 +67,29 @@ def _etude(outputs: Path, words: list[str]) -> None:
 
 def _cut(outputs: Path) -> None:
     """Kill a run once it has saved, and go on."""
-    process = subprocess.Popen(  # noqa: S603 (our own)
-        _command(CUT), env=_environment(outputs), stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    kill_once_saved(_command(CUT), outputs, _environment(outputs))
+    _etude(outputs, CUT)
+
+
+def kill_once_saved(command: list[str], outputs: Path, environment: dict[str, str]) -> bool:
+    """Start a run, and kill it once it has a checkpoint; say whether it was still at work."""
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, env=environment, **silent)  # noqa: S603 (our own)
     while process.poll() is None and not list(outputs.glob("*/*/last.ckpt")):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.wait()
-    _etude(outputs, CUT)
+    return process.wait() == -signal.SIGKILL
+
+
+def rows_of(folder: Path) -> list[dict[str, object]]:
+    """Give a run's metrics without those that tell of time and memory."""
+    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [_timeless(json.loads(line)) for line in lines]
 
 
 def _show(name: str, outputs: Path) -> None:
     for weights in sorted(outputs.glob("*/*/best.safetensors")):
-        lines = (weights.parent / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        rows = [_timeless(json.loads(line)) for line in lines]
+        rows = rows_of(weights.parent)
         label = weights.parent.name.rpartition("-")[0]  # without the fingerprint
         print(f"{name:28} {label:44} {_hash(weights.read_bytes())} "
               f"{_hash(json.dumps(rows).encode())}", flush=True)  # fmt: skip

@@ -25,9 +25,9 @@ class Plain(Counted):
 @pytest.mark.parametrize("size", [4, 7, 50, 64])
 def test_a_captured_evaluation_is_an_evaluation(size: int):
     model, data, cuda = Plain(), split(), StandIn()
-    evaluator = CapturedEvaluation(cuda)
+    evaluator = CapturedEvaluation(batch_size=size, cuda=cuda, **HOW)
     for epoch in range(3):
-        captured = evaluator(model, data, batch_size=size, **HOW)
+        captured = evaluator(model, data)
         assert captured == evaluate(model, data, batch_size=size, **HOW)
         with torch.no_grad():
             model.fc.weight += 0.1 * epoch  # which the graph follows
@@ -38,12 +38,12 @@ def test_a_captured_evaluation_is_an_evaluation(size: int):
 def test_models_and_splits_have_graphs_of_their_own():
     one, two, data, other = Plain(), Plain(), split(), split(30)
     nn.init.zeros_(two.fc.weight)
-    evaluator = CapturedEvaluation(StandIn())
+    evaluator = CapturedEvaluation(batch_size=8, cuda=StandIn(), **HOW)
     for _ in range(4):
         for model in (one, two):
             for images in (data, other):
                 expected = evaluate(model, images, batch_size=8, **HOW)
-                assert evaluator(model, images, batch_size=8, **HOW) == expected
+                assert evaluator(model, images) == expected
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,9 @@ def test_what_cannot_be_captured_is_evaluated_eagerly(
 ):
     caplog.set_level(logging.INFO, logger="etude")
     model, data = Plain(), split()
-    evaluator = CapturedEvaluation(cuda)
+    evaluator = CapturedEvaluation(batch_size=8, cuda=cuda, **HOW)
     for _ in range(2):
         expected = evaluate(model, data, batch_size=8, **HOW)
-        assert evaluator(model, data, batch_size=8, **HOW) == expected
+        assert evaluator(model, data) == expected
     assert cuda.replayed == 0
     assert caplog.messages == [f"evaluations are done eagerly, which is slower: {reason}"]

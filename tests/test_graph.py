@@ -5,6 +5,7 @@ import pytest
 import torch
 from no_waits import no_waits
 
+from benchmarks.check_steps import AtOnce
 from etude.base.errors import UserError
 from etude.data.augment.augment import Augment
 from etude.data.normalize import fit
@@ -13,7 +14,7 @@ from etude.data.resize import resize
 from etude.data.sources.digits import Digits
 from etude.models.lenet import LeNet5
 from etude.train.cuda import Cuda
-from etude.train.graph import Captured, Epoch, whole_step
+from etude.train.graph import Captured, Epoch
 from etude.train.optim.keras import KerasAdam, KerasSGD
 from etude.train.schedule import Cosine
 from etude.train.state import State
@@ -54,7 +55,7 @@ def made(optimizer: str, device: torch.device, **settings: Any) -> tuple[State, 
     return state, Step(model, optimizer_, scaler=scaler, device=device, precision="float32"), images
 
 
-def trained(state: State, steps: Eager | Captured, images: Resident) -> torch.Tensor:
+def trained(state: State, steps: AtOnce | Eager | Captured, images: Resident) -> torch.Tensor:
     """Train for two epochs; the losses and the weights."""
     seen = []
     for epoch in range(EPOCHS):
@@ -67,33 +68,13 @@ def trained(state: State, steps: Eager | Captured, images: Resident) -> torch.Te
     return torch.cat([*seen, weights])
 
 
-class _Uncaptured:
-    """The operations that are captured, without a graph around them."""
-
-    def __init__(self, step: Step) -> None:
-        self.step = step
-        self.epoch: Epoch | None = None
-
-    def begin(self, state: State, images: Resident, *, seed: int, batch_size: int) -> None:
-        if self.epoch is None:
-            self.epoch = Epoch.of(state, images, seed, batch_size)
-        self.epoch.begin(state, seed)
-
-    def advance(self, state: State) -> None:
-        assert self.epoch is not None
-        state.set_rate()  # optimizers on the CPU take no rate from a tensor
-        size = min(BATCH, len(self.epoch.images) - state.step * BATCH)
-        whole_step(self.epoch, self.step, state, size)
-        state.step += 1
-
-
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_what_is_captured_computes_what_the_eager_loop_does(optimizer: str):
     cpu = torch.device("cpu")
     state, step, images = made(optimizer, cpu)
     expected = trained(state, Eager(step), images)
     state, step, images = made(optimizer, cpu)
-    assert torch.equal(trained(state, _Uncaptured(step), images), expected)
+    assert torch.equal(trained(state, AtOnce(step), images), expected)
 
 
 def test_the_rates_of_an_epoch_reach_the_device():

@@ -39,7 +39,7 @@ def test_what_is_read_there_is_done_without(no_proc: None):
     assert startup.age() is None
     assert machine.cores() >= 1
     assert environment()["processor"]
-    assert choose_precision("auto", torch.device("cpu")) == "float32"
+    assert choose_precision("auto", torch.device("cpu"), gains=True) == "float32"
 
 
 def test_a_process_is_there_until_it_is_reaped(no_proc: None):

@@ -52,9 +52,12 @@ def naming(path: Path) -> Generator[None]:
     except Exception as error:
         if not is_full(error):
             raise
-        free = shutil.disk_usage(path.parent).free / 2**20
-        text = f"the disk is full ({free:.0f} MiB free)"
-        raise OSError(errno.ENOSPC, text, str(path)) from error
+        raise OSError(errno.ENOSPC, told_full(path), str(path)) from error
+
+
+def told_full(path: Path) -> str:
+    """Say that a file's disk is full, and what it has left."""
+    return f"the disk is full ({shutil.disk_usage(path.parent).free / 2**20:.0f} MiB free)"
 
 
 def is_full(error: BaseException | None) -> bool:

@@ -12,8 +12,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from etude.base.errors import UserError
-from etude.config import build
-from etude.config.build import targets_of
+from etude.config.build import network_of, targets_of
 from etude.config.convert import section
 from etude.config.known import Problem
 from etude.config.schema import SCHEMAS
@@ -86,13 +85,9 @@ def _built(
             f"{folder / SUMMARY} does not tell its images' shape, as those of earlier versions; "
             "fresh=true trains the run again"
         )
-    shape = {
-        "in_channels": data["channels"],
-        "num_classes": data["classes"],
-        "input_size": data["size"],
-    }
+    sizes = {key: data[key] for key in ("channels", "classes", "size")}
     with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and not kept
-        return build(_typed(part, folder), packages, **shape)
+        return network_of(_typed(part, folder), packages, **sizes)
 
 
 def _typed(part: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:

@@ -14,13 +14,14 @@ from torch import nn
 from etude.base.errors import UserError
 from etude.cli.terminal import times
 from etude.config import Config, settings
-from etude.data.normalize import fit
 from etude.data.prepare import Data
 from etude.data.sources.source import DatasetInfo, Labelled
 from etude.preflight import forward
 from etude.preflight.footprint import precisions
 from etude.preflight.rehearsal import Rehearsal, rehearse
+from etude.preflight.stand_in import stand_in
 from etude.train.builders import make_state
+from etude.train.gains import gains
 from etude.train.hardware import (
     choose_device,
     choose_precision,
@@ -163,7 +164,7 @@ def _measure(config: Config, facts: DatasetInfo, steps: int) -> Measured:
             f"--measure needs CUDA, and device={config.device} is the CPU here; "
             "leave it out for the prediction alone"
         )
-    precision = choose_precision(config.precision, device)
+    precision = choose_precision(config.precision, device, gains=gains(config))
     make_deterministic(deterministic=config.train.deterministic)
     try:
         peak = _peak(config, facts, device, precision, steps)
@@ -198,13 +199,4 @@ def _random_data(config: Config, facts: DatasetInfo) -> Data:
     size = config.dataset.input_size or facts.size
     image = torch.zeros(1, facts.channels, size, size, dtype=torch.uint8)
     part = Labelled(image, torch.zeros(facts.train_images, dtype=torch.int64))
-    return Data(
-        train=part,
-        validation=None,
-        test=part,
-        classes=tuple(str(label) for label in range(facts.num_classes)),
-        normalize=fit("none", image, None, None),
-        channels=facts.channels,
-        size=size,
-        digest="",
-    )
+    return stand_in(facts, part, size=size, normalize="none")

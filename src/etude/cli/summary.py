@@ -82,7 +82,7 @@ def _parser() -> Parser:
 def _summarize(job: Job, args: argparse.Namespace) -> int:
     if args.json:
         logging.getLogger("etude").setLevel(logging.ERROR)  # nothing but JSON on standard output
-    config = _without_files(job.config)
+    config = without_files(job.config)
     # A device that only training would need is no reason to refuse.
     inspect([replace(config, device=config.device if args.measure else "auto")], ())
     from etude.cli.network import summarize  # noqa: PLC0415 (imports torch)
@@ -96,7 +96,7 @@ def _summarize(job: Job, args: argparse.Namespace) -> int:
     return 0
 
 
-def _without_files(config: Config) -> Config:
+def without_files(config: Config) -> Config:
     """Need no weights, and take the published facts of a data set whose files are missing."""
     config = replace(config, init={})
     if not hasattr(config.dataset, "download"):

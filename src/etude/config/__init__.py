@@ -1,6 +1,6 @@
 """The configuration: its schema, its checks, a run's fingerprint, building a part by its target."""
 
-from etude.config.build import build, schedule_of, settings, source_of
+from etude.config.build import build, network_of, schedule_of, settings, source_of
 from etude.config.check import ConfigError, check
 from etude.config.fingerprint import describe, identify, results
 from etude.config.schema import Config, Reference
@@ -13,6 +13,7 @@ __all__ = [
     "check",
     "describe",
     "identify",
+    "network_of",
     "results",
     "schedule_of",
     "settings",

@@ -55,6 +55,25 @@ def source_of(config: Config) -> Any:
     return build(own, config.packages, **{key: dataset[key] for key in DATASET})
 
 
+def network_of(
+    part: Any, packages: Sequence[str], *, channels: int, classes: int, size: int
+) -> Any:
+    """Build a network for its images, on the default device.
+
+    Args:
+        part: Its target and settings.
+        packages: The user's own.
+        channels: Of an image.
+        classes: Of the data set.
+        size: Side of an image, in pixels.
+
+    Raises:
+        UserError: It refuses its settings.
+    """
+    context = {"in_channels": channels, "num_classes": classes, "input_size": size}
+    return build(part, packages, **context)
+
+
 def schedule_of(config: Config) -> Any:
     """Build the schedule: Étude's, or one that takes an optimizer, as PyTorch's do.
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from etude.base.errors import UserError
 from etude.base.in_subprocess import in_subprocess
-from etude.config import Config, build, settings
+from etude.config import Config, network_of, settings
 from etude.data.sources.source import DatasetInfo
 from etude.models.auxiliary import Outputs, main_logits
 
@@ -52,13 +52,8 @@ class Network(NamedTuple):
 
     def build(self) -> nn.Module:
         """Build it on the default device."""
-        return build(
-            self.part,
-            self.packages,
-            in_channels=self.channels,
-            num_classes=self.classes,
-            input_size=self.side,
-        )
+        sizes = {"channels": self.channels, "classes": self.classes, "size": self.side}
+        return network_of(self.part, self.packages, **sizes)
 
 
 def check(networks: Sequence[Network]) -> None:

@@ -45,7 +45,7 @@ def _is_foreign(run: Inspected) -> bool:
 
 def _check_device(device: str, precision: str, step: str) -> None:
     chosen = choose_device(device)
-    choose_precision(precision, chosen)
+    choose_precision(precision, chosen, gains=False)
     if step == "graph" and chosen.type != "cuda":
         raise UserError(f"train.step=graph needs CUDA, and device={device} is {chosen.type} here")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypedDict
 
 import etude
+from etude.base import processor
 from etude.runs.names import ENVIRONMENT
 from etude.runs.records import read_as, write_json
 
@@ -128,10 +129,4 @@ def _output(folder: Path, *arguments: str) -> str:
 
 
 def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return processor.told("model name") or platform.processor() or platform.machine()

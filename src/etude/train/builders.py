@@ -11,7 +11,7 @@ from etude.base import startup
 from etude.base.allocator import keep_memory
 from etude.base.errors import UserError
 from etude.base.seeds import mix
-from etude.config import Config, build, schedule_of, settings, source_of
+from etude.config import Config, build, network_of, schedule_of, settings, source_of
 from etude.config.schema import DATASET
 from etude.data.augment.augment import Augment
 from etude.data.batch import Split
@@ -22,7 +22,6 @@ from etude.data.sources.source import Labelled
 from etude.data.stream import Stream
 from etude.train.automatic import Automatic
 from etude.train.choices import (
-    build_network,
     choose_compiled,
     choose_eval_batch_size,
     choose_smallest_part,
@@ -142,7 +141,7 @@ def make_model(config: Config, data: Data, device: torch.device) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(config.seed, "model"))
         sizes = {"channels": data.channels, "classes": len(data.classes), "size": data.size}
-        model = build_network(config, **sizes)
+        model: nn.Module = network_of(config.model, config.packages, **sizes)
     init = settings(config.init)
     kept = data.train.images.shape[-1]
     check_test_views(model, config.train.test_crops, kept=kept, seen=data.size)
@@ -233,6 +232,8 @@ def make_plan(config: Config, data: Data, device: torch.device, precision: str) 
         evaluations["validation"] = ready(data.validation, seen)
     if config.train.test_every_epoch:
         evaluations["test"] = test
+    batch_size, captured = choose_eval_batch_size(config, data, device), may_capture(config, device)
+    how: Any = {"device": device, "precision": precision, "batch_size": batch_size}
     test_views = partial(MeanOfViews, count=crops, size=seen) if crops > 1 else None
     return Plan(
         epochs=config.epochs,
@@ -243,12 +244,12 @@ def make_plan(config: Config, data: Data, device: torch.device, precision: str) 
         test=ready(tested, None) if crops > 1 else test,  # cut out of whole images
         # The test split chooses only where the document's protocol has nothing else.
         select=next(iter(evaluations), None),
-        eval_batch_size=choose_eval_batch_size(config, data, device),
+        eval_batch_size=batch_size,
+        evaluator=CapturedEvaluation(**how) if captured else partial(evaluate, **how),
         precision=precision,
         l2=config.l2,
         label_smoothing=config.train.label_smoothing,
         test_views=test_views,
-        evaluator=CapturedEvaluation() if may_capture(config, device) else evaluate,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TypedDict
 
 import torch
 
-from etude.base.atomic import is_full, replacing
+from etude.base.atomic import is_full, replacing, told_full
 from etude.base.errors import UserError
 from etude.runs.names import LAST, PREVIOUS
 from etude.train.state import Saved
@@ -147,6 +147,5 @@ def _reason(error: BaseException, path: Path) -> str:
     """Say in a line why: torch reports a full disk as a wrong position in its file."""
     if not is_full(error):
         return str(error).partition("\n")[0]
-    free = shutil.disk_usage(path.parent).free
     kept = "the earlier one is kept" if path.exists() else "there is no earlier one"
-    return f"{path}: the disk is full ({free / 2**20:.0f} MiB free); {kept}"
+    return f"{path}: {told_full(path)}; {kept}"

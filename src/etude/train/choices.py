@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from etude.config import Config, build
+from etude.config import Config, network_of
 from etude.data.prepare import Data
 from etude.data.sources.files import Files
 from etude.train.compiler import one_kernel
@@ -21,12 +21,6 @@ from etude.train.outlook import Outlook
 log = logging.getLogger(__name__)
 
 _EVALUATED = 256  # images at a time, where nothing else is known
-
-
-def build_network(config: Config, *, channels: int, classes: int, size: int) -> nn.Module:
-    """Build the network for its images, on the default device."""
-    context = {"in_channels": channels, "num_classes": classes, "input_size": size}
-    return build(config.model, config.packages, **context)
 
 
 def may_capture(config: Config, device: torch.device) -> bool:
@@ -82,7 +76,7 @@ def choose_smallest_part(config: Config, data: Data) -> int:
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             sizes = {"channels": data.channels, "classes": len(data.classes), "size": data.size}
-            return 1 + needs_two(build_network(config, **sizes), image)
+            return 1 + needs_two(network_of(config.model, config.packages, **sizes), image)
     except (RuntimeError, TypeError, ValueError) as error:  # a network of the user's own
         log.debug("one image was not tried: %s", error)
         return 1
@@ -116,7 +110,8 @@ def outlook_of(config: Config, *, channels: int, classes: int, size: int) -> Out
     image = channels, size, size
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            model = build_network(config, channels=channels, classes=classes, size=size)
+            sizes = {"channels": channels, "classes": classes, "size": size}
+            model = network_of(config.model, config.packages, **sizes)
             layers = walk(model, image)
     except (RuntimeError, TypeError, ValueError) as error:  # a network of the user's own
         log.debug("the network was not walked through: %s", error)

@@ -1,8 +1,9 @@
 """Evaluating the same splits after every epoch, on a GPU as replays of a captured graph."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -17,58 +18,50 @@ from etude.train.replay import CannotCapture, Replay
 log = logging.getLogger(__name__)
 
 
-class Evaluator(Protocol):
-    """What scores a model on a split, as `evaluate` does."""
-
-    def __call__(
-        self,
-        model: nn.Module,
-        data: Split,
-        *,
-        device: torch.device,
-        precision: str,
-        batch_size: int,
-    ) -> Score:
-        """Score it."""
-        ...
+# What scores a model on a split.
+Evaluator = Callable[[nn.Module, Split], Score]
 
 
 class CapturedEvaluation:
-    """Score by the operations of `evaluate`, a graph for each model, split and batch size.
+    """Score by the operations of `evaluate`, a graph for each model and split.
 
     A graph reads a model's weights where they are, so that it follows them. The smaller last batch
     is done eagerly.
 
     Args:
+        device: Where the models and the images are.
+        precision: float32, bfloat16 or float16.
+        batch_size: Images in a batch; the last one may be smaller.
         cuda: What runs and captures it.
     """
 
-    def __init__(self, cuda: Cuda | None = None) -> None:
+    def __init__(
+        self, *, device: torch.device, precision: str, batch_size: int, cuda: Cuda | None = None
+    ) -> None:
+        self._how: _How = {"device": device, "precision": precision, "batch_size": batch_size}
         self._cuda = cuda or Cuda()
-        self._passes: dict[tuple[nn.Module, Split, int], _Pass] = {}
+        self._passes: dict[tuple[nn.Module, Split], _Pass] = {}
         self._given_up = False
 
-    def __call__(
-        self,
-        model: nn.Module,
-        data: Split,
-        *,
-        device: torch.device,
-        precision: str,
-        batch_size: int,
-    ) -> Score:
+    def __call__(self, model: nn.Module, data: Split) -> Score:
         """Score a model."""
         if self._given_up or not isinstance(data, Resident):
-            return evaluate(model, data, device=device, precision=precision, batch_size=batch_size)
-        key = model, data, batch_size
+            return evaluate(model, data, **self._how)
+        key = model, data
         if key not in self._passes:
-            self._passes[key] = _Pass(model, data, device, precision, batch_size, self._cuda)
+            self._passes[key] = _Pass(model, data, self._cuda, **self._how)
         try:
             return self._passes[key].score()
         except CannotCapture as error:
             log.info("evaluations are done eagerly, which is slower: %s", error.reason)
             self._given_up = True
-            return self(model, data, device=device, precision=precision, batch_size=batch_size)
+            return self(model, data)
+
+
+class _How(TypedDict):
+    device: torch.device
+    precision: str
+    batch_size: int
 
 
 class _Pass:
@@ -78,10 +71,11 @@ class _Pass:
         self,
         model: nn.Module,
         data: Resident,
+        cuda: Cuda,
+        *,
         device: torch.device,
         precision: str,
         batch_size: int,
-        cuda: Cuda,
     ) -> None:
         self._model, self._data, self._precision = model, data, precision
         self._batch_size = batch_size

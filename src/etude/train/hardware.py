@@ -2,10 +2,10 @@
 
 import sys
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 import torch
 
+from etude.base import processor
 from etude.base.errors import UserError
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -27,7 +27,7 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
-def choose_precision(precision: str, device: torch.device, *, gains: bool = True) -> str:
+def choose_precision(precision: str, device: torch.device, *, gains: bool) -> str:
     """Turn `auto` into bfloat16 where the hardware is made for it, else float32.
 
     Args:
@@ -94,17 +94,8 @@ def synchronize(device: torch.device) -> None:
 def _is_made_for_bfloat16(device: torch.device, *, gains: bool) -> bool:
     if device.type == "cuda":
         return _is_ampere(device)
-    flags = cpu_flags()
+    flags = processor.flags()
     return "amx_bf16" in flags or (gains and "avx512_bf16" in flags)
-
-
-def cpu_flags() -> frozenset[str]:
-    """Give the features of this machine's processor, as Linux names them; none elsewhere."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return frozenset()
-    return frozenset(next((line for line in lines if line.startswith("flags")), "").split())
 
 
 def _is_ampere(device: torch.device) -> bool:

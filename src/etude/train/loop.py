@@ -13,7 +13,7 @@ from torch import nn
 from etude.data.batch import Split
 from etude.runs.records import Row
 from etude.train.checkpoint import Checkpoints
-from etude.train.evaluate import Score, evaluate
+from etude.train.evaluate import Score
 from etude.train.evaluator import Evaluator
 from etude.train.hardware import peak_memory, synchronize
 from etude.train.optim.keras import penalty
@@ -87,12 +87,12 @@ class Plan:
         test: The images for the final result.
         select: The one of them that chooses the best epoch; None keeps none.
         eval_batch_size: Images in a batch of evaluation.
+        evaluator: Scores the network after every epoch.
         precision: float32, bfloat16 or float16.
         l2: Keras's λ; its penalty is reported apart from the losses.
         label_smoothing: Share of the target that is spread over all classes, while it is learned.
         test_views: Puts something around the network that asks it about several views of a test
             image; None asks about one, as in `evaluations`.
-        evaluator: Scores the network after every epoch.
     """
 
     epochs: int
@@ -103,11 +103,11 @@ class Plan:
     test: Split
     select: str | None
     eval_batch_size: int
+    evaluator: Evaluator
     precision: str
     l2: float
     label_smoothing: float = 0.0
     test_views: Callable[[nn.Module], nn.Module] | None = None
-    evaluator: Evaluator = evaluate
 
     def tested(self, model: nn.Module) -> nn.Module:
         """Give what is asked about the images of the final test."""
@@ -196,7 +196,9 @@ def _finish_epoch(state: State, plan: Plan) -> Row:
     start = time.monotonic()
     images = len(plan.train)
     train = _train_score(state, images, plan.batch_size)
-    scores = {name: _evaluate(state, data, plan) for name, data in plan.evaluations.items()}
+    scores = {
+        name: plan.evaluator(state.evaluated, data) for name, data in plan.evaluations.items()
+    }
     decay = float(penalty(state.evaluated, plan.l2)) if plan.l2 else 0.0
     lr = state.schedule.lr_at(state.global_step - 1)
     for loss in (*(score.loss for score in scores.values()), decay):
@@ -250,13 +252,3 @@ def _select(state: State, plan: Plan, scores: Mapping[str, Score]) -> None:
         weights = state.evaluated.state_dict()
         weights = {key: value.detach().clone() for key, value in weights.items()}
         state.best = Best(state.epoch + 1, score.accuracy, score.loss, weights)
-
-
-def _evaluate(state: State, data: Split, plan: Plan) -> Score:
-    return plan.evaluator(
-        state.evaluated,
-        data,
-        device=state.device,
-        precision=plan.precision,
-        batch_size=plan.eval_batch_size,
-    )
