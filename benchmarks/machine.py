@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from benchmarks.rows import ROOT
-from etude.base import processor
+from etude.runs.environment import processor, processor_name
 
 # What decides how fast float32 and bfloat16 are on a CPU.
 TELLING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_tile")
@@ -21,7 +21,7 @@ def facts(device: str) -> dict[str, Any]:
     return {
         "device": device_name(device),
         "cores": len(os.sched_getaffinity(0)),
-        "flags": [flag for flag in TELLING_FLAGS if flag in processor.flags()],
+        "flags": [flag for flag in TELLING_FLAGS if flag in processor("flags").split()],
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -35,7 +35,7 @@ def facts(device: str) -> dict[str, Any]:
 def device_name(device: str) -> str:
     """Name the GPU or the processor as its maker does."""
     if device == "cpu":
-        return processor.told("model name") or platform.processor() or platform.machine()
+        return processor_name()
     import torch  # noqa: PLC0415 (takes seconds)
 
     return torch.cuda.get_device_name()
@@ -50,7 +50,9 @@ def slug(device: str) -> str:
 
 def multiplies_bfloat16(device: str) -> bool:
     """Tell whether the hardware itself multiplies bfloat16."""
-    return device == "cuda" or bool({"amx_bf16", "avx512_bf16"} & processor.flags())
+    return device == "cuda" or bool(
+        {"amx_bf16", "avx512_bf16"}.intersection(processor("flags").split())
+    )
 
 
 def _git(*words: str) -> str:

@@ -9,9 +9,9 @@ import torch
 from conftest import SMALL, summary_of
 from test_made_images import make_images
 
-from etude.base import processor
 from etude.cli.compose import Composer
 from etude.cli.study_jobs import plan
+from etude.train import hardware
 from etude.train.gains import gains
 from etude.train.hardware import choose_precision
 
@@ -32,7 +32,7 @@ IMAGES = ["dataset=folder", "dataset.root=images", "dataset.test=test", "dataset
 def test_auto_takes_what_the_processor_is_made_for(
     monkeypatch: pytest.MonkeyPatch, flags: set[str], worth: bool, taken: str
 ):
-    monkeypatch.setattr(processor, "flags", lambda: flags)
+    monkeypatch.setattr(hardware, "cpu_flags", lambda: flags)
     assert choose_precision("auto", CPU, gains=worth) == taken
     assert choose_precision("float32", CPU, gains=worth) == "float32"
 
@@ -76,7 +76,7 @@ def test_a_sweep_takes_one_precision_for_all_of_its_jobs(
     models: str,
     taken: str,
 ):
-    monkeypatch.setattr(processor, "flags", lambda: AVX)
+    monkeypatch.setattr(hardware, "cpu_flags", lambda: AVX)
     for part in ("train", "test"):
         make_images(workplace / "images" / part, 20)
     words = [*IMAGES, f"model={models}", "seed=0,1", *SMALL, "train.batch_size=8"]

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypedDict
 
 import etude
-from etude.base import processor
 from etude.runs.names import ENVIRONMENT
 from etude.runs.records import read_as, write_json
 
@@ -54,7 +53,7 @@ def environment() -> Environment:
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "host": socket.gethostname(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
@@ -128,5 +127,15 @@ def _output(folder: Path, *arguments: str) -> str:
     ).stdout.strip()
 
 
-def _processor() -> str:
-    return processor.told("model name") or platform.processor() or platform.machine()
+def processor_name() -> str:
+    """Name the processor as its maker does, where that is known."""
+    return processor("model name") or platform.processor() or platform.machine()
+
+
+def processor(field: str) -> str:
+    """Give what Linux tells of a core, such as `model name` or `flags`; nothing elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")

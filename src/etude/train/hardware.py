@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from etude.base import processor
 from etude.base.errors import UserError
+from etude.runs.environment import processor
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -94,8 +94,13 @@ def synchronize(device: torch.device) -> None:
 def _is_made_for_bfloat16(device: torch.device, *, gains: bool) -> bool:
     if device.type == "cuda":
         return _is_ampere(device)
-    flags = processor.flags()
+    flags = cpu_flags()
     return "amx_bf16" in flags or (gains and "avx512_bf16" in flags)
+
+
+def cpu_flags() -> frozenset[str]:
+    """Give the features of this machine's processor, as Linux names them; none elsewhere."""
+    return frozenset(processor("flags").split())
 
 
 def _is_ampere(device: torch.device) -> bool:
