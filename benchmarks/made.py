@@ -58,7 +58,7 @@ def facts_of(config: Config) -> DatasetInfo:
 def made(config: Config, images: int) -> Made:
     """Make a run's parts over so many made images, in which there is something to learn."""
     device = choose_device(config.device)
-    precision = choose_precision(config.precision, device)
+    precision = choose_precision(config.precision, device, gains=gains(config))
     make_deterministic(deterministic=config.train.deterministic)
     set_tf32(precision)
     torch.manual_seed(7)
