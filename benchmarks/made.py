@@ -16,6 +16,7 @@ from etude.data.prepare import Data
 from etude.data.sides import Sides
 from etude.data.sources.source import DatasetInfo, Labelled
 from etude.train.builders import make_model, make_plan, make_state
+from etude.train.gains import gains
 from etude.train.hardware import (
     choose_device,
     choose_precision,
