@@ -80,3 +80,10 @@ def test_a_later_job_has_a_clock_of_its_own():
     startup.begin()
     startup.mark("two")
     assert re.match(r"after 0\.0\d s: two 0\.0", startup.told())
+
+
+@pytest.mark.parametrize("optimizer", ["adam_keras", "rmsprop_tensorflow"])
+def test_a_run_does_not_load_pytorchs_compiler(workplace: Path, optimizer: str):
+    loaded = imported(workplace, *SMALL, f"optimizer={optimizer}", "record.tensorboard=false")
+    assert "torch.optim" in loaded
+    assert "torch._dynamo" not in loaded

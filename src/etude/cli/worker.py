@@ -206,12 +206,19 @@ def _modules(planned: Sequence[Job]) -> tuple[str, ...]:
     parts = [getattr(job.config, group) for job in planned for group in GROUPS]
     built = {str(settings(part)["_target_"]).rpartition(".")[0] for part in parts}
     modules = {"etude.train.run", *(name for name in built if name.startswith("etude."))}
-    modules.add("torch._dynamo")  # the first step of an optimizer imports it, for a second
+    if any(_loads_compiler(job) for job in planned):
+        modules.add("torch._dynamo")
     if any(job.config.record.tensorboard for job in planned):
         modules.add("etude.train.record.events")
     if any(job.config.record.curves for job in planned):
         modules |= {"matplotlib.backends.backend_agg", "matplotlib.figure"}
     return tuple(sorted(modules))
+
+
+def _loads_compiler(job: Job) -> bool:
+    """Whether the first step of a job's optimizer imports PyTorch's compiler, for a second."""
+    name = str(settings(job.config.optimizer)["_target_"]).rpartition(".")[2]
+    return name not in {"KerasAdam", "TensorFlowRMSprop"}
 
 
 def _check_unchanged(job: Job) -> None:

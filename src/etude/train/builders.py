@@ -36,6 +36,7 @@ from etude.train.hardware import choose_device, choose_precision, make_determini
 from etude.train.layers import Report
 from etude.train.loop import Plan, Steps
 from etude.train.optim.keras import parameter_groups
+from etude.train.optim.light import spare_compiler
 from etude.train.schedule import Schedule
 from etude.train.skipped import Updates, begin_velocities
 from etude.train.state import State
@@ -205,6 +206,7 @@ def _optimizer(config: Config, model: nn.Module, device: torch.device) -> torch.
     decay = 2 * config.l2 or chosen.get("weight_decay", 0.0)
     # Captured or not, a GPU's steps are the same operations.
     captured = {} if device.type == "cpu" else {"capturable": True}
+    spare_compiler()
     return build(
         chosen,
         config.packages,
