@@ -13,7 +13,7 @@ PORT ?= 6006
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test test-slow test-cluster check format bench bench-cuda check-cuda board clean
+.PHONY: train test test-slow fuzz test-cluster check format bench bench-cuda check-cuda board clean
 
 train: .venv/ready
 	@$(BIN)/etude $(ARGS)
@@ -23,6 +23,9 @@ test: .venv/ready
 
 test-slow: .venv/ready
 	@$(BIN)/pytest -m "not cluster" $(ARGS)
+
+fuzz: .venv/ready
+	@ETUDE_FUZZ=$${SHARE:-1} $(BIN)/pytest -m slow --numprocesses=0 tests/fuzz $(ARGS)
 
 test-cluster: .venv/ready
 	@$(BIN)/pytest -m cluster --numprocesses=0 -rs $(ARGS) tests/cluster
