@@ -2,6 +2,8 @@
 # make test     set up .venv and run the tests;  make test-slow runs the long ones too
 # make test-cluster  sweeps on a real SLURM, which it starts and stops: as root, where Debian's
 #               packages slurmctld, slurmd, slurm-client and munge are installed
+# make fuzz     random words, mutated files and folders; SHARE=0.1 throws a tenth
+# make soak     kill runs, a search and a study for 20 minutes and compare their ends; ARGS=seconds
 # make check    linters, formatting, types, and the house in figures
 # make bench    Étude's loop beside the bare step and its peers, start-up, growth, memory: on the CPU,
 #               under 10 minutes; make bench-cuda: likewise on a GPU, and whole runs
@@ -13,7 +15,7 @@ PORT ?= 6006
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test test-slow fuzz test-cluster check format bench bench-cuda check-cuda board clean
+.PHONY: train test test-slow fuzz soak test-cluster check format bench bench-cuda check-cuda board clean
 
 train: .venv/ready
 	@$(BIN)/etude $(ARGS)
@@ -39,6 +41,9 @@ check: .venv/ready
 format: .venv/ready
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+soak: .venv/ready
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 bench: .venv/ready
 	@for part in contest startup growth memory; do $(BIN)/python -m benchmarks.$$part || exit 1; done

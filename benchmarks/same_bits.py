@@ -81,13 +81,19 @@ def _cut(outputs: Path) -> None:
 def _show(name: str, outputs: Path) -> None:
     for weights in sorted(outputs.glob("*/*/best.safetensors")):
         lines = (weights.parent / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        rows = [_timeless(json.loads(line)) for line in lines]
+        rows = [timeless(json.loads(line)) for line in lines]
         label = weights.parent.name.rpartition("-")[0]  # without the fingerprint
-        print(f"{name:28} {label:44} {_hash(weights.read_bytes())} "
+        print(f"{name:28} {label:44} {_hash(tensors_of(weights))} "
               f"{_hash(json.dumps(rows).encode())}", flush=True)  # fmt: skip
 
 
-def _timeless(row: dict[str, object]) -> dict[str, object]:
+def tensors_of(weights: Path) -> bytes:
+    """Read what a file of weights holds, without its header, which tells whose they are."""
+    data = weights.read_bytes()
+    return data[8 + int.from_bytes(data[:8], "little") :]
+
+
+def timeless(row: dict[str, object]) -> dict[str, object]:
     timed = ("seconds", "images_per_second", "memory", "peak")
     return {key: value for key, value in row.items() if not key.startswith(timed)}
 
