@@ -97,10 +97,8 @@ class Folder:
             train, test = self.listings()
         except UserError:  # of what is missing, which `facts` tells
             return None
-        ours, theirs = (
-            _digests(self.root / self.train, train),
-            _digests(self.root / self.test, test),
-        )
+        ours = _digests(self.root / self.train, train)
+        theirs = _digests(self.root / self.test, test)
         tested = set(theirs.values())
         self._copies = sum(digest in tested for digest in ours.values())
         found = {"train": combined(ours), "test": combined(theirs)}
