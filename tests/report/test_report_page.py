@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -137,11 +138,35 @@ def test_a_chance_far_below_all_arms_does_not_squeeze_them_and_is_told_in_words(
     assert "always naming the most frequent class" in (study / "report" / "report.html").read_text()
 
 
-def test_a_chance_among_the_arms_is_a_line(study: Path):
-    assert main([str(study), "--format", "svg"]) == 0  # 0.1, 0.5 and 0.9
+def test_a_chance_among_the_arms_is_a_line(study: Path, make: Make):
+    make("1.0", 0, 0.3)  # one seed below guessing, 0.5, and one above
+    make("1.0", 1, 0.8)
+    assert main([str(study), "--format", "svg"]) == 0
     text = (study / "report" / "arms.svg").read_text()
     assert 'class="guessing"' in text
     assert "is left of it" not in text
+
+
+def test_an_arm_that_learnt_nothing_is_an_arrow_and_does_not_squeeze_the_others(study: Path):
+    assert main([str(study), "--format", "svg,html"]) == 0  # 0.1, twice, beside 0.90 to 0.96
+    text = (study / "report" / "arms.svg").read_text()
+    places = sorted(float(x) for x in re.findall(r'class="seed" cx="([\d.]+)"', text))
+    assert len(places) == 4  # two of each arm that learnt
+    assert places[-1] - places[0] > 200  # of 441
+    assert ">0.1000</text>" in text
+    assert "arrow with a number" in (study / "report" / "report.html").read_text()
+
+
+def test_a_setting_of_0_is_a_decade_left_of_the_others(make: Make, tmp_path: Path):
+    for rate in ("0", "1e-5", "1e-4", "1e-3", "1e-1"):
+        make(rate, 0, 0.9)
+    assert main([str(tmp_path), "--format", "svg"]) == 0
+    text = (tmp_path / "report" / "against_optimizer_lr.svg").read_text()
+    places = [float(x) for x in re.findall(r'class="point" cx="([\d.]+)"', text)]
+    steps = [right - left for left, right in pairwise(places)]
+    assert steps[:3] == pytest.approx([steps[0]] * 3, abs=0.2)
+    assert steps[3] == pytest.approx(2 * steps[0], abs=0.2)
+    assert re.findall(r'text-anchor="middle">([\d.e−]+)<', text)[:2] == ["0", "1e−05"]
 
 
 def test_the_interval_of_a_difference_is_given_plain_and_corrected_as_p_is(
@@ -245,6 +270,19 @@ def test_a_page_fits_a_phone(study: Path):
         window.get((study / "report" / "report.html").as_uri())
         assert window.execute_script("return document.documentElement.scrollWidth") == 390
         assert complaints(window) == []
+
+
+@pytest.mark.slow
+def test_a_page_uses_the_width_of_a_desktop(study: Path):
+    assert main([str(study), "--format", "html"]) == 0
+    with chromium() as window:
+        window.set_window_size(1440, 900)
+        window.get((study / "report" / "report.html").as_uri())
+        width = "return document.querySelector(arguments[0]).getBoundingClientRect().width"
+        main_width = window.execute_script(width, "main")
+        for wide in ("#arms-table", "#runs-table", ".broad svg"):
+            assert window.execute_script(width, wide) > 0.95 * main_width
+        assert window.execute_script(width, ".narrow svg") == 0
 
 
 def arms(window: object) -> list[str]:

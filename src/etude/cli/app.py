@@ -16,6 +16,7 @@ from typing import Any, cast
 import etude
 from etude.base import startup
 from etude.base.errors import UserError
+from etude.base.threads import bound_spinning
 from etude.cli import entry
 from etude.cli import hydra_door as door
 from etude.cli.compose import Composer
@@ -63,6 +64,7 @@ def _answer(
     arguments: Sequence[str] | None,
 ) -> int:
     """Do what the words ask for, and tell in one line why not."""
+    bound_spinning()
     startup.begin()
     startup.mark("Python and Hydra")
     _log_to_terminal()

@@ -48,7 +48,7 @@ class Lines:
 
 @dataclass(frozen=True)
 class Dot:
-    """One arm: its mean, its interval where it has one, and its seeds."""
+    """One arm: its mean, its interval where it has one, its seeds; `guessing` learnt nothing."""
 
     label: str
     style: Style
@@ -57,6 +57,7 @@ class Dot:
     high: float | None
     values: Sequence[float]
     note: str
+    guessing: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from etude.report.scale import Scale, fit
 from etude.report.words import number
 
 WIDTH = 380  # a phone's; wider screens show charts beside each other
+BROAD = 1000  # of the arms on a desktop
 DASHES = ("", "5 3", "1.5 2.5", "8 3 1.5 3")
 _HEIGHT = 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 12, 40
@@ -52,6 +53,13 @@ class Place(NamedTuple):
     drawing: Drawing
 
 
+class Layout(NamedTuple):
+    """A chart of arms: its width, and whether each name is above its line or beside it."""
+
+    width: float
+    above: bool
+
+
 class Table(NamedTuple):
     """The measures of a chart that is a table: its left, top, cell's width and height."""
 
@@ -62,14 +70,14 @@ class Table(NamedTuple):
     crowded: bool
 
 
-def draw(chart: Chart) -> Drawing:
-    """Draw a chart."""
+def draw(chart: Chart, *, broad: bool = False) -> Drawing:
+    """Draw a chart; one of arms with their seeds also as broad as a desktop."""
     if isinstance(chart, Lines):
         x, y = _scales(chart)
         body = render("lines.svg", chart=chart, x=x, y=y, dashes=DASHES, points=_points)
         return Drawing(chart, WIDTH, _HEIGHT, body)
     if isinstance(chart, Dots):
-        return _draw_dots(chart)
+        return _draw_dots(chart, broad=broad)
     return _draw_heat(chart)
 
 
@@ -122,7 +130,7 @@ def png(svg: str) -> bytes:
 
 def beyond(chart: Dots) -> str:
     """Say in words where guessing is, if it is not on the axis."""
-    x = _scale_of_dots(chart)
+    x = _scale_of_dots(chart, _layout(chart))
     if chart.chance is None or x.low <= chart.chance <= x.high:
         return ""
     return (
@@ -153,40 +161,39 @@ def _points(x: Scale, y: Scale, xs: Sequence[float], ys: Sequence[float]) -> str
     return " ".join(f"{x(a)},{y(b)}" for a, b in zip(xs, ys, strict=True))
 
 
-def _draw_dots(chart: Dots) -> Drawing:
+def _layout(chart: Dots, *, broad: bool = False) -> Layout:
     """Put each arm's name above its line, so that long ones fit on a phone."""
-    above = _named_above(chart)
+    if not any(dot.values for dot in chart.dots):
+        return Layout(WIDTH, above=False)
+    return Layout(BROAD if broad else round(1.16 * WIDTH), above=not broad)
+
+
+def _draw_dots(chart: Dots, *, broad: bool) -> Drawing:
+    width, above = layout = _layout(chart, broad=broad)
     step, top = (34, 6) if above else (26, 8)
     bottom = top + step * len(chart.dots)
     lies = beyond(chart)
-    x = _scale_of_dots(chart)
+    x = _scale_of_dots(chart, layout)
     body = render(
         "dots.svg", chart=chart, x=x, above=above, step=step, top=top, bottom=bottom,
         marks=[("baseline", chart.reference), *([] if lies else [("guessing", chart.chance)])],
         label=f"{chart.x_label} ({lies})" if lies else chart.x_label,
     )  # fmt: skip
-    return Drawing(chart, _width(chart), bottom + _BOTTOM, body)
+    return Drawing(chart, width, bottom + _BOTTOM, body)
 
 
-def _scale_of_dots(chart: Dots) -> Scale:
-    """Choose what the axis shows: all seeds, and of intervals what is near them; not guessing."""
-    values = [v for dot in chart.dots for v in (dot.mean, *dot.values)]
+def _scale_of_dots(chart: Dots, layout: Layout) -> Scale:
+    """Choose what the axis shows: the seeds of all that learnt, and of intervals what is near."""
+    learnt = [dot for dot in chart.dots if not dot.guessing]
+    dots = learnt if len(learnt) > 1 else chart.dots
+    values = [v for dot in dots for v in (dot.mean, *dot.values)]
     values += [chart.reference] if chart.reference is not None else []
     margin = 0.25 * (max(values) - min(values))
-    edges = (v for dot in chart.dots for v in (dot.low, dot.high) if v is not None)
+    edges = (v for dot in dots for v in (dot.low, dot.high) if v is not None)
     inside = [min(max(v, min(values) - margin), max(values) + margin) for v in edges]
-    above = _named_above(chart)
-    beside = 0 if above else 7 * max(len(dot.label) for dot in chart.dots)
-    width = _width(chart)
-    return fit([*values, *inside], min(16 + beside, width / 3), width - _RIGHT)
-
-
-def _named_above(chart: Dots) -> bool:
-    return any(dot.values for dot in chart.dots)
-
-
-def _width(chart: Dots) -> float:
-    return round(1.16 * WIDTH) if _named_above(chart) else WIDTH
+    beside = 0 if layout.above else 7 * max(len(dot.label) for dot in chart.dots)
+    start = min(16 + beside, layout.width / 3)
+    return fit([*values, *inside], start, layout.width - _RIGHT)
 
 
 def _draw_heat(chart: Heat) -> Drawing:

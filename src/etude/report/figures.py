@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from etude.report.answer import chance
+from etude.report.answer import chance, guesses
 from etude.report.arms import Arm, axes
 from etude.report.charts import Dot, Dots, Heat, Line, Lines, Style
 from etude.report.drawing import Drawing, draw
@@ -86,7 +86,8 @@ def drawn(results: Results) -> list[Row]:
 def comparison(results: Results) -> list[Dots]:
     """Show each arm's mean, its 95 % interval and its seeds."""
     look = styles(results)
-    dots = [_dot(row, row.result, look[row.label]) for row in drawn(results) if row.result]
+    shown = [(row, row.result) for row in drawn(results) if row.result]
+    dots = [_dot(row, r, look[row.label], guessing=guesses(row, results)) for row, r in shown]
     base = next((row for row in results.rows if row.label == results.baseline), None)
     reference = base.result.mean if base is not None and base.result is not None else None
     luck = chance(results) if results.metric.endswith("accuracy") else None
@@ -157,11 +158,11 @@ def confusions(results: Results) -> list[Heat | Dots]:
     ]
 
 
-def _dot(row: Row, r: Spread, style: Style) -> Dot:
+def _dot(row: Row, r: Spread, style: Style, *, guessing: bool) -> Dot:
     values = list(row.values.values())
     note = f"{row.label}: mean {number(r.mean)}, interval {number(r.low)} to {number(r.high)}, "
     note += f"seeds {', '.join(map(number, values))}"
-    return Dot(row.label, style, r.mean, r.low, r.high, values, note)
+    return Dot(row.label, style, r.mean, r.low, r.high, values, note, guessing)
 
 
 def _curve(row: Row, style: Style, key: str) -> Line | None:
@@ -192,7 +193,8 @@ def _sweep(results: Results, axis: str, others: Sequence[str]) -> Lines | None:
     if not groups:
         return None
     known = [x for points in groups.values() for x, _ in points]
-    wide = min(known) > 0 and max(known) >= 10 * min(known)
+    least = min((x for x in known if x > 0), default=math.inf)
+    wide = min(known) >= 0 and max(known) >= (10 if min(known) > 0 else 100) * least
     name, title = f"against_{axis.replace('.', '_')}", f"Result against {axis}"
     lines = [
         _line(" ".join(map(_named, others, place)) or "result", index, points)

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from etude.report.answer import Sentence, verdict
 from etude.report.arms import varied
 from etude.report.assets import asset, render
 from etude.report.charts import Dots
-from etude.report.drawing import DASHES, beyond
+from etude.report.drawing import DASHES, beyond, draw
 from etude.report.figures import Figures, drawn, styles
 from etude.report.read import Run
 from etude.report.references import TITLES, DocumentFigure
@@ -86,6 +87,7 @@ def page(
         refresh=refresh,
         sentences=[(_TAGS.get(s.kind), s.kind, _bold(s.text)) for s in sentences],
         figures=figures,
+        broad=partial(draw, broad=True),
         caption=_caption(figures),
         largest=_LARGEST,
         arms=_arms(results),
@@ -141,6 +143,8 @@ def _caption(figures: Figures) -> str:
         if isinstance(drawing.chart, Dots) and drawing.chart.chance is not None:
             dotted = "" if beyond(drawing.chart) else "dotted, "
             text += f"; {dotted}guessing: always naming the most frequent class"
+            if "dotted" not in text and any(dot.guessing for dot in drawing.chart.dots):
+                text += "; arrow with a number: an arm far below the others, which learnt nothing"
     return f"{text}."
 
 

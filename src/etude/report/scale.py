@@ -8,7 +8,10 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class Scale:
-    """Map values from `low` to `high` onto places; with `whole`, only whole ones are labelled."""
+    """Map values from `low` to `high` onto places.
+
+    With `whole`, only whole ones are labelled; with `zero`, a logarithmic one has 0 at its start.
+    """
 
     low: float
     high: float
@@ -16,6 +19,7 @@ class Scale:
     end: float
     logarithmic: bool = False
     whole: bool = False
+    zero: bool = False
 
     def __call__(self, value: float) -> str:
         """Give a value's place as SVG has it; outside values stay at the edge."""
@@ -35,7 +39,8 @@ class Scale:
             first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
             every = max(1, (last - first) // about)
             powers = [10.0**power for power in range(first, last + 1, every)]
-            return [power for power in powers if self.low * 0.999 <= power <= self.high * 1.001]
+            low = self.low * (2 if self.zero else 0.999)  # no label on that of 0
+            return [0.0] * self.zero + [p for p in powers if low <= p <= self.high * 1.001]
         step = _round_step((self.high - self.low) / about)
         step = math.ceil(step) if self.whole else step
         first = math.ceil(self.low / step - 1e-9)
@@ -59,11 +64,13 @@ def fit(
     logarithmic: bool = False,
     whole: bool = False,
 ) -> Scale:
-    """Choose ends a little beyond all values that are finite."""
+    """Choose ends a little beyond all values that are finite; 0 is a decade from the others."""
     known = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
     low, high = min(known), max(known)
     if logarithmic:
-        return Scale(low / 1.15, high * 1.15, start, end, logarithmic=True)
+        zero = low <= 0
+        low = min(value for value in known if value > 0) / (10 if zero else 1.15)
+        return Scale(low, high * 1.15, start, end, logarithmic=True, zero=zero)
     margin = 0.04 * (high - low) or 0.05 * abs(high) or 0.5
     return Scale(low - margin, high + margin, start, end, whole=whole)
 
