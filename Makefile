@@ -2,6 +2,8 @@
 # make test     set up .venv and run the tests;  make test-slow runs the long ones too
 # make test-cluster  sweeps on a real SLURM, which it starts and stops: as root, where Debian's
 #               packages slurmctld, slurmd, slurm-client and munge are installed
+# make fuzz     random words, mutated files and folders; SHARE=0.1 throws a tenth
+# make soak     kill runs, a search and a study for 20 minutes and compare their ends; ARGS=seconds
 # make test-oldest   the tests with the oldest libraries that pyproject.toml allows, in .venv-oldest
 # make check    linters, formatting, types, and the house in figures
 # make bench    Étude's loop beside the bare step and its peers, start-up, growth, memory: on the CPU,
@@ -14,8 +16,8 @@ PORT ?= 6006
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test test-slow test-cluster test-oldest check format bench bench-cuda check-cuda board \
-  clean
+.PHONY: train test test-slow fuzz soak test-cluster test-oldest check format bench bench-cuda \
+  check-cuda board clean
 
 train: .venv/ready
 	@$(BIN)/etude $(ARGS)
@@ -25,6 +27,9 @@ test: .venv/ready
 
 test-slow: .venv/ready
 	@$(BIN)/pytest -m "not cluster" $(ARGS)
+
+fuzz: .venv/ready
+	@ETUDE_FUZZ=$${SHARE:-1} $(BIN)/pytest -m slow --numprocesses=0 tests/fuzz $(ARGS)
 
 test-cluster: .venv/ready
 	@$(BIN)/pytest -m cluster --numprocesses=0 -rs $(ARGS) tests/cluster
@@ -41,6 +46,9 @@ check: .venv/ready
 format: .venv/ready
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+soak: .venv/ready
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 bench: .venv/ready
 	@for part in contest startup growth memory; do $(BIN)/python -m benchmarks.$$part || exit 1; done

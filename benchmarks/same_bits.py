@@ -84,18 +84,25 @@ def kill_once_saved(command: list[str], outputs: Path, environment: dict[str, st
 def rows_of(folder: Path) -> list[dict[str, object]]:
     """Give a run's metrics without those that tell of time and memory."""
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [_timeless(json.loads(line)) for line in lines]
+    return [timeless(json.loads(line)) for line in lines]
 
 
 def _show(name: str, outputs: Path) -> None:
     for weights in sorted(outputs.glob("*/*/best.safetensors")):
         rows = rows_of(weights.parent)
         label = weights.parent.name.rpartition("-")[0]  # without the fingerprint
-        print(f"{name:28} {label:44} {_hash(weights.read_bytes())} "
+        print(f"{name:28} {label:44} {_hash(tensors_of(weights))} "
               f"{_hash(json.dumps(rows).encode())}", flush=True)  # fmt: skip
 
 
-def _timeless(row: dict[str, object]) -> dict[str, object]:
+def tensors_of(weights: Path) -> bytes:
+    """Read what a file of weights holds, without its header, which tells whose they are."""
+    data = weights.read_bytes()
+    return data[8 + int.from_bytes(data[:8], "little") :]
+
+
+def timeless(row: dict[str, object]) -> dict[str, object]:
+    """Give a row of metrics without those that tell of time and memory."""
     timed = ("seconds", "images_per_second", "memory", "peak")
     return {key: value for key, value in row.items() if not key.startswith(timed)}
 

@@ -78,6 +78,11 @@ BAD = [
     ("device=gpu", ["device=gpu", "auto, cpu, cuda"]),
     ("train.batch_size=5000", ["train.batch_size=5000", "1293 images"]),
     ("model=inception_v3 model.stem=small train.batch_size=4", ["leaves one image", "=5"]),
+    (
+        "model=inception_v3 model.stem=small train.batch_size=5 dataset.limit_train=31 "
+        "dataset.validation_split=none",
+        ["leaves one image", "set train.batch_size=7"],
+    ),
     ("dataset=cifar10", ["dataset.root=data", "dataset.download=true"]),
     ("dataset=folder", ["dataset.root", "must be given"]),
     ("dataset=folder dataset.root=nowhere dataset.input_size=32", ["nowhere", "put"]),

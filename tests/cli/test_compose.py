@@ -276,6 +276,19 @@ def test_a_studys_file_of_another_shape_is_refused_in_a_line(
     assert said in capsys.readouterr().err
 
 
+def test_all_that_a_studys_file_lacks_is_told_at_once(
+    etude: Etude, workplace: Path, capsys: Output
+):
+    (workplace / "conf" / "study").mkdir(parents=True)
+    (workplace / "conf" / "study" / "bad.yaml").write_text(
+        "question: Q?\nseeds: [0]\nfull: {experiment: lenet5_digits, axes: {x: {a: [l2=0]}}}\n"
+    )
+    assert etude("--config-dir=conf", "study=bad", "--dry-run") == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"etude: study=bad has no {key}" for key in ("claim", "source", "full.baseline")
+    ]
+
+
 def test_files_that_build_on_one_another_in_a_circle_are_refused(
     etude: Etude, workplace: Path, capsys: Output
 ):

@@ -195,3 +195,22 @@ def test_intervals_of_accuracies_cover_as_often_as_they_say(count: int, centre: 
     found = [spread(list(seeds), fraction=True, images=1000) for seeds in draws]
     covered = [s is not None and (s.low or 0) <= centre <= (s.high or 1) for s in found]
     assert 0.93 <= sum(covered) / 2000 <= 0.985
+
+
+@pytest.mark.parametrize("count", [3, 5, 10])
+@pytest.mark.parametrize("centre", [0.01, 0.1, 0.5, 0.9, 0.998])
+@pytest.mark.parametrize("images", [100, 10_000])
+def test_intervals_cover_where_seeds_differ_by_more_than_their_test_images(
+    count: int, centre: float, images: int
+):
+    import numpy as np  # noqa: PLC0415
+
+    dice = np.random.default_rng(0)
+    odds = centre / (1 - centre) * np.exp(dice.normal(0, 0.3, 100_000))
+    able = odds / (1 + odds)  # what each of many seeds could do on all the images that there are
+    draws = dice.binomial(images, dice.choice(able, (2000, count))) / images
+    found = [spread(list(seeds), fraction=True, images=images) for seeds in draws]
+    covered = [s is not None and (s.low or 0) <= able.mean() <= (s.high or 1) for s in found]
+    assert sum(covered) / 2000 >= 0.93  # more where some seeds tell none, or all, of few images
+    if images * min(centre, 1 - centre) > 15:
+        assert sum(covered) / 2000 <= 0.975

@@ -1,6 +1,7 @@
 """What several jobs came to, whichever launcher ran them, and the exit code that follows."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ from etude.cli.explain import missing_extra
 from etude.cli.job import Job
 from etude.cli.terminal import complain, errors
 from etude.runs.claim import wait_while_claimed
+from etude.runs.notify import notify, of_many
 from etude.runs.records import Summary, read_summary
 from etude.runs.status import state_of, status
 
@@ -45,6 +47,12 @@ def verdict(planned: Sequence[Job]) -> int:
     if unfinished:
         complain(f"{unfinished} of {len(planned)} runs did not finish; the same command goes on")
     return 1 if unfinished else 0
+
+
+def tell(planned: Sequence[Job]) -> None:
+    """Tell whom it may concern what several jobs came to."""
+    states = Counter(outcome(job)[1] for job in planned)
+    notify(planned[0].config.record.notify, of_many(planned[0].folder.parent, states))
 
 
 class Unwritable(Exception):  # noqa: N818

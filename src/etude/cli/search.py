@@ -5,6 +5,7 @@ are those that the same words make one by one.
 """
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -24,7 +25,9 @@ from etude.cli.words import parse as parse_words
 from etude.cli.worker import Worker
 from etude.config.schema import Config
 from etude.preflight.checks import inspect
+from etude.runs.notify import notify, of_many
 from etude.runs.records import read_summary
+from etude.runs.status import listed
 from etude.search.outcome import FOLDER, NothingFound
 from etude.search.settings import TARGET, SearchConf, read
 from etude.search.space import Space, check_sampler, parse
@@ -134,6 +137,8 @@ def launch(composer: Composer, asked: Asked, *, dry_run: bool) -> int:
             raise
         complain(error)
         return 1
+    finally:
+        _tell(planned[0])
     return _show_best(planned[0], settings, space)
 
 
@@ -166,6 +171,12 @@ def _check_metric(settings: SearchConf, config: Config) -> None:
             f"hydra.sweeper.metric={metric} with hydra.sweeper.direction={settings.direction} "
             "looks for the worst; a loss is to minimize, an accuracy to maximize"
         )
+
+
+def _tell(some: Job) -> None:
+    """Tell whom it may concern what the trials came to."""
+    states = Counter(run.state for run in listed(some.folder.parent))
+    notify(some.config.record.notify, of_many(some.folder.parent, states))
 
 
 def _show_best(some: Job, settings: SearchConf, space: Space) -> int:

@@ -21,6 +21,7 @@ from etude.cli.outcomes import (
     name,
     outcome,
     outputs_needed,
+    tell,
     verdict,
 )
 from etude.cli.terminal import (
@@ -91,6 +92,7 @@ def _sweep(composer: Composer, planned: Planned) -> int:
         with suppress(JobFailed), launcher_needed():
             composer.launch(planned, planned.jobs, worker)
     show_sweep(outcome(job) for job in planned.jobs)
+    tell(planned.jobs)
     return verdict(planned.jobs)
 
 
@@ -122,6 +124,7 @@ def _launch_study(composer: Composer, words: list[str], *, dry_run: bool) -> int
         [(job.label, current_summary(job.folder), read_rows(job.folder)) for job in jobs],
     )
     _report(jobs[0].folder.parent)
+    tell(jobs)
     return verdict(jobs)
 
 

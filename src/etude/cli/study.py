@@ -106,25 +106,22 @@ def read(name: str, content: object, *, size: str, pretrained: bool) -> Study:
     if size not in SIZES:
         raise UserError(f"size={size} must be one of {', '.join(SIZES)}")
     node = check_file(name, content, size)
-    try:
-        twin = node[size]
-        arms = tuple(_arms(twin["axes"], pretrained=pretrained))
-        study = Study(
-            name=name if size == "full" else f"{name}_{size}",
-            question=str(node["question"]),
-            claim=str(node["claim"]),
-            source=str(node["source"]),
-            experiment=str(twin["experiment"]),
-            baseline=str(twin["baseline"]),
-            seeds=_seeds(node["seeds"]),
-            arms=arms,
-            words=tuple(twin.get("words", ())),
-            metric=str(node.get("metric", METRICS[0])),
-            reach=node.get("reach"),
-            axes=tuple(twin["axes"]),
-        )
-    except KeyError as error:
-        raise UserError(f"study={name} has no {error.args[0]} for size={size}") from error
+    twin = node[size]
+    arms = tuple(_arms(twin["axes"], pretrained=pretrained))
+    study = Study(
+        name=name if size == "full" else f"{name}_{size}",
+        question=str(node["question"]),
+        claim=str(node["claim"]),
+        source=str(node["source"]),
+        experiment=str(twin["experiment"]),
+        baseline=str(twin["baseline"]),
+        seeds=_seeds(node["seeds"]),
+        arms=arms,
+        words=tuple(twin.get("words", ())),
+        metric=str(node.get("metric", METRICS[0])),
+        reach=node.get("reach"),
+        axes=tuple(twin["axes"]),
+    )
     if study.metric not in METRICS:
         raise UserError(f"study={name}: metric={study.metric} must be one of {', '.join(METRICS)}")
     return _with_baseline(study, pretrained=pretrained)

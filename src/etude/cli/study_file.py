@@ -5,6 +5,8 @@ from typing import Any, cast
 
 from etude.base.errors import UserError
 
+_ALWAYS, _TWIN = ("question", "claim", "source", "seeds"), ("experiment", "baseline", "axes")
+
 
 def check_file(name: str, node: object, size: str) -> Mapping[str, Any]:
     """Refuse a file of another shape than a study's; give what it says.
@@ -21,6 +23,10 @@ def check_file(name: str, node: object, size: str) -> Mapping[str, Any]:
     if size not in whole:
         raise UserError(f"study={name} has no {size} for size={size}")
     twin = _mapping(f"study={name}: {size}", whole[size])
+    lacking = [key for key in _ALWAYS if key not in whole]
+    lacking += [f"{size}.{key}" for key in _TWIN if key not in twin]
+    if lacking:
+        raise UserError("\n".join(f"study={name} has no {key}" for key in lacking))
     _check_words(f"study={name}: {size}.words", twin.get("words", []))
     axes = _mapping(f"study={name}: {size}.axes", twin.get("axes", {}))
     for axis, levels in axes.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple, cast
 
@@ -16,6 +17,9 @@ from etude.data.sides import Sides
 from etude.data.sources.files import Files
 from etude.data.sources.source import Labelled, Loaded, Source
 from etude.data.splits import permutation, split
+
+log = logging.getLogger(__name__)
+_SHOWN = 5  # classes in a message
 
 
 class Data(NamedTuple):
@@ -89,6 +93,7 @@ def prepare(
         split_seed,
     )
     tested = _limit("test", loaded.test, limit_test, split_seed)
+    _tell_of_classes(kept, tested if held is None else held, validation_split, loaded.classes)
     train, test = (_resized(part, sides.kept, interpolation) for part in (kept, tested))
     return Data(
         train=train,
@@ -112,6 +117,19 @@ def _check_labels(loaded: Loaded) -> None:
                 f"{len(loaded.classes)} classes are 0 to {len(loaded.classes) - 1}; "
                 "replace its label file with the published one"
             )
+
+
+def _tell_of_classes(
+    kept: Labelled, asked: Labelled, policy: str, classes: tuple[str, ...]
+) -> None:
+    """Say which classes are asked about and not learned: files often come class by class."""
+    lost = sorted(set(asked.labels.tolist()) - set(kept.labels.tolist()))
+    if lost:
+        names = ", ".join(classes[label] for label in lost[:_SHOWN])
+        log.warning(
+            "%d classes have no image to train on (%s%s), with dataset.validation_split=%s",
+            *(len(lost), names, ", …" if len(lost) > _SHOWN else "", policy),
+        )
 
 
 def _limit(name: str, part: Labelled, limit: int | None, seed: int) -> Labelled:

@@ -11,6 +11,7 @@ from etude.config import Config, build, schedule_of, settings, source_of
 from etude.data.sides import Sides
 from etude.data.sources.source import DatasetInfo
 from etude.data.splits import held_out
+from etude.runs.notify import check_receiver
 from etude.train import weights
 from etude.train.weights import WeightsSource
 
@@ -62,6 +63,7 @@ def inspect(configs: Sequence[Config], to_come: Collection[str]) -> None:
 
 def _inspected(config: Config, to_come: Collection[str]) -> Inspected:
     dataset, size = config.dataset, config.train.batch_size
+    check_receiver(config.record.notify)
     facts: DatasetInfo = source_of(config).facts()
     sides = Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
     images = min(facts.train_images, dataset.limit_train or facts.train_images)

@@ -64,7 +64,8 @@ def _check_last_batch(run: Inspected, network: Network, model: nn.Module) -> Non
         log.debug("the last batch of one image was not tried: %s", error)
         return
     if refused:
+        other = next(n for n in range(size + 1, run.images + 1) if run.images % n != 1)
         raise UserError(
             f"train.batch_size={size} leaves one image for the last batch, and batch norm "
-            f"needs two; set train.batch_size={size + 1}"
+            f"needs two; set train.batch_size={other}"
         )

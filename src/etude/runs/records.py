@@ -145,7 +145,7 @@ def overwrite_json(path: Path, value: object) -> None:
 def append_line(path: Path, value: object) -> None:
     """Add one line of JSON."""
     with naming(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(_finite(value), ensure_ascii=False) + "\n")
+        file.write(json.dumps(finite(value), ensure_ascii=False) + "\n")
 
 
 def read_summary(folder: Path) -> Summary | None:
@@ -208,14 +208,15 @@ def _warn(path: Path, line: int, consequence: str) -> None:
 
 
 def _as_json(value: object) -> str:
-    return json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n"
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Put None in the place of what is not finite, as JSON asks."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and (value != value or abs(value) == float("inf")):  # noqa: PLR0124
         return None
     return value

@@ -103,7 +103,7 @@ def run(
         checkpoints = _resume(config, folder, identity, parts)
         summary = begin(config, folder, identity, texts, parts)
         with (
-            verdict(folder, summary, checkpoints),
+            verdict(folder, summary, checkpoints, config.record.notify),
             Stop() as stop,
             shown(config, folder, identity, parts, arm) as view,
         ):

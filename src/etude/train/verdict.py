@@ -4,20 +4,29 @@ import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 from etude.base.text import near
 from etude.runs.names import LAST, SUMMARY
-from etude.runs.records import overwrite_json
+from etude.runs.notify import notify, of_run
+from etude.runs.records import Summary, overwrite_json
+from etude.runs.state import State
+from etude.runs.status import state_of
 from etude.train.checkpoint import Checkpoints
 from etude.train.loop import Diverged, Stopped
 from etude.train.stop import Pruned, Requeued
 
 log = logging.getLogger(__name__)
+_NEWS = {State.FINISHED, State.FAILED, State.DIVERGED}
 
 
 @contextmanager
-def verdict(folder: Path, summary: dict[str, object], checkpoints: Checkpoints) -> Generator[None]:
-    """Put into the summary how the run ended, and write it; let go of a diverged checkpoint.
+def verdict(
+    folder: Path, summary: dict[str, object], checkpoints: Checkpoints, receiver: str | None
+) -> Generator[None]:
+    """Put into the summary how the run ended, write it, and tell whom it may concern.
+
+    The checkpoint of a run that diverged is let go of.
 
     Raises:
         SystemExit: A signal came, and the state has been saved.
@@ -47,6 +56,8 @@ def verdict(folder: Path, summary: dict[str, object], checkpoints: Checkpoints) 
             if summary["state"] == "finished":
                 raise
             log.warning("%s", unwritten)  # what the run ended of is the news
+        if (state := state_of(cast("Summary", summary))) in _NEWS:
+            notify(receiver, of_run(folder, {**summary, "state": state}))
 
 
 def _tell(error: BaseException, folder: Path) -> None:

@@ -68,6 +68,7 @@ class Record:
     pr_curves: bool
     embeddings: bool
     profile: bool
+    notify: str | None
 
 
 @dataclass

@@ -15,7 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from etude.base.digests import combined, digest_of_tree
+from etude.base.digests import combined, digests_of_files
 from etude.base.errors import UserError
 from etude.base.lazy import PIL, torch
 from etude.base.places import cache_folder
@@ -72,6 +72,7 @@ class Folder:
         self.load_size = load_size
         self.fit = fit
         self.stream = stream
+        self._copies = 0  # images to train on that are test images as well; `content` counts them
 
     def facts(self) -> DatasetInfo:
         """List the files and tell their counts; no image is opened.
@@ -96,8 +97,11 @@ class Folder:
             train, test = self.listings()
         except UserError:  # of what is missing, which `facts` tells
             return None
-        parts = {"train": (self.train, train), "test": (self.test, test)}
-        found = {k: _content(self.root / name, part) for k, (name, part) in parts.items()}
+        ours = _digests(self.root / self.train, train)
+        theirs = _digests(self.root / self.test, test)
+        tested = set(theirs.values())
+        self._copies = sum(digest in tested for digest in ours.values())
+        found = {"train": combined(ours), "test": combined(theirs)}
         return combined({**found, "decoder": str(DECODER)})
 
     def load(self) -> Loaded:
@@ -111,6 +115,12 @@ class Folder:
         train, test = self.listings()
         counts = {"train": len(train.images), "test": len(test.images)}
         key = self._key(form)
+        if self._copies:
+            log.warning(
+                "%d images of %s are in %s as well, byte for byte: the test is of images that "
+                "were learned from",
+                *(self._copies, self.root / self.train, self.test),
+            )
         if self.streams(sum(counts.values()) * 3 * size**2):
             return Loaded(
                 self._in_files(train, form, key), self._in_files(test, form, key), train.classes
@@ -228,9 +238,9 @@ def _check_memory(needed: int, root: Path) -> None:
         )
 
 
-def _content(folder: Path, part: Listing) -> str:
+def _digests(folder: Path, part: Listing) -> dict[str, str]:
     start = len(str(folder / "_")) - 1  # not len(str(folder)) + 1, for "." and "/"
-    return digest_of_tree(folder, (image.path[start:] for image in part.images))
+    return digests_of_files(folder, (image.path[start:] for image in part.images))
 
 
 def _labelled(images: torch.Tensor | Files, listing: Listing) -> Labelled:

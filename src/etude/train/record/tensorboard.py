@@ -33,6 +33,9 @@ def shown(
     from etude.train.record.views import Views  # noqa: PLC0415 (with it)
 
     purge = parts.state.epoch + 1 if parts.state.global_step else None
+    if purge is None:  # it begins, perhaps once more: a kill came before the first checkpoint
+        for file in folder.glob("events.out.tfevents.*"):
+            file.unlink()
     events = Events(folder, identity.decisive, group=f"{config.name} {arm}", purge_step=purge)
     succeeded: bool | None = False
     views = Views(events, config.record, parts.plan, parts.classes)
