@@ -23,7 +23,7 @@ from etude.train.hardware import (
     set_tf32,
     synchronize,
 )
-from etude.train.loop import Plan, Steps
+from etude.train.loop import Plan, StepRunner
 from etude.train.state import State
 from etude.train.step import Step
 
@@ -84,7 +84,7 @@ def _images(config: Config, facts: DatasetInfo, count: int) -> Data:
     )  # fmt: skip
 
 
-def advance(parts: Made, steps: Steps) -> Iterator[Tensor]:
+def advance(parts: Made, steps: StepRunner) -> Iterator[Tensor]:
     """Do steps, epoch after epoch; each gives its loss, still on the device."""
     state, plan = parts.state, parts.plan
     while True:

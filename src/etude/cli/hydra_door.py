@@ -187,15 +187,17 @@ class Loader(ConfigLoaderImpl):
         key = (config_name, choices, run_mode)
         if key not in self._bases:
             self._chosen, self._fallen = {}, []
-            composed = super()._load_configuration_impl(
-                config_name, list(choices), run_mode, validate_sweep_overrides=False
-            )
-            self._bases[key] = make_base(composed, self._chosen, self._whole(), self._fallen)
+            try:
+                composed = super()._load_configuration_impl(
+                    config_name, list(choices), run_mode, validate_sweep_overrides=False
+                )
+            except RecursionError:
+                said = "the configuration's files build on one another in a circle"
+                raise UserError(said) from None
+            # With all that the experiment builds on.
+            whole = whole_choices(self.repository, self._chosen.get(EXPERIMENT))
+            self._bases[key] = make_base(composed, self._chosen, whole, self._fallen)
         return self._bases[key]
-
-    def _whole(self) -> dict[str, str]:
-        """Give the choices that the experiment names with all that it builds on."""
-        return whole_choices(self.repository, self._chosen.get(EXPERIMENT))
 
     def _compose_config_from_defaults_list(self, defaults: Any, repo: Any) -> DictConfig:
         self._chosen = dict(final_choices(defaults))

@@ -14,12 +14,12 @@ from torch import nn
 from etude.base.errors import UserError
 from etude.cli.terminal import times
 from etude.config import Config, settings
-from etude.data.normalize import fit
 from etude.data.prepare import Data
 from etude.data.sources.source import DatasetInfo, Labelled
 from etude.preflight import forward
 from etude.preflight.footprint import precisions
 from etude.preflight.rehearsal import Rehearsal, rehearse
+from etude.preflight.stand_in import stand_in
 from etude.train.builders import make_state
 from etude.train.hardware import (
     choose_device,
@@ -30,7 +30,7 @@ from etude.train.hardware import (
 )
 from etude.train.memory import (
     Layer,
-    Parameters,
+    ParameterCount,
     count_outputs,
     count_parameters,
     predicted_bytes,
@@ -59,14 +59,14 @@ class Measured(NamedTuple):
     device: str
 
 
-class Network(NamedTuple):
+class ShownNetwork(NamedTuple):
     """All that is shown of a network."""
 
     model: str
     image: tuple[int, int, int]
     num_classes: int
     layers: list[Layer]
-    parameters: Parameters
+    parameters: ParameterCount
     macs: int
     memory: Memory
     measured: Measured | None = None
@@ -87,7 +87,7 @@ class Network(NamedTuple):
         }
 
 
-def summarize(config: Config, facts: DatasetInfo, *, steps: int) -> Network:
+def summarize(config: Config, facts: DatasetInfo, *, steps: int) -> ShownNetwork:
     """Build a network, and say what it is made of.
 
     Args:
@@ -104,7 +104,7 @@ def summarize(config: Config, facts: DatasetInfo, *, steps: int) -> Network:
     model = _build(config, facts, "meta")
     layers = _walk(model, image)
     parameters = count_parameters(model)
-    return Network(
+    return ShownNetwork(
         model=type(model).__name__,
         image=image,
         num_classes=facts.num_classes,
@@ -198,13 +198,4 @@ def _random_data(config: Config, facts: DatasetInfo) -> Data:
     size = config.dataset.input_size or facts.size
     image = torch.zeros(1, facts.channels, size, size, dtype=torch.uint8)
     part = Labelled(image, torch.zeros(facts.train_images, dtype=torch.int64))
-    return Data(
-        train=part,
-        validation=None,
-        test=part,
-        classes=tuple(str(label) for label in range(facts.num_classes)),
-        normalize=fit("none", image, None, None),
-        channels=facts.channels,
-        size=size,
-        digest="",
-    )
+    return stand_in(facts, part, size=size, normalize="none")

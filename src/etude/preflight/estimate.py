@@ -7,11 +7,11 @@ from dataclasses import replace
 import torch
 
 from etude.config import Config, source_of
-from etude.data.normalize import fit
 from etude.data.prepare import Data
 from etude.data.sides import Sides
 from etude.data.sources.source import DatasetInfo, Labelled
 from etude.data.splits import held_out
+from etude.preflight.stand_in import stand_in
 from etude.train.builders import make_model, make_plan, make_state
 from etude.train.hardware import choose_device, choose_precision, synchronize
 
@@ -75,13 +75,4 @@ def _made_up(config: Config, facts: DatasetInfo) -> Data:
     shape = (config.train.batch_size, facts.channels, kept, kept)
     images = torch.randint(256, shape, dtype=torch.uint8)
     noise = Labelled(images, torch.randint(facts.num_classes, (len(images),)))
-    return Data(
-        train=noise,
-        validation=None,
-        test=noise,
-        classes=tuple(map(str, range(facts.num_classes))),
-        normalize=fit("unit", images),
-        channels=facts.channels,
-        size=size,
-        digest="",
-    )
+    return stand_in(facts, noise, size=size)

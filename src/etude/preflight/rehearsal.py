@@ -15,7 +15,6 @@ from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from etude.base.errors import UserError
 from etude.config import Config, settings, source_of
-from etude.data.normalize import fit
 from etude.data.prepare import Data
 from etude.data.resident import Resident
 from etude.data.sides import Sides
@@ -23,6 +22,7 @@ from etude.data.sources.source import DatasetInfo, Labelled
 from etude.data.splits import held_out
 from etude.preflight.forward import Network
 from etude.preflight.pretend import Pretend
+from etude.preflight.stand_in import stand_in
 from etude.train.builders import make_plan, make_state
 from etude.train.choices import eval_batch_size_of, outlook_of
 from etude.train.graph import Epoch, whole_step
@@ -177,15 +177,8 @@ def made_up(config: Config, facts: DatasetInfo) -> Data:
         for n in counts
     )
     mode = "caffe" if settings(config.dataset)["normalize"] == "caffe" else "unit"  # one operation
-    return Data(
-        train=train,
-        validation=validation if held else None,
-        test=test,
-        classes=tuple(map(str, range(facts.num_classes))),
-        normalize=fit(mode, train.images),
-        channels=facts.channels,
-        size=sides.seen,
-        digest="",
+    return stand_in(
+        facts, train, validation if held else None, test, size=sides.seen, normalize=mode
     )
 
 
