@@ -2,10 +2,11 @@
 # make test     set up .venv and run the tests;  make test-slow runs the long ones too
 # make test-cluster  sweeps on a real SLURM, which it starts and stops: as root, where Debian's
 #               packages slurmctld, slurmd, slurm-client and munge are installed
+# make test-oldest   the tests with the oldest libraries that pyproject.toml allows, in .venv-oldest
 # make check    linters, formatting, types, and the house in figures
 # make bench    Étude's loop beside the bare step and its peers, start-up, growth, memory: on the CPU,
 #               under 10 minutes; make bench-cuda: likewise on a GPU, and whole runs
-# make check-cuda  whether Étude does on this machine's GPU what it should, and how fast: 4 minutes
+# make check-cuda  whether Étude does on this machine's GPU what it should, and how fast
 # make board    TensorBoard over outputs/, on this machine only
 # make clean    remove caches and builds; .venv and outputs/ stay
 PYTHON ?= python3
@@ -13,7 +14,8 @@ PORT ?= 6006
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test test-slow test-cluster check format bench bench-cuda check-cuda board clean
+.PHONY: train test test-slow test-cluster test-oldest check format bench bench-cuda check-cuda board \
+  clean
 
 train: .venv/ready
 	@$(BIN)/etude $(ARGS)
@@ -26,6 +28,9 @@ test-slow: .venv/ready
 
 test-cluster: .venv/ready
 	@$(BIN)/pytest -m cluster --numprocesses=0 -rs $(ARGS) tests/cluster
+
+test-oldest: .venv-oldest/ready
+	@.venv-oldest/bin/pytest $(ARGS)
 
 check: .venv/ready
 	@$(BIN)/ruff check .
@@ -57,10 +62,9 @@ clean:
 
 # Made once, and again when pyproject.toml changes. A half-made one has no `ready` and is repeated.
 .venv/ready: pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; ok = (3, 11) <= v <= (3, 13); \
-	  sys.exit(0 if ok else "etude needs Python 3.11 to 3.13; this is %d.%d. Try make PYTHON=python3.12" % v)'
-	@echo "setting up .venv (once; PyTorch with CUDA is a download of some gigabytes)"
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --editable . --group dev
-	@touch $@
+	@sh tools/environment.sh $(PYTHON) .venv --editable . --group dev
+
+.venv-oldest/ready: pyproject.toml
+	@mkdir -p build && $(PYTHON) tests/oldest.py > build/oldest.txt
+	@sh tools/environment.sh $(PYTHON) .venv-oldest --editable '.[search]' --constraint build/oldest.txt \
+	  'pytest>=8.3' 'pytest-xdist>=3.6'

@@ -3,6 +3,7 @@
 python -m benchmarks.contest                          all rows
 python -m benchmarks.contest --rows lenet alexnet     some of them
 python -m benchmarks.contest --quick                  three rounds of each: a look, no result
+python -m benchmarks.contest --small                  two steps of each on made data: does it run?
 python -m benchmarks.contest --device cuda            with captured steps, and bfloat16
 """
 
@@ -20,7 +21,7 @@ from typing import Any, NamedTuple
 from benchmarks import machine, tables
 from benchmarks.environments import installed, python_of
 from benchmarks.referee import Contestant, told
-from benchmarks.rows import ROOT, ROWS, Row
+from benchmarks.rows import ROOT, ROWS, Row, form
 from benchmarks.statistics_of import differences, ratios
 
 Answers = dict[str, Any]
@@ -40,7 +41,8 @@ def entries(
 ) -> Iterator[Entry]:
     """List who takes part in a row; of the peers with environments, those that are there."""
     graph = device == "cuda" and _knows_graph()
-    arrays = ("--arrays", told("pictures", "--row", row.name, "--device", device))
+    small = ("--small",) if row.is_small else ()
+    arrays = ("--arrays", told("pictures", "--row", row.name, "--device", device, *small))
     for precision in precisions:
         for step in ("eager", "graph") if graph else ("eager",):
             suffix = f" {precision}" + (" graph" if step == "graph" else "")
@@ -54,7 +56,9 @@ def entries(
         if "lightning" in peers:
             yield Entry("lightning" + suffix, "lightning_trainer", words, "lightning")
     if "keras" in peers and device == "cpu":
-        yield Entry("keras", "keras_fit", arrays, "keras")
+        for precision in precisions:
+            suffix = "" if precision == "float32" else f" {precision}"
+            yield Entry("keras" + suffix, "keras_fit", ("--precision", precision, *arrays), "keras")
 
 
 def start(entry: Entry, row: Row, device: str) -> Contestant:
@@ -62,6 +66,7 @@ def start(entry: Entry, row: Row, device: str) -> Contestant:
     python = python_of(entry.environment) if entry.environment else Path(sys.executable)
     module = f"benchmarks.contestants.{entry.module}"
     command = [python, "-m", module, "--row", row.name, "--device", device, *entry.words]
+    command += ["--small"] if row.is_small else []
     return Contestant(entry.name, command)
 
 
@@ -123,7 +128,7 @@ def _comparison(row: Row, ours: str, theirs: str, measured: Answers) -> Answers:
         for clock in ("seconds", "cpu_seconds")
     }
     lost = differences(measured[ours]["seconds"], measured[theirs]["seconds"])
-    goal = _goal(row, ours, theirs)
+    goal = _goal(row, ours, theirs, auto=measured[ours].get("auto", False))
     return {
         "ours": ours,
         "theirs": theirs,
@@ -135,15 +140,18 @@ def _comparison(row: Row, ours: str, theirs: str, measured: Answers) -> Answers:
     }
 
 
-def _goal(row: Row, ours: str, theirs: str) -> float | None:
-    """Look up what is wanted of a ratio."""
+def _goal(row: Row, ours: str, theirs: str, *, auto: bool) -> float | None:
+    """Look up what is wanted of a ratio; peers are held against what a user's run takes."""
     kind, _, settings = theirs.partition(" ")
     if "graph" in ours:
         other_precision = kind == "etude" and "graph" in settings
         return None if other_precision else row.goals_graph.get(kind)
-    goals = row.goals_bfloat16 if "bfloat16" in ours else row.goals
+    if kind == "etude":
+        return row.goals.get("bfloat16")
     # The goals compare like with like in threads: workers are two processes more.
-    return None if "workers" in theirs else goals.get(settings if kind == "etude" else kind)
+    if kind != "bare" and (not auto or "workers" in theirs):
+        return None
+    return row.goals.get(kind)
 
 
 def _knows_graph() -> bool:
@@ -152,38 +160,49 @@ def _knows_graph() -> bool:
     return subprocess.run(command, check=False, capture_output=True, cwd=ROOT).returncode == 0  # noqa: S603
 
 
-def _options() -> argparse.Namespace:
+def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--precisions", nargs="+", choices=("float32", "bfloat16"))
     parser.add_argument("--quick", action="store_true", help="three rounds of each row")
+    parser.add_argument("--small", action="store_true", help="two steps each, on made data")
     parser.add_argument("--no-peers", dest="peers", action="store_false")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
-def main() -> None:
-    chosen = _options()
-    bfloat16 = machine.has_bfloat16_units(chosen.device)
-    precisions = chosen.precisions or ["float32", *(["bfloat16"] if bfloat16 else [])]
-    if not chosen.precisions and not bfloat16:
-        print("no bfloat16 rows: this CPU has no matrix units for it (amx_bf16)\n")
+def main(words: Sequence[str] | None = None) -> Answers:
+    """Hold the contest; give its results by row."""
+    chosen = _options(words)
+    precisions = chosen.precisions or ["float32"]
+    if not chosen.precisions and machine.multiplies_bfloat16(chosen.device):
+        precisions.append("bfloat16")
+    elif not chosen.precisions:
+        print("no bfloat16 rows: this CPU does not multiply it (amx_bf16, avx512_bf16)\n")
     rates = json.loads(told("rate", chosen.device, *precisions))
+    peers = installed() if chosen.peers else set[str]()
     results: Answers = {"matmul_flops_per_second": rates, "rows": {}}
     texts: list[str] = []
     for name in chosen.rows:
-        results["rows"][name] = contest(name, chosen, precisions)
-        texts.append(tables.row(name, results["rows"][name], rates))
+        try:
+            found = contest(name, chosen, precisions, peers)
+        except subprocess.CalledProcessError:
+            print(f"{name} is left out: its images are not here; the reason is above\n")
+            continue
+        results["rows"][name] = found
+        texts.append(tables.row(name, found, rates))
         print(texts[-1], flush=True)
-    if not chosen.quick:
+    if not chosen.quick and not chosen.small:
         tables.save("contest", results, "\n".join(texts), device=chosen.device)
+    return results["rows"]
 
 
-def contest(name: str, chosen: argparse.Namespace, precisions: Sequence[str]) -> Answers:
+def contest(
+    name: str, chosen: argparse.Namespace, precisions: Sequence[str], peers: Container[str]
+) -> Answers:
     """Have a row's contestants play, and compare them."""
-    row = ROWS[name].on_cuda() if chosen.device == "cuda" else ROWS[name]
+    row = form(name, chosen.device, small=chosen.small)
     row = replace(row, rounds=3) if chosen.quick else row
-    peers = installed() if chosen.peers else ()
     entered = list(entries(row, chosen.device, precisions, peers))
     measured = play(row, entered, chosen.device)
     return {

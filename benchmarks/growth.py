@@ -3,9 +3,10 @@
 python -m benchmarks.growth
 """
 
+import argparse
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,10 +14,11 @@ from typing import Any
 from benchmarks import tables
 from benchmarks.contestants.etude_loop import epochs_of
 from benchmarks.network import compose_words
-from benchmarks.rows import LENET
+from benchmarks.rows import LENET, Row
 
 SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 60_000)
 EPOCHS = 30
+SMALL = ((100, 200, 400), 3)  # images and epochs, to see that it runs
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -25,20 +27,20 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * PAGE
 
 
-def epochs(images: int, device: str) -> Iterator[dict[str, Any]]:
-    """Train LeNet on so many images; every item is an epoch's metrics."""
-    words = LENET.etude_words(device=device, precision="float32")
+def epochs(images: int, row: Row) -> Iterator[dict[str, Any]]:
+    """Train a row's network on so many images; every item is an epoch's metrics."""
+    words = row.etude_words(device="cpu", precision="float32")
     limit = f"dataset.limit_train={images}"
     config = compose_words([*(w for w in words if not w.startswith(limit[:19])), limit])
     return epochs_of(config, "float32")[0]
 
 
-def epoch_seconds(device: str) -> dict[int, float]:
+def epoch_seconds(sizes: Sequence[int], row: Row) -> dict[int, float]:
     """Time an epoch of each size: the median of three rounds over all sizes."""
-    running = {size: epochs(size, device) for size in SIZES}
-    next(running[SIZES[2]])  # warms up
+    running = {size: epochs(size, row) for size in sizes}
+    next(running[sizes[2]])  # warms up
     rounds = [{size: _seconds(each) for size, each in running.items()} for _ in range(3)]
-    return {size: median(turn[size] for turn in rounds) for size in SIZES}
+    return {size: median(turn[size] for turn in rounds) for size in sizes}
 
 
 def _seconds(running: Iterator[dict[str, Any]]) -> float:
@@ -47,11 +49,11 @@ def _seconds(running: Iterator[dict[str, Any]]) -> float:
     return time.perf_counter() - start
 
 
-def memory(device: str) -> list[int]:
+def memory(images: int, row: Row, count: int) -> list[int]:
     """Give the bytes held after each of many short epochs."""
-    running = epochs(SIZES[0], device)
+    running = epochs(images, row)
     held: list[int] = []
-    for _ in range(EPOCHS):
+    for _ in range(count):
         next(running)
         held.append(resident_bytes())
     return held
@@ -59,24 +61,30 @@ def memory(device: str) -> list[int]:
 
 def show(seconds: dict[int, float], held: list[int]) -> str:
     """Lay the results out."""
-    whole = seconds[SIZES[-1]] / SIZES[-1]
+    largest = max(seconds)
+    whole = seconds[largest] / largest
     lines = [
         [f"{size:,}", f"{taken:.3f}", f"{taken / size * 1e6:.1f}", f"{taken / size / whole:.2f}"]
         for size, taken in seconds.items()
     ]
     head = ["images", "seconds an epoch", "µs an image", "÷ that of the largest"]
     third, last = held[2] / 2**20, held[-1] / 2**20
-    flat = f"Held after epoch 3: {third:,.1f} MiB, after epoch {EPOCHS}: {last:,.1f} MiB."
+    flat = f"Held after epoch 3: {third:,.1f} MiB, after epoch {len(held)}: {last:,.1f} MiB."
     return f"### Growth: LeNet, float32\n\n{tables.table(head, lines)}\n\n{flat}\n"
 
 
-def main() -> None:
-    device = "cpu"
-    seconds = epoch_seconds(device)
-    held = memory(device)
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--small", action="store_true", help="in seconds: does it run?")
+    small = parser.parse_args(words).small
+    sizes, count = SMALL if small else (SIZES, EPOCHS)
+    row = LENET.small() if small else LENET
+    seconds = epoch_seconds(sizes, row)
+    held = memory(sizes[0], row, count)
     text = show(seconds, held)
     print(text)
-    tables.save("growth", {"epoch_seconds": seconds, "held_bytes": held}, text)
+    if not small:
+        tables.save("growth", {"epoch_seconds": seconds, "held_bytes": held}, text)
 
 
 if __name__ == "__main__":

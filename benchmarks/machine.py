@@ -48,9 +48,9 @@ def slug(device: str) -> str:
     return "-".join((device, *words, *cores))
 
 
-def has_bfloat16_units(device: str) -> bool:
-    """Tell whether the hardware has matrix units for bfloat16."""
-    return device == "cuda" or "amx_bf16" in _cpu("flags").split()
+def multiplies_bfloat16(device: str) -> bool:
+    """Tell whether the hardware itself multiplies bfloat16."""
+    return device == "cuda" or bool({"amx_bf16", "avx512_bf16"} & {*_cpu("flags").split()})
 
 
 def _cpu(field: str) -> str:

@@ -52,7 +52,7 @@ def facts_of(config: Config) -> DatasetInfo:
     try:
         return source_of(config).facts()
     except UserError:
-        return DatasetInfo(1000, 1000, num_classes=10, channels=3, size=256)
+        return DatasetInfo(1000, 1000, num_classes=2, channels=3, size=256)
 
 
 def made(config: Config, images: int) -> Made:

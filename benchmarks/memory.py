@@ -9,12 +9,13 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import tables
 from benchmarks.network import compose_words
 from benchmarks.referee import told
-from benchmarks.rows import ROOT, ROWS, Row
+from benchmarks.rows import ROOT, ROWS, Row, form
 from etude.config import settings, source_of
 
 GOAL = 1.1
@@ -45,6 +46,7 @@ def peak_of(command: list[str]) -> int:
 def bare_peak(row: Row) -> int:
     """Measure three bare steps in a process of their own."""
     words = ["--row", row.name, "--batch-size", str(BATCH_SIZE), "--steps", "3"]
+    words += ["--small"] if row.is_small else []
     arrays = told("pictures", *words)
     script = [sys.executable, "-m", "benchmarks.contestants.bare"]
     return peak_of([*script, *words, "--arrays", arrays])
@@ -86,15 +88,18 @@ def show(rows: dict[str, Any]) -> str:
     return f"### Peak memory, batch {BATCH_SIZE}\n\n{tables.table(head, lines)}\n"
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=QUICK)
-    chosen = parser.parse_args()
+    parser.add_argument("--small", action="store_true", help="on made data: does it run?")
+    chosen = parser.parse_args(words)
     with tempfile.TemporaryDirectory() as folder:
-        rows = {name: measure(ROWS[name], folder) for name in chosen.rows}
-    text = show(rows)
+        rows = {name: form(name, "cpu", small=chosen.small) for name in chosen.rows}
+        told = {name: measure(row, folder) for name, row in rows.items()}
+    text = show(told)
     print(text)
-    tables.save("memory", {"rows": rows}, text)
+    if not chosen.small:
+        tables.save("memory", {"rows": told}, text)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,22 @@ from torch import Tensor, nn
 from benchmarks.rows import Row
 from etude.cli.compose import composing
 from etude.config import Config, settings, source_of
+from etude.data.sides import Sides
 from etude.train.builders import make_model, make_state
 from etude.train.hardware import choose_device
 
 
-class Shape(NamedTuple):
-    """What a network needs to know of the data."""
+class Part(NamedTuple):
+    """As much of a split as a network and its schedule ask about: shape and number."""
 
+    images: Tensor
+    labels: range
+
+
+class Shape(NamedTuple):
+    """As much of a data set as a network and its schedule ask about: a batch of nothing."""
+
+    train: Part
     channels: int
     classes: range
     size: int
@@ -47,8 +56,12 @@ def compose_words(words: list[str]) -> Config:
 def shape_of(config: Config) -> Shape:
     """Tell the shape of a data set's images without loading them."""
     facts = source_of(config).facts()
-    size = settings(config.dataset)["input_size"] or facts.size
-    return Shape(facts.channels, range(facts.num_classes), size)
+    dataset = settings(config.dataset)
+    sides = Sides.of(facts.size, input_size=dataset["input_size"], load_size=dataset["load_size"])
+    count = config.train.batch_size
+    images = torch.empty(count, facts.channels, sides.kept, sides.kept, device="meta")
+    train = Part(images, range(count))
+    return Shape(train, facts.channels, range(facts.num_classes), sides.seen)
 
 
 def make_network(config: Config) -> Network:
@@ -56,8 +69,7 @@ def make_network(config: Config) -> Network:
     device = choose_device(config.device)
     shape: Any = shape_of(config)
     model = make_model(config, shape, device).train()
-    data: Any = _Counted(range(config.train.batch_size))
-    state, _ = make_state(config, model, data, device, "float32")
+    state, _ = make_state(config, model, shape, device, "float32")
     theirs = state.optimizer
     decayed = any(group["weight_decay"] for group in theirs.param_groups)
     # What is not decayed needs a group of its own; else users have one.
@@ -75,14 +87,3 @@ def fixed_batch(network: Network, arrays: Path) -> tuple[Tensor, Tensor]:
     with np.load(arrays) as written:
         images, labels = (torch.from_numpy(written[key]) for key in ("batch", "batch_labels"))
     return images.to(network.device, memory_format=network.layout), labels.to(network.device)
-
-
-class _Split(NamedTuple):
-    labels: range
-
-
-class _Counted:
-    """As much of a data set as an optimizer's schedule asks about."""
-
-    def __init__(self, labels: range) -> None:
-        self.train = _Split(labels)

@@ -9,6 +9,7 @@ The arrays are a turn's images as they are, for loops of another kind, and the f
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ class Pictures(Dataset[tuple[Any, int]]):
         self.transform = transform
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
-        return self.transform(Image.fromarray(self.data[index])), self.targets[index]
+        return self.transform(Image.fromarray(self.data[index].squeeze())), self.targets[index]
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -72,7 +73,8 @@ def loader(config: Config, row: Row, workers: int) -> DataLoader[Any]:
 
 def arrays(config: Config, row: Row) -> Path:
     """Write a turn's images as NumPy arrays, once; give the file."""
-    path = FOLDER / "arrays" / f"{row.name}-{row.batch_size}x{row.steps}.npz"
+    words = crc32(" ".join(row.words).encode())
+    path = FOLDER / "arrays" / f"{row.name}-{row.batch_size}x{row.steps}-{words:08x}.npz"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         data = load_data(config)

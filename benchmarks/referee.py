@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.environments import FOLDER
-from benchmarks.rows import ROOT, ROWS, Row
+from benchmarks.rows import ROOT, ROWS, Row, form
 
 ONE_THREAD = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
@@ -87,15 +87,16 @@ class Contestant:
         self.turns: list[dict[str, float]] = []
         self._log = FOLDER / "logs" / f"{name}.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        self._process = subprocess.Popen(  # noqa: S603 (our own scripts)
-            [str(word) for word in command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            stderr=self._log.open("w", encoding="utf-8"),
-            cwd=ROOT,
-            env=os.environ | dict.fromkeys(ONE_THREAD, "1"),
-        )
+        with self._log.open("w", encoding="utf-8") as log:
+            self._process = subprocess.Popen(  # noqa: S603 (our own scripts)
+                [str(word) for word in command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                stderr=log,
+                cwd=ROOT,
+                env=os.environ | dict.fromkeys(ONE_THREAD, "1"),
+            )
 
     def facts(self) -> dict[str, Any]:
         """Wait until it is ready."""
@@ -111,8 +112,9 @@ class Contestant:
 
     def stop(self) -> None:
         """End the process."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
         self._process.wait()
 
     def _turn(self) -> dict[str, float]:
@@ -167,7 +169,8 @@ def options() -> tuple[Row, argparse.Namespace]:
     parser.add_argument("--arrays", type=Path)
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--small", action="store_true")
     chosen = parser.parse_args()
-    row = ROWS[chosen.row].on_cuda() if chosen.device == "cuda" else ROWS[chosen.row]
+    row = form(chosen.row, chosen.device, small=chosen.small)
     batch_size, steps = chosen.batch_size or row.batch_size, chosen.steps or row.steps
     return replace(row, batch_size=batch_size, steps=steps), chosen

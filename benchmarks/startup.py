@@ -3,6 +3,7 @@
 python -m benchmarks.startup
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -15,8 +16,8 @@ from benchmarks import tables
 from benchmarks.rows import ROOT
 from benchmarks.statistics_of import ratios, spread
 
-PAIRS = 9
-GOAL = 1.5
+PAIRS, SMALL = 9, 1
+GOAL, FIRST_STEP_GOAL = 1.5, 2.0
 COMMANDS = {"--help": ["--help"], "--cfg job": ["--cfg", "job"]}
 ONE_STEP = ("dataset.limit_test=100", "train.epochs=1")
 EXPERIMENTS = {
@@ -33,27 +34,36 @@ def seconds_of(command: Sequence[str | Path], folder: str) -> float:
     return time.perf_counter() - start
 
 
-def answers(folder: str) -> dict[str, Any]:
+def answers(folder: str, pairs: int) -> dict[str, Any]:
     """Alternate both programs on each question."""
     etude = [Path(sys.executable).with_name("etude")]
     bare = [sys.executable, ROOT / "benchmarks" / "hydra_app.py"]
     told: dict[str, Any] = {}
     for name, words in COMMANDS.items():
-        pairs = [
+        turns = [
             (seconds_of([*etude, *words], folder), seconds_of([*bare, *words], folder))
-            for _ in range(PAIRS + 1)
+            for _ in range(pairs + 1)
         ][1:]  # the first fills the disk's cache
-        ours, theirs = zip(*pairs, strict=True)
+        ours, theirs = zip(*turns, strict=True)
         told[name] = {"etude": ours, "hydra": theirs, "ratio": ratios(ours, theirs)._asdict()}
     return told
 
 
-def first_steps(folder: str) -> dict[str, list[float]]:
-    """Time from the command to the end of the first step, three times each."""
-    return {
-        name: [first_step((*words, *ONE_STEP), f"{folder}/{turn}") for turn in range(3)]
-        for name, words in EXPERIMENTS.items()
-    }
+def first_steps(folder: str, pairs: int) -> dict[str, Any]:
+    """Alternate the way from the command to the end of the first step with importing PyTorch."""
+    torch = [sys.executable, "-c", "import torch"]
+    told: dict[str, Any] = {}
+    for number, (name, words) in enumerate(EXPERIMENTS.items()):
+        turns = [
+            (
+                first_step((*words, *ONE_STEP), f"{folder}/{number}-{turn}"),
+                seconds_of(torch, folder),
+            )
+            for turn in range(pairs)
+        ]
+        ours, theirs = zip(*turns, strict=True)
+        told[name] = {"etude": ours, "torch": theirs, "ratio": ratios(ours, theirs)._asdict()}
+    return told
 
 
 def first_step(words: Sequence[str], folder: str) -> float:
@@ -65,30 +75,36 @@ def first_step(words: Sequence[str], folder: str) -> float:
 
 def show(told: dict[str, Any]) -> str:
     """Lay the results out."""
+    answered = _table("command", "bare Hydra", told["answers"], GOAL)
+    first = _table("to the end of the first step", "import torch", told["first_steps"],
+                   FIRST_STEP_GOAL)  # fmt: skip
+    return f"### Start-up\n\n{answered}\n\n{first}\n"
+
+
+def _table(title: str, beside: str, told: dict[str, Any], goal: float) -> str:
     lines = [
         [
-            f"etude {name}",
-            f"{spread(pair['etude']).median:.2f}",
-            f"{spread(pair['hydra']).median:.2f}",
+            name,
+            *(f"{spread(turns).median:.2f}" for key, turns in pair.items() if key != "ratio"),
             "{median:.2f} ({low:.2f}–{high:.2f})".format(**pair["ratio"]),
-            tables.MARKS[pair["ratio"]["median"] <= GOAL],
+            tables.MARKS[pair["ratio"]["median"] <= goal],
         ]
-        for name, pair in told["answers"].items()
+        for name, pair in told.items()
     ]
-    head = ["command", "seconds", "bare Hydra", "ratio", f"goal ≤ {GOAL:g}"]
-    steps = [
-        [name, f"{spread(seconds).median:.1f}"] for name, seconds in told["first_steps"].items()
-    ]
-    first = tables.table(["from the command to the end of the first step", "seconds"], steps)
-    return f"### Start-up\n\n{tables.table(head, lines)}\n\n{first}\n"
+    return tables.table([title, "seconds", beside, "ratio", f"goal ≤ {goal:g}"], lines)
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--small", action="store_true", help="once each: does it run?")
+    small = parser.parse_args(words).small
+    pairs = SMALL if small else PAIRS
     with tempfile.TemporaryDirectory() as folder:
-        told = {"answers": answers(folder), "first_steps": first_steps(folder)}
+        told = {"answers": answers(folder, pairs), "first_steps": first_steps(folder, pairs)}
     text = show(told)
     print(text)
-    tables.save("startup", told, text)
+    if not small:
+        tables.save("startup", told, text)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def row(name: str, result: dict[str, Any], rates: Mapping[str, float]) -> str:
     )
     speeds = [
         [
-            contestant,
+            contestant + " (auto)" * told.get("auto", False),
             f"{told['images_per_second']:,.0f}",
             f"{result['batch_size'] / told['images_per_second'] * 1e6:,.0f}",
             f"{told['peak_bytes'] / 2**20:,.0f}",

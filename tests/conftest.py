@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from etude.base.threads import bound_spinning
+
+bound_spinning()  # before PyTorch is loaded
+
 import torch
 
 from etude.cli.app import main

@@ -252,7 +252,7 @@ def test_processes_that_need_the_same_wait_for_the_first(
 
         compiler.attempt("passes-abc", done, done, keep=lambda: lambda: None)
 
-    with FileLock(cache / "passes-abc.lock"):
+    with FileLock(cache / "lock-passes-abc"):
         thread = threading.Thread(target=second)
         thread.start()
         thread.join(0.3)

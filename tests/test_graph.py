@@ -175,4 +175,6 @@ def test_random_numbers_go_on_after_a_capture_that_failed():
     with pytest.raises(RuntimeError):
         Cuda().capture(waits)
     assert torch.rand(2, device="cuda").isfinite().all()
-    Cuda().capture(lambda: None)()
+    numbers = torch.zeros(2, device="cuda")
+    Cuda().capture(lambda: numbers.add_(1))()
+    assert numbers.tolist() == [1, 1]

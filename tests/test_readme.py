@@ -170,7 +170,8 @@ def check_words(example: Shown, words: list[str], known: set[str]) -> None:
 def check(example: Shown, known: set[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Hold one command against what its page shows of it."""
     command = example.command.replace("\\\n", " ")
-    program, *words = shlex.split(command, comments=True)
+    program, *words = shlex.split(command.removeprefix("uv run "), comments=True)
+    program = Path(program).name
     if program in PREPARES:
         subprocess.run(["bash", "-euc", example.command], check=True)
     elif program == "make":

@@ -13,7 +13,7 @@ from launches import rehearsed
 
 from etude.cli.compose import Composer
 from etude.cli.summary import main
-from etude.preflight import footprint
+from etude.preflight import footprint, rehearsal
 from etude.preflight.pretend import BLOCK_BYTES
 
 FLOAT, INDEX = 4, 8  # bytes
@@ -132,3 +132,13 @@ def test_the_summary_shows_it_beside_the_documents(
     (line,) = (line for line in output.splitlines() if line.startswith("on a GPU"))
     assert "at the most in float32" in line
     assert "operations a step" in line
+
+
+def test_beside_a_gpu_a_rehearsal_has_a_process_of_its_own(
+    composer: Composer, monkeypatch: pytest.MonkeyPatch
+):
+    words = f"experiment=lenet5_mnist {STEP}"
+    here = rehearsed(words, composer)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(rehearsal, "Pretend", None)
+    assert rehearsed(words, composer) == here

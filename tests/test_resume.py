@@ -16,7 +16,7 @@ from conftest import only_run, summary_of
 from safetensors.torch import load_file
 
 from etude.runs.records import read_rows
-from etude.train import step
+from etude.train import run, step
 
 # Dropout, augmentation of every kind, shuffling, a schedule by step, momentum, an odd last batch.
 WORDS = [
@@ -85,13 +85,13 @@ def test_a_run_cut_at_random_steps_equals_an_uninterrupted_one(
     train = step.Step.__call__
     done = 0
 
-    def counted(self: step.Step, *batch: torch.Tensor) -> Any:
+    def counted(self: step.Step, *batch: torch.Tensor, **how: Any) -> Any:
         nonlocal done
         if cuts and done == cuts[0]:
             cuts.pop(0)
             raise Cut
         done += 1
-        return train(self, *batch)
+        return train(self, *batch, **how)
 
     monkeypatch.setattr(step.Step, "__call__", counted)
     codes = []
@@ -187,18 +187,32 @@ DIVERGES_LATE = [
 ]  # fmt: skip
 
 
+def test_auto_stays_what_it_was_when_a_run_began(
+    workplace: Path, etude: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+):
+    words = [*WORDS, *DIVERGES_LATE]
+    monkeypatch.setattr(run, "choose_precision", lambda *_, **__: "bfloat16")
+    assert etude(*words) == 1  # it diverges, and leaves a checkpoint
+    monkeypatch.setattr(run, "choose_precision", lambda *_, **__: "float32")
+    assert etude(*words) == 1
+    folder = only_run(workplace)
+    assert "going on from epoch" in (folder / "run.log").read_text()
+    assert summary_of(folder)["precision"] == "bfloat16"
+    assert etude(*words, "fresh=true") == 1
+    assert summary_of(folder)["precision"] == "float32"
+
+
 def test_a_run_is_never_continued_in_another_precision(
     workplace: Path,
     etude: Callable[..., int],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
-    from etude.train import builders  # noqa: PLC0415
-
     words = [*WORDS, *DIVERGES_LATE]
-    monkeypatch.setattr(builders, "choose_precision", lambda *_: "bfloat16")
+    monkeypatch.setattr(run, "choose_precision", lambda *_, **__: "bfloat16")
     assert etude(*words) == 1  # it diverges, and leaves a checkpoint
-    monkeypatch.setattr(builders, "choose_precision", lambda *_: "float32")
+    monkeypatch.setattr(run, "choose_precision", lambda *_, **__: "float32")
+    (only_run(workplace) / "summary.json").unlink()  # which says what it was
     capsys.readouterr()
     assert etude(*words) == 2
     assert "precision=bfloat16" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from etude.models.lenet import LeNet5
 from etude.models.vgg import VGG
 from etude.train.init import GlorotUniform
 from etude.train.layers import Mismatch
-from etude.train.weights import BEST, WeightsSource, check, content, load, read
+from etude.train.weights import BEST, WeightsSource, check, content, find, load, read
 
 Etude = Callable[..., int]
 
@@ -352,6 +352,20 @@ def test_a_runs_folder_is_known_by_its_fingerprint(tmp_path: Path, file: Path):
     assert named.endswith("_seed=3-0123abcd")
     assert content(wanted(run), {}) == named
     assert content(wanted(run.rename(tmp_path / "moved")), {}) == named
+
+
+def test_weights_of_another_run_in_a_runs_folder_are_refused(tmp_path: Path):
+    score = {"test_accuracy": 0.5}
+    facts = {"name": "run", "state": "finished", "fingerprint": "0123abcd", "hyperparameters": {}}
+    run = made(tmp_path / "run", json.dumps({**facts, "final": score, "best": score}))
+    for owner in ("0123abcd", "89abcdef"):
+        save_file(
+            {"w": torch.ones(1)}, run / "best.safetensors", metadata={"run": f"{owner}, epoch 2"}
+        )
+        if owner == "0123abcd":
+            assert find(wanted(run)) == run / "best.safetensors"
+    with pytest.raises(UserError, match="has the weights of run 89abcdef"):
+        find(wanted(run))
 
 
 def test_a_run_that_is_still_to_be_made_is_known_by_the_fingerprint_that_it_will_have(

@@ -9,8 +9,9 @@ import etude
 from benchmarks.network import compose
 from benchmarks.referee import Referee, options
 from etude.config import Config
-from etude.train.builders import load_data, make_model, make_plan, make_state, make_steps
-from etude.train.hardware import choose_device, make_deterministic, peak_memory
+from etude.train.builders import make_parts
+from etude.train.gains import gains
+from etude.train.hardware import choose_precision, peak_memory
 from etude.train.loop import fit
 from etude.train.state import State
 from etude.train.stop import Stop
@@ -37,24 +38,19 @@ class NoDisplay:
 
 def epochs_of(config: Config, precision: str) -> tuple[Iterator[dict[str, Any]], torch.device]:
     """Make a run's parts as a run does; each item of the iterator is an epoch's metrics."""
-    device = choose_device(config.device)
-    make_deterministic(deterministic=config.train.deterministic)
-    data = load_data(config)
-    model = make_model(config, data, device)
-    state, step = make_state(config, model, data, device, precision)
-    plan = make_plan(config, data, device, precision)
+    state, steps, plan, *_ = make_parts(config, precision)
     without: Any = NoCheckpoints()
-    steps = make_steps(config, step, state.device)
     epochs = fit(state, steps, plan, checkpoints=without, stop=Stop(), display=NoDisplay())
-    return epochs, device
+    return epochs, state.device
 
 
 def main() -> None:
     row, chosen = options()
     config = compose(row, device=chosen.device, precision=chosen.precision, step=chosen.step)
     epochs, device = epochs_of(config, chosen.precision)
+    auto = choose_precision("auto", device, gains=gains(config)) == chosen.precision
     referee = Referee(None, lambda: peak_memory(device))
-    referee.ready(versions={"etude": etude.__version__, "torch": torch.__version__})
+    referee.ready(versions={"etude": etude.__version__, "torch": torch.__version__}, auto=auto)
     referee.serve(lambda: next(epochs))
 
 

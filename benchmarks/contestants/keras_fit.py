@@ -31,6 +31,8 @@ class Turns(keras.callbacks.Callback):
 
 def main() -> None:
     row, chosen = options()
+    if chosen.precision == "bfloat16":
+        keras.config.set_dtype_policy("mixed_bfloat16")  # of layers made from here on
     arrays = np.load(chosen.arrays)
     images = arrays["images"].astype("float32") / 255
     model = keras.Sequential(

@@ -2,7 +2,7 @@
 
 import sys
 
-from etude.cli.app import main
+from etude.cli.entry import etude
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(etude())

@@ -309,3 +309,10 @@ def test_the_notebook_shows_what_it_gives(workplace: Path):
     assert given[0] == shown[0]  # the numbers of the others may be another processor's
     assert given[-1] == shown[-1] == ["True"]
     assert len(list(workplace.glob("outputs/*/*/summary.json"))) == 5
+
+
+def test_best_weights_of_another_run_are_not_loaded(workplace: Path):
+    one, other = (package.run([*QUICK, f"seed={seed}"], quiet=True) for seed in (0, 1))
+    (one.folder / "best.safetensors").write_bytes((other.folder / "best.safetensors").read_bytes())
+    with pytest.raises(UserError, match="has the weights of run"):
+        package.load(one.folder)

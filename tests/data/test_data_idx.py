@@ -251,3 +251,22 @@ def test_debians_fashion_mnist_is_the_published_one(
     monkeypatch.setattr(idx, "DEBIAN_FASHION_MNIST", DEBIAN)
     assert FashionMNIST(tmp_path, download=False)._look() is not None
     assert contents(tmp_path, FashionMNIST) is None
+
+
+def test_a_bit_that_is_not_as_published_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    put(tmp_path / "MNIST" / "raw")
+    source = MNIST(tmp_path, download=False)
+    monkeypatch.setattr(idx, "PUBLISHED", source.facts())
+    digests = idx.digests_of_files(source.raw, FILES).values()
+    monkeypatch.setattr(MNIST, "published", tuple(digests))
+    source.load()
+    assert not caplog.text
+    image = source.raw / "train-images-idx3-ubyte"
+    held = bytearray(image.read_bytes())
+    held[-1] ^= 1
+    image.write_bytes(held)
+    source.load()
+    assert "not the published MNIST" in caplog.text
+    assert source.content() is not None

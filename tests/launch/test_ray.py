@@ -5,6 +5,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -107,8 +108,14 @@ class RayCluster:
 
 
 @pytest.fixture(scope="module")
-def cluster(site: Site) -> Iterator[RayCluster]:
-    process = site.start(str(HERE / "ray_cluster.py"))
+def starting(site: Site) -> "subprocess.Popen[str]":
+    """The cluster on its way, which takes seconds; the runs to compare with are made meanwhile."""
+    return site.start(str(HERE / "ray_cluster.py"))
+
+
+@pytest.fixture(scope="module")
+def cluster(starting: "subprocess.Popen[str]", whole: object) -> Iterator[RayCluster]:
+    process = starting
     told: list[str] = []
     while not told or "ray://" not in told[-1]:
         told.append(process.stdout.readline())
@@ -119,7 +126,7 @@ def cluster(site: Site) -> Iterator[RayCluster]:
 
 
 @pytest.fixture(scope="module")
-def whole(site: Site) -> Callable[[int], Path]:
+def whole(site: Site, starting: object) -> Callable[[int], Path]:
     """The runs that all others must equal: the local launcher's, by their seed."""
     code, output = site.etude("whole", "-m", "seed=0,1", "hydra/launcher=local")
     assert code == 0, output
@@ -243,6 +250,7 @@ def test_whatever_becomes_of_one_job_the_others_go_on(
     assert {(threads, name) for *_, threads, name in done} == {("1", "app.py")}
 
 
+@pytest.mark.slow  # Ray gives its client's server so long to begin, which a busy machine exceeds
 def test_a_cluster_elsewhere_is_reached_by_its_client_address(
     app: Callable[..., tuple[int, str]], cluster: RayCluster, tmp_path: Path
 ):
@@ -296,6 +304,23 @@ def test_an_address_where_nothing_answers_is_refused_at_once(
     assert f"hydra.launcher.address={address}: nothing answers" in output
     assert "`ray start --head` begins a cluster" in output
     assert notes(tmp_path) == []
+
+
+def test_a_cluster_that_does_not_answer_is_given_up(site: Site):
+    """Its head may hang: the system takes the connection, and nobody reads from it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        code, output = site.run("-c", CONNECT, address)
+    assert code == 1
+    assert f"hydra.launcher.address={address}: no answer within 1 s; `ray stop --force`" in output
+
+
+CONNECT = """
+import sys
+from hydra_plugins.etude_ray import _cluster
+_cluster._ANSWER_SECONDS = 1
+_cluster.connect(sys.argv[1], {})
+"""
 
 
 def test_bad_settings_are_refused_with_their_rules(app: Callable[..., tuple[int, str]]):

@@ -239,6 +239,41 @@ def test_arms_that_begin_with_another_arms_weights_are_one_arm(make: Make, tmp_p
     assert len(group(read([tmp_path]))) == 1
 
 
+def test_one_seed_that_begins_with_two_others_weights_is_two_arms(make: Make, tmp_path: Path):
+    for number, rate in ((0, "0.1"), (1, "0.2")):
+        weights = f"run:01234567_seed={number}-0123456{number}"
+        make(rate, 5, 0.9, hyperparameters={"init.weights": weights, "seed": 5})
+        (tmp_path / f"runs/rate={rate}_seed=5-00000005/.hydra/overrides.yaml").write_text("")
+    labels = [arm.label for arm in group(read([tmp_path]))]
+    assert len(labels) == 2
+    assert all(f"seed={n}-0123456{n}" in label for n, label in enumerate(labels))
+
+
+@pytest.mark.parametrize("lines", [slice(1, None), slice(0, 1), slice(0, 0)])
+def test_a_finished_run_that_has_lost_epochs_is_told(make: Make, tmp_path: Path, lines: slice):
+    path = make("0.1", 3, 0.7, epochs=2) / "metrics.jsonl"
+    summary = json.loads((path.parent / "summary.json").read_text())
+    (path.parent / "summary.json").write_text(json.dumps({**summary, "epochs": 2}))
+    assert "lacks epochs" not in str(results(tmp_path).rows[0].warnings)
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[lines]))
+    assert "metrics.jsonl lacks epochs, or is another run's, of seed 3" in str(
+        results(tmp_path).rows[0].warnings
+    )
+
+
+def test_epochs_of_another_run_are_told(make: Make, tmp_path: Path):
+    final = {"epoch": 2, "test_accuracy": 0.7, "train_loss": 0.123}
+    path = make("0.1", 3, 0.7, epochs=2, final=final, best=final) / "summary.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "epochs": 2}))
+    assert "another run's" in str(results(tmp_path).rows[0].warnings)
+
+
+def test_runs_of_one_arm_that_saw_other_pixels_are_told(make: Make, tmp_path: Path):
+    make("0.1", 0, 0.7, data={"test": 360, "digest": "a"})
+    make("0.1", 1, 0.7, data={"test": 360, "digest": "b"})
+    assert "different data" in str(results(tmp_path).rows[0].warnings)
+
+
 def test_arms_of_one_name_are_told_apart_by_what_differs(make: Make, tmp_path: Path):
     paths = [make("0.1", seed, 0.9, hyperparameters={"seed": seed, "scale": s})
              for seed, s in ((0, 1.0), (1, 0.1))]  # fmt: skip

@@ -9,7 +9,7 @@ import etude
 from etude.runs import names
 
 ROOT = Path(etude.__file__).parent
-LEAVES = ("atomic", "duration", "errors", "identity")
+LEAVES = ("atomic", "duration", "errors", "identity", "locks")
 
 
 def test_every_file_of_a_run_is_named_in_one_place():

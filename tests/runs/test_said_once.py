@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from run_folders import make
 
+from etude.base import locks
 from etude.cli.report import main as report
 from etude.cli.status import main as status
 from etude.report.answer import answer
@@ -54,9 +55,9 @@ def test_a_killed_run_is_cut_off_for_everybody(workplace: Path, capsys: Output):
 def test_a_report_takes_no_lock(workplace: Path, monkeypatch: pytest.MonkeyPatch):
     run = make(workplace / "outputs" / "depth" / "a", "running", epochs=2)
     with claim.claimed(run):
-        monkeypatch.setattr(claim, "_lock", lambda path: pytest.fail(f"{path} is taken"))
+        monkeypatch.setattr(locks, "_lock", lambda path: pytest.fail(f"{path} is taken"))
         assert report([str(run.parent), "--format", "md"]) == 0
-    assert users(r"\bfcntl\b") == ["runs/claim.py", "search/storage.py"]
+    assert users(r"\bfcntl\b") == ["base/locks.py", "search/storage.py"]
 
 
 def test_a_run_that_was_given_up_is_not_awaited(workplace: Path):

@@ -16,7 +16,8 @@ from typing import Any, cast
 import etude
 from etude.base import startup
 from etude.base.errors import UserError
-from etude.base.streams import open_standard
+from etude.base.threads import bound_spinning
+from etude.cli import entry
 from etude.cli import hydra_door as door
 from etude.cli.compose import Composer
 from etude.cli.explain import REFUSALS, explain, meant
@@ -25,7 +26,7 @@ from etude.cli.job import ComposedJob
 from etude.cli.outcomes import Unwritable
 from etude.cli.parser import Parser, unread_help
 from etude.cli.study_jobs import refuse_study
-from etude.cli.terminal import Messages, be_lenient, complain, remark
+from etude.cli.terminal import Messages, complain, remark
 from etude.config.build import import_from
 
 
@@ -63,10 +64,9 @@ def _answer(
     arguments: Sequence[str] | None,
 ) -> int:
     """Do what the words ask for, and tell in one line why not."""
-    open_standard()
+    bound_spinning()
     startup.begin()
     startup.mark("Python and Hydra")
-    be_lenient()
     _log_to_terminal()
     given = list(sys.argv[1:] if arguments is None else arguments)
     hydra: Hydra | None = None
@@ -178,4 +178,4 @@ def _log_to_terminal() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry.etude())

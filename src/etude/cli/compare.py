@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from etude.base.errors import UserError
+from etude.cli import entry
 from etude.cli.parser import Words
 from etude.cli.terminal import complain, console, near
 from etude.report.contrast import Line, contrast
@@ -83,4 +84,4 @@ def _names(runs: Sequence[RunFolder]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry.compare())

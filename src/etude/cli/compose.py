@@ -27,6 +27,7 @@ from etude.cli.words import is_choice, parse, product
 from etude.config import Config, check, describe, identify
 from etude.config.schema import GROUPS, DownloadedConf
 from etude.preflight.contents import Contents
+from etude.train.gains import gains
 
 # The launchers whose jobs find the data, the weights and the devices that this process finds.
 _HERE = (".BasicLauncher", ".LocalLauncher")
@@ -45,11 +46,17 @@ class Composer:
 
     Args:
         loader: Composes.
+
+    Attributes:
+        jobs: Those to be started, by their words.
+        gains: Whether bfloat16 is worth it for all that it composed, so that arms of one study
+            never compute in different numbers; see `etude.train.gains`.
     """
 
     def __init__(self, loader: Loader) -> None:
         self.loader = loader
         self.jobs = Jobs()
+        self.gains = True
         self._contents = Contents()
         self._to_come: dict[str, str] = {}  # runs to be made, as weights, by their folders
         self._name = ""  # of the job that is being named
@@ -58,7 +65,7 @@ class Composer:
 
     def __getstate__(self) -> dict[str, object]:
         """Leave behind what can be found out again."""
-        return {"loader": self.loader, "jobs": self.jobs}
+        return {"loader": self.loader, "jobs": self.jobs, "gains": self.gains}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
@@ -191,6 +198,7 @@ class Composer:
             raise UserError("hydra.job.chdir=true: runs stay in the working folder; leave it out")
         door.make_current(composed)  # `name` and others interpolate from it
         config = check(_plain(composed))
+        self.gains &= gains(config)
         identity = identify(config, self._contents.of(config, self._to_come))
         other = {group: own for group, own in base.chosen.items() if base.named[group] != own}
         name = describe(identity, other, base.usual)

@@ -20,7 +20,7 @@ from etude.config.schema import SCHEMAS
 from etude.runs.names import BEST, CONFIG, LAST, SUMMARY
 from etude.runs.records import read_summary
 from etude.train.checkpoint import Checkpoints
-from etude.train.weights import read
+from etude.train.weights import best_of, read
 
 Weights = Literal["best", "last"]
 _OURS = "etude.models."  # the only ones of Étude's own that a folder may name
@@ -56,7 +56,9 @@ def load(
     if summary is None:
         raise UserError(f"{folder} has no {SUMMARY}; give the folder of one run")
     network = _built(_part(folder), summary["data"], folder, packages)
-    network.load_state_dict(_best(folder) if weights == "best" else _last(folder))
+    network.load_state_dict(
+        _best(folder, summary["fingerprint"]) if weights == "best" else _last(folder)
+    )
     return network.eval()
 
 
@@ -106,10 +108,10 @@ def _typed(part: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
     return typed
 
 
-def _best(folder: Path) -> dict[str, Tensor]:
+def _best(folder: Path, fingerprint: str) -> dict[str, Tensor]:
     if not (folder / BEST).exists():
         raise UserError(f'{folder} has no {BEST}; let the run finish, or take weights="last"')
-    return read(folder / BEST)
+    return read(best_of(folder, fingerprint))
 
 
 def _last(folder: Path) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from etude.base import startup
 from etude.base.errors import INTERRUPTED, PREEMPTED, UserError
 from etude.base.text import near
+from etude.base.threads import bound_spinning
 from etude.cli import hydra_door as door
 from etude.cli import launching
 from etude.cli.bar import Bar
@@ -118,6 +119,7 @@ def run(
     """
     given, config_dir = _words_of(words, config_dir)
     with _ALONE, _telling(quiet=quiet), _door(given, config_dir) as (composer, given):
+        bound_spinning()
         startup.begin()
         startup.mark("Python")
         planned = composer.run(given)
@@ -203,11 +205,12 @@ def _summary_of(
     """Do the job as the command does, but for what becomes of an error: it is the caller's."""
     done: list[Mapping[str, Any]] = []
     failed: list[Exception] = []
+    shown = partial(Bar, hidden=quiet)
 
     def task(composed: DictConfig) -> None:
         try:
             said = texts(composed, cast("DictConfig", HydraConfig.get()))
-            done.append(result_of(job, said, display=partial(Bar, hidden=quiet)))
+            done.append(result_of(job, said, gains=composer.gains, display=shown))
         except Exception as error:  # noqa: BLE001 (raised below: Hydra would print of it)
             failed.append(error)
 

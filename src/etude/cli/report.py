@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from etude.base.errors import UserError
+from etude.cli import entry
 from etude.cli.parser import Words
 from etude.cli.terminal import complain, console, near
 from etude.report.results import METRIC
@@ -126,4 +127,4 @@ def _watch(args: argparse.Namespace, formats: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry.report())

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from etude.base.duration import duration
+from etude.cli import entry
 from etude.cli.terminal import complain, console, count_runs, runs_table
 from etude.runs.status import RunStatus, listed, seconds_left
 
@@ -71,4 +72,4 @@ def _page(runs: Sequence[RunStatus]) -> Group:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry.status())

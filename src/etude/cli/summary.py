@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from etude.cli import entry
 from etude.cli.app import main_of_one_job
 from etude.cli.parser import Parser
 from etude.cli.terminal import console, times
@@ -172,4 +173,4 @@ def _mib(count: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry.summary())

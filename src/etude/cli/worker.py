@@ -39,6 +39,7 @@ _HINTS = {
     "train.batch_size or dataset.load_size may help; the same command goes on",
     "out of memory": "a smaller train.batch_size, or train.accumulate, may help",
     "can't allocate memory": "a smaller train.batch_size, or train.accumulate, may help",
+    "disk is full": "make room, and the same command goes on from its last checkpoint",
 }
 
 
@@ -153,7 +154,9 @@ class Worker:
         if metric_of(hydra):
             wait_while_claimed(folder)  # a launcher that failed may have left a trial at work
         pruner = pruner_of(hydra)
-        summary = result_of(job, texts(task, hydra), prune=pruner and pruner.prune)
+        summary = result_of(
+            job, texts(task, hydra), gains=self._composer.gains, prune=pruner and pruner.prune
+        )
         if self.several:
             show_outcome(summary)
         else:
@@ -165,6 +168,7 @@ def result_of(
     job: ComposedJob,
     texts: Mapping[str, str],
     *,
+    gains: bool,
     display: "MakeDisplay" = Bar,
     prune: "Judge | None" = None,
 ) -> Mapping[str, Any]:
@@ -173,6 +177,7 @@ def result_of(
     Args:
         job: What to train, and where.
         texts: Texts for its folder, by path.
+        gains: Whether bfloat16 is worth it for all jobs of its command.
         display: Makes what shows its progress.
         prune: See `etude.train.run.run`; and what that raises.
     """
@@ -192,6 +197,7 @@ def result_of(
         documented=job.documented,
         display=display,
         prune=prune,
+        gains=gains,
     )
 
 

@@ -161,5 +161,5 @@ _SCALARS: dict[Any, Callable[[Any], Any]] = {
     bool: _switch,
     int: lambda value: int(_instance(value, int, str)),
     float: lambda value: float(_instance(value, float, int, str)),
-    str: lambda value: shown(_instance(value, str, int, float, bool)),
+    str: lambda value: str(_instance(value, str, int, float, bool)),
 }

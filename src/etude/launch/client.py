@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from etude.base.streams import open_standard
+from etude.base.threads import bound_spinning
 from etude.launch.child import THREADS
 from etude.launch.wire import START, Event, Request, receive_event, send_command
 
@@ -42,6 +43,7 @@ class Forks:
         self.channel, theirs = socket.socketpair()
         given = {"path": sys.path, "channel": theirs.fileno(), "preload": list(preload)}
         environment = {**os.environ, **dict.fromkeys(THREADS, str(threads))}
+        bound_spinning(environment)
         with theirs:
             process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-c", _CODE, json.dumps(given)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -202,7 +203,13 @@ def last_line(path: Path) -> str:
 
 def exists(process: int) -> bool:
     """Say whether there is such a process; 0 stands for none."""
-    return process != 0 and Path(f"/proc/{process}").exists()
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process != 0
 
 
 def _signal_name(number: int) -> str:

@@ -50,7 +50,9 @@ class PaddedIdentity(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C + missing, H / stride, W / stride), sides rounded up."""
-        kept = hidden[:, :, :: self.stride, :: self.stride]
+        # Slices would give the same, and a gradient in another memory format, to be added pixel by
+        # pixel: a tenth of ResNet-20's step on a CPU.
+        kept = functional.avg_pool2d(hidden, 1, self.stride)
         return functional.pad(kept, (0, 0, 0, 0, 0, self.missing))
 
 

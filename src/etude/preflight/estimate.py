@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from etude.base.allocator import keep_memory
 from etude.config import Config, source_of
 from etude.data.prepare import Data
 from etude.data.sides import Sides
@@ -13,6 +14,7 @@ from etude.data.sources.source import DatasetInfo, Labelled
 from etude.data.splits import held_out
 from etude.preflight.stand_in import stand_in
 from etude.train.builders import make_model, make_plan, make_state
+from etude.train.gains import gains
 from etude.train.hardware import choose_device, choose_precision, synchronize
 
 _STEPS = 3
@@ -28,12 +30,13 @@ def seconds_of_each(configs: Sequence[Config]) -> list[float]:
     if len(configs) > 1:
         torch.set_num_threads(1)
     known: dict[str, float] = {}
+    all_gain = all(gains(config) for config in configs)
     seconds: list[float] = []
     for config in configs:
         facts: DatasetInfo = source_of(config).facts()
         kind = repr((config.model, config.dataset, config.augment, config.train, config.precision))
         if kind not in known:
-            known[kind] = _seconds_of_step(config, facts)
+            known[kind] = _seconds_of_step(config, facts, gains=all_gain)
         seconds.append(known[kind] * _steps(config, facts) * config.epochs)
     return seconds
 
@@ -48,11 +51,13 @@ def _steps(config: Config, facts: DatasetInfo) -> float:
     return (images - validation + _FORWARD_SHARE * evaluated) / config.train.batch_size
 
 
-def _seconds_of_step(config: Config, facts: DatasetInfo) -> float:
+def _seconds_of_step(config: Config, facts: DatasetInfo, *, gains: bool) -> float:
     # A schedule's epochs are longer than the one batch that stands for them here.
     config = replace(config, scheduler={"_target_": "etude.train.schedule.Constant"})
     device = choose_device(config.device)
-    precision = choose_precision(config.precision, device)
+    precision = choose_precision(config.precision, device, gains=gains)
+    if config.train.keep_memory:
+        keep_memory()
     data = _made_up(config, facts)
     state, step = make_state(config, make_model(config, data, device), data, device, precision)
     plan = make_plan(config, data, device, precision)

@@ -7,6 +7,7 @@ in blocks that are too large; `launch.slots` adds its own estimate for these.
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from etude.base.errors import UserError
+from etude.base.in_subprocess import in_subprocess
 from etude.config import Config, settings, source_of
 from etude.data.prepare import Data
 from etude.data.resident import Resident
@@ -76,6 +78,24 @@ def rehearse(config: Config, facts: DatasetInfo, *, precision: str) -> Rehearsal
     Raises:
         UserError: It waits for the device, mixes it with the CPU, or needs values otherwise.
     """
+    if not torch.cuda.is_available():
+        return _rehearse(config, facts, precision)
+    # Where a device has been made up, PyTorch's autograd has no GPU any more.
+    answer = in_subprocess(partial(_attempt, config, facts, precision), threads=1)
+    if isinstance(answer, Rehearsal):
+        return answer
+    raise UserError(answer or "the step cannot be rehearsed: its process ended without a word")
+
+
+def _attempt(config: Config, facts: DatasetInfo, precision: str) -> Rehearsal | str:
+    """Rehearse; give the reason where it cannot be."""
+    try:
+        return _rehearse(config, facts, precision)
+    except UserError as error:
+        return str(error)
+
+
+def _rehearse(config: Config, facts: DatasetInfo, precision: str) -> Rehearsal:
     numbers = "float32" if precision == "tf32" else precision
     config = _chosen(config, facts)
     with Pretend() as pretend, warnings.catch_warnings(action="ignore"):

@@ -54,7 +54,23 @@ def group(runs: Sequence[RunFolder], keys: Sequence[str] = ()) -> list[Arm]:
     shared = {_identity(run): run for run in runs if run.hyperparameters}
     for run in runs:
         groups.setdefault(_key(run, shared), []).append(run)
-    return _named([tuple(found) for found in groups.values()])
+    return _named([part for found in groups.values() for part in _apart(found)])
+
+
+def _apart(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
+    """Divide runs that only their seeds told apart, where some have one seed and differ in more.
+
+    What runs begin with is known by the arm that made it, as each seed begins with its own. Two
+    runs of one seed that begin with two others are no repetition of one another.
+    """
+    seeds = {run.seed for run in runs}
+    if len(seeds) == len(runs):
+        return [tuple(runs)]
+    exact: dict[str, list[Run]] = {}
+    for run in runs:
+        settings = {key: v for key, v in run.hyperparameters.items() if key != "seed"}
+        exact.setdefault(json.dumps(settings, sort_keys=True), []).append(run)
+    return [tuple(found) for found in exact.values()]
 
 
 def where(runs: Sequence[RunFolder], conditions: Sequence[str]) -> list[RunFolder]:
@@ -177,8 +193,18 @@ def _distinct(arms: Sequence[Arm]) -> list[Arm]:
         same = [other for other in arms if other.label == arm.label]
         differing = varied(same) if len(same) > 1 else []
         own = ", ".join(f"{_short(key)}={arm.settings.get(key, NONE)}" for key in differing)
+        if len(same) > 1 and not differing:  # but in the seed of what they begin with
+            own = ", ".join(_exactly(arm, same))
         named.append(Arm(f"{arm.label} ({own})", arm.levels, arm.runs) if own else arm)
     return named
+
+
+def _exactly(arm: Arm, same: Sequence[Arm]) -> list[str]:
+    """Write what tells an arm's first run from those of others, seeds in its values included."""
+    all_of = [other.runs[0].hyperparameters for other in same]
+    own = arm.runs[0].hyperparameters
+    differing = [k for k in own if k != "seed" and any(o.get(k) != own[k] for o in all_of)]
+    return [f"{_short(key)}={setting(own[key])}" for key in differing]
 
 
 def _short(key: str) -> str:

@@ -214,7 +214,9 @@ def _run(label: str, run: RunFolder, folder: Path) -> TableLine:
         Cell(error, error),
     ]
     path = Path(os.path.relpath(run.folder, folder)).as_posix()
-    return TableLine("", cells, "" if run.state is RunState.NOT_STARTED else f"{quote(path)}/")
+    return TableLine(
+        "", cells, "" if run.state is RunState.NOT_STARTED else f"{quote(os.fsencode(path))}/"
+    )
 
 
 def _typed(results: Results) -> Iterator[Sequence[str]]:

@@ -119,6 +119,19 @@ class RunFolder:
         """Epochs done."""
         return len(self.columns.get("epoch", ()))
 
+    @property
+    def whole(self) -> bool:
+        """Whether every epoch that a finished run counts is in `metrics.jsonl`, and is the run's.
+
+        A power cut may cost lines, and a file may be copied from another run.
+        """
+        if not self.state.has_result or "epochs" not in self.summary:
+            return True
+        done = list(self.columns.get("epoch", ()))
+        last, final = self.columns.get("train_loss", (None,))[-1:], self.summary["final"]
+        same = final.get("train_loss") is None or list(last) == [final["train_loss"]]
+        return done == list(range(1, self.summary["epochs"] + 1)) and same
+
     def value(self, metric: str) -> float | None:
         """Give `final.<key>`, `best.<key>` or `<key>` of the summary; None if it is no number."""
         place, _, key = metric.rpartition(".")

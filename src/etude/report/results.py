@@ -186,6 +186,11 @@ def _warnings(arm: Arm, count: int, seeds: Set[int]) -> list[str]:
         found = sorted({str(run.summary.get(key)) for run in done})
         if len(found) > 1:
             warnings.append(f"{key} {' and '.join(found)} mixed")
+    if len({run.summary.get("data", {}).get("digest") for run in done}) > 1:
+        warnings.append("different data: the same files gave other pixels or labels")
+    if broken := [str(run.seed) for run in done if not run.whole]:
+        lacking = f"of seed {', '.join(broken)}"
+        warnings.append(f"metrics.jsonl lacks epochs, or is another run's, {lacking}")
     return warnings
 
 

@@ -1,24 +1,14 @@
 """Who works in a run's folder: one process at a time, which anybody may ask about."""
 
 import datetime
-import fcntl
-import os
-import socket
-import struct
-import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from etude.base import atomic
+from etude.base import atomic, locks
 from etude.runs.names import LOCK, OUTPUT_LOG, REPLACED
 from etude.runs.records import read_rows, read_summary
-
-# A lock of the open file, not of the process: a child that outlives its parent still holds it.
-# Unlike flock's, it can be asked about without being taken, from inside any container and over NFS.
-_FLOCK = struct.Struct("hhqqi0q")  # fcntl(2): type, whence, start, length, process
-_WHOLE = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 
 class Busy(Exception):  # noqa: N818 (a state of affairs, not a mistake)
@@ -33,32 +23,23 @@ def claimed(folder: Path) -> Generator[None]:
         Busy: Another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = _lock(folder / LOCK)
+    try:
+        descriptor = locks.take(folder / LOCK)
+    except locks.Held as error:
+        told = f" ({error})" if str(error) else ""
+        raise Busy(f"another process is at work in {folder}{told}") from None
     try:
         atomic.remove_all(folder)  # what a crash left; nobody else is writing here
         yield
     finally:
         with suppress(FileNotFoundError):
             (folder / LOCK).unlink()  # while it is held, so that nobody loses a lock of theirs
-        os.close(descriptor)
+        locks.release(descriptor)
 
 
 def is_claimed(folder: Path) -> bool:
-    """Say whether a process holds the folder; asking keeps nobody from taking it.
-
-    Where the system cannot tell, the lock's file stands for its holder.
-    """
-    lock = folder / LOCK
-    if sys.platform != "linux":
-        return lock.exists()
-    try:
-        with lock.open("rb") as file:
-            answer = fcntl.fcntl(file, fcntl.F_OFD_GETLK, _WHOLE)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return lock.exists()
-    return _FLOCK.unpack(answer)[0] != fcntl.F_UNLCK
+    """Say whether a process holds the folder; asking keeps nobody from taking it."""
+    return locks.is_held(folder / LOCK)
 
 
 def wait_while_claimed(folder: Path) -> None:
@@ -95,32 +76,3 @@ def remove_if_empty(folder: Path) -> None:
             path.rmdir()
         except OSError:
             return
-
-
-def _lock(path: Path) -> int:
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            _take(descriptor)
-            # The file may have been removed by its holder between our opening and locking it.
-            if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
-                with suppress(OSError):  # a full disk: the lock is held all the same
-                    os.ftruncate(descriptor, 0)
-                    os.write(
-                        descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode()
-                    )
-                return descriptor
-            os.close(descriptor)
-        except BlockingIOError:
-            who = os.read(descriptor, 200).decode(errors="replace")
-            os.close(descriptor)
-            told = f" ({who})" if who else ""
-            raise Busy(f"another process is at work in {path.parent}{told}") from None
-
-
-def _take(descriptor: int) -> None:
-    """Lock an open file, or raise `BlockingIOError`."""
-    if sys.platform == "linux":
-        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _WHOLE)
-    else:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
 
-from etude.base.atomic import write_text
+from etude.base.atomic import naming, overwrite_text, write_text
 from etude.runs.names import METRICS, SUMMARY
 from etude.runs.typed import misfit
 
@@ -134,12 +134,17 @@ def read_as(path: Path, kind: Any, *, whole: bool = False) -> Any:
 
 def write_json(path: Path, value: object) -> None:
     """Write a value as JSON, in one go; what is not finite becomes null, as JSON asks."""
-    write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n")
+    write_text(path, _as_json(value))
+
+
+def overwrite_json(path: Path, value: object) -> None:
+    """Write a value as `write_json` does, in the file's own place on a full disk."""
+    overwrite_text(path, _as_json(value))
 
 
 def append_line(path: Path, value: object) -> None:
     """Add one line of JSON."""
-    with path.open("a", encoding="utf-8") as file:
+    with naming(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(_finite(value), ensure_ascii=False) + "\n")
 
 
@@ -200,6 +205,10 @@ def _row(path: Path, number: int, line: str, text: str) -> Any:
 @cache  # folders are looked at again and again
 def _warn(path: Path, line: int, consequence: str) -> None:
     log.warning("%s, line %d, is damaged: %s", path, line, consequence)
+
+
+def _as_json(value: object) -> str:
+    return json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n"
 
 
 def _finite(value: Any) -> Any:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from etude.base import startup
+from etude.base.allocator import keep_memory
 from etude.base.errors import UserError
 from etude.base.seeds import mix
 from etude.config import Config, build, schedule_of, settings, source_of
@@ -30,6 +31,7 @@ from etude.train.choices import (
 from etude.train.compiler import Compiler
 from etude.train.evaluate import evaluate
 from etude.train.evaluator import CapturedEvaluation
+from etude.train.gains import gains
 from etude.train.graph import Captured
 from etude.train.hardware import choose_device, choose_precision, make_deterministic, set_tf32
 from etude.train.layers import LoadedLayers
@@ -88,14 +90,18 @@ class Parts(NamedTuple):
     loaded: LoadedLayers | None
 
 
-def make_parts(config: Config) -> Parts:
+def make_parts(config: Config, precision: str | None = None) -> Parts:
     """Make a run's parts, and put them on their device.
+
+    Args:
+        config: Of the run.
+        precision: That it computes in; None chooses for this configuration alone.
 
     Raises:
         UserError: Something asked for is not possible.
     """
     device = choose_device(config.device)
-    precision = choose_precision(config.precision, device)
+    precision = precision or choose_precision(config.precision, device, gains=gains(config))
     make_deterministic(deterministic=config.train.deterministic)
     set_tf32(precision)
     data = load_data(config)
@@ -104,6 +110,8 @@ def make_parts(config: Config) -> Parts:
     loaded = load_weights(config, model)
     state, step = make_state(config, model, data, device, precision)
     plan = make_plan(config, data, device, precision)
+    if config.train.keep_memory and device.type == "cpu":
+        keep_memory()  # from here on: what reading the data took is given back
     startup.mark("network and optimizer")
     return Parts(
         state, make_steps(config, step, device), plan, _images(config, data), data.classes, loaded

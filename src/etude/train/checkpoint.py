@@ -1,6 +1,5 @@
 """Checkpoints: written in one go, verified when read, and never a burden to the run."""
 
-import errno
 import logging
 import shutil
 import time
@@ -10,7 +9,7 @@ from typing import TypedDict
 
 import torch
 
-from etude.base.atomic import replacing
+from etude.base.atomic import is_full, replacing
 from etude.base.errors import UserError
 from etude.runs.names import LAST, PREVIOUS
 from etude.train.state import Saved
@@ -145,12 +144,9 @@ def _position(path: Path) -> tuple[int, int] | None:
 
 
 def _reason(error: BaseException, path: Path) -> str:
-    """Find the disk's own words: torch reports a full disk as a wrong position in its file."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:
-            free = shutil.disk_usage(path.parent).free
-            kept = "the earlier one is kept" if path.exists() else "there is no earlier one"
-            return f"{path}: the disk is full ({free / 2**20:.0f} MiB free); {kept}"
-        cause = cause.__context__
-    return str(error).partition("\n")[0]
+    """Say in a line why: torch reports a full disk as a wrong position in its file."""
+    if not is_full(error):
+        return str(error).partition("\n")[0]
+    free = shutil.disk_usage(path.parent).free
+    kept = "the earlier one is kept" if path.exists() else "there is no earlier one"
+    return f"{path}: the disk is full ({free / 2**20:.0f} MiB free); {kept}"

@@ -43,7 +43,7 @@ class Compiler:
     def __init__(self, *, on: bool = False, deterministic: bool = True) -> None:
         self.on = on
         self.settled = False
-        self._options = {"deterministic": True} if deterministic else None
+        self._options: dict[str, Any] | None = {"deterministic": True} if deterministic else None
         self._done: set[str] = set()
 
     def settle(self, *, on: bool) -> None:
@@ -87,7 +87,7 @@ class Compiler:
             return compiled()
         bring_back = keep()
         try:
-            with _alone(name), _limits(), warnings.catch_warnings(action="ignore"):
+            with _alone(name), _limits(), _silence():
                 result = compiled()
         except Exception as error:  # noqa: BLE001 (a compiler, and any network's code in it)
             bring_back()
@@ -124,6 +124,19 @@ def _limits() -> AbstractContextManager[object]:
 
 
 @contextmanager
+def _silence() -> Generator[None]:
+    """Keep PyTorch's compiler from telling what concerns nobody, unless it was asked to."""
+    before = logging.root.manager.disable
+    if "TORCH_LOGS" not in os.environ:
+        logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(before)
+
+
+@contextmanager
 def _alone(name: str) -> Generator[None]:
     """Compile while no other process compiles the same, which then finds it in the cache."""
     use_cache()
@@ -131,7 +144,7 @@ def _alone(name: str) -> Generator[None]:
     if folder is None:
         yield
         return
-    lock = FileLock(os.path.join(folder, f"{name}.lock"))  # noqa: PTH118 (as the variable has it)
+    lock = FileLock(os.path.join(folder, f"lock-{name}"))  # noqa: PTH118 (as the variable has it)
     try:
         _acquire(lock)
     except (OSError, NotImplementedError, Timeout):  # a file system without locks; a hung process

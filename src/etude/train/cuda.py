@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 from weakref import WeakSet
 
 import torch
@@ -53,7 +54,7 @@ class Cuda:
 _graphs: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
 
 
-def _pool() -> tuple[int, int] | None:
+def _pool() -> Any:
     """Give memory for all graphs: none leaves anything in it, and no two are replayed at once."""
     return next((graph.pool() for graph in _graphs), None)
 

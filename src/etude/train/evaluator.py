@@ -59,8 +59,7 @@ class CapturedEvaluation:
     ) -> Score:
         """Score a model."""
         if self._given_up or not isinstance(data, Resident):
-            how = {"device": device, "precision": precision}
-            return evaluate(model, data, batch_size=batch_size, **how)
+            return evaluate(model, data, device=device, precision=precision, batch_size=batch_size)
         key = model, data, batch_size
         if key not in self._passes:
             self._passes[key] = _Pass(model, data, device, precision, batch_size, self._cuda)

@@ -31,7 +31,9 @@ class Ending(TypedDict):
     peak_memory_bytes: int
 
 
-def finish(folder: Path, parts: Parts, rows: Sequence[EpochRow], view: View) -> Ending:
+def finish(
+    folder: Path, parts: Parts, rows: Sequence[EpochRow], view: View, *, fingerprint: str
+) -> Ending:
     """Score the final and the best weights on the test split, and keep the best.
 
     Args:
@@ -39,6 +41,7 @@ def finish(folder: Path, parts: Parts, rows: Sequence[EpochRow], view: View) -> 
         parts: After the last step; their model holds the best weights afterwards.
         rows: Every epoch's metrics.
         view: Shows the final score, where no epoch has shown it.
+        fingerprint: The run's, which its weights are known by.
 
     Raises:
         Diverged: The loss on the test split is NaN or infinite.
@@ -52,7 +55,7 @@ def finish(folder: Path, parts: Parts, rows: Sequence[EpochRow], view: View) -> 
         best = _result(state, plan, row)
     if "test" not in plan.evaluations:
         view.scalars({key: final[key] for key in ("epoch", "test_loss", "test_accuracy")})
-    _keep(folder, state, epoch=row["epoch"])
+    _keep(folder, state, f"{fingerprint}, epoch {row['epoch']}")
     images = len(plan.train) * len(rows)
     training = sum(len(plan.train) / row["images_per_second"] for row in rows)
     return {
@@ -67,11 +70,11 @@ def finish(folder: Path, parts: Parts, rows: Sequence[EpochRow], view: View) -> 
     }
 
 
-def _keep(folder: Path, state: State, *, epoch: int) -> None:
-    """Write the weights that the model holds, in one go."""
+def _keep(folder: Path, state: State, owner: str) -> None:
+    """Write the weights that the model holds, in one go, with whose they are."""
     weights = {key: value.contiguous() for key, value in state.evaluated.state_dict().items()}
-    with replacing(folder / BEST) as temporary:
-        save_file(weights, temporary, metadata={"epoch": str(epoch)})
+    with replacing(folder / BEST) as temporary:  # of two keys, the order would be random
+        save_file(weights, temporary, metadata={"run": owner})
 
 
 def record_predictions(

@@ -1,5 +1,6 @@
 """Where a run computes, and in which numbers."""
 
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -26,8 +27,13 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
-def choose_precision(precision: str, device: torch.device) -> str:
-    """Turn `auto` into bfloat16 where the hardware has matrix units for it, else float32.
+def choose_precision(precision: str, device: torch.device, *, gains: bool = True) -> str:
+    """Turn `auto` into bfloat16 where the hardware is made for it, else float32.
+
+    Args:
+        precision: As configured.
+        device: Where the run is to be.
+        gains: Whether bfloat16 is worth it where the CPU has products of it but no matrix units.
 
     Raises:
         UserError: TF32 is asked for where there are no units for it.
@@ -39,7 +45,7 @@ def choose_precision(precision: str, device: torch.device) -> str:
         )
     if precision != "auto":
         return precision
-    return "bfloat16" if _has_bfloat16_units(device) else "float32"
+    return "bfloat16" if _is_made_for_bfloat16(device, gains=gains) else "float32"
 
 
 def set_tf32(precision: str) -> None:
@@ -75,7 +81,8 @@ def peak_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     import resource  # noqa: PLC0415 (not everywhere)
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def synchronize(device: torch.device) -> None:
@@ -84,13 +91,20 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _has_bfloat16_units(device: torch.device) -> bool:
+def _is_made_for_bfloat16(device: torch.device, *, gains: bool) -> bool:
     if device.type == "cuda":
         return _is_ampere(device)
+    flags = cpu_flags()
+    return "amx_bf16" in flags or (gains and "avx512_bf16" in flags)
+
+
+def cpu_flags() -> frozenset[str]:
+    """Give the features of this machine's processor, as Linux names them; none elsewhere."""
     try:
-        return " amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return False
+        return frozenset()
+    return frozenset(next((line for line in lines if line.startswith("flags")), "").split())
 
 
 def _is_ampere(device: torch.device) -> bool:

@@ -17,10 +17,11 @@ from etude.config import Config
 from etude.runs.claim import claimed, set_aside
 from etude.runs.identity import check_identity
 from etude.runs.names import CURVES, METRICS
-from etude.runs.records import EpochRow, Summary, append_line, keep_rows
+from etude.runs.records import EpochRow, Summary, append_line, keep_rows, read_summary
 from etude.train.builders import Parts, make_parts
 from etude.train.checkpoint import Checkpoints
 from etude.train.finish import finish, record_predictions
+from etude.train.hardware import choose_device, choose_precision
 from etude.train.logfile import logged
 from etude.train.loop import Display, fit
 from etude.train.opening import begin
@@ -71,6 +72,7 @@ def run(
     arm: str,
     documented: bool,
     display: MakeDisplay,
+    gains: bool,
     prune: Judge | None = None,
 ) -> Summary:
     """Train one network as configured, or go on where a process left off, and give the summary.
@@ -83,6 +85,8 @@ def run(
         arm: What the run shares with those that differ only in their seed.
         documented: Whether it is an experiment as its document has it, so that figures are judged.
         display: Makes what shows its progress.
+        gains: Whether bfloat16 is worth it for all runs that this one belongs with; see
+            `etude.train.gains`.
         prune: Says, from the epochs so far, whether a search gives the run up; None asks nobody.
 
     Raises:
@@ -92,7 +96,7 @@ def run(
         Pruned: It was hopeless.
         SystemExit: A signal came, and the state has been saved: 130 after Ctrl-C, else 75.
     """
-    parts = make_parts(config)
+    parts = make_parts(config, _precision(config, folder, gains=gains))
     _make_room(config, folder)
     with claimed(folder), logged(folder):
         check_identity(folder, identity)
@@ -104,7 +108,7 @@ def run(
             shown(config, folder, identity, parts, arm) as view,
         ):
             rows = _train(folder, parts, checkpoints, stop, view, display, prune)
-            ending = finish(folder, parts, rows, view)
+            ending = finish(folder, parts, rows, view, fingerprint=identity.fingerprint)
             how = {"test_crops": config.train.test_crops, "compiled": parts.state.compiler.on}
             summary |= {**ending, **how}
             _look_back(config, folder, parts, rows, view, int(ending["best"]["epoch"]))
@@ -112,6 +116,14 @@ def run(
             summary["reference"] = compare(config.reference, rows, results, judged=documented)
     stop.obey()  # it came too late for this run, but the next must not begin
     return cast("Summary", summary)
+
+
+def _precision(config: Config, folder: Path, *, gains: bool) -> str:
+    """Give what the run began with, or what is chosen for all that it belongs with."""
+    begun = None if config.fresh or config.precision != "auto" else read_summary(folder)
+    if begun is not None:
+        return begun["precision"]
+    return choose_precision(config.precision, choose_device(config.device), gains=gains)
 
 
 def _make_room(config: Config, folder: Path) -> None:

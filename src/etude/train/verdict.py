@@ -7,7 +7,7 @@ from pathlib import Path
 
 from etude.base.text import near
 from etude.runs.names import LAST, SUMMARY
-from etude.runs.records import write_json
+from etude.runs.records import overwrite_json
 from etude.train.checkpoint import Checkpoints
 from etude.train.loop import Diverged, Stopped
 from etude.train.stop import Pruned, Requeued
@@ -41,7 +41,12 @@ def verdict(folder: Path, summary: dict[str, object], checkpoints: Checkpoints) 
         _tell(error, folder)
         raise
     finally:
-        write_json(folder / SUMMARY, summary)
+        try:
+            overwrite_json(folder / SUMMARY, summary)
+        except OSError as unwritten:
+            if summary["state"] == "finished":
+                raise
+            log.warning("%s", unwritten)  # what the run ended of is the news
 
 
 def _tell(error: BaseException, folder: Path) -> None:

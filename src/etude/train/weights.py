@@ -6,8 +6,10 @@ nothing in them is run or constructed.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -23,6 +25,7 @@ from etude.train.layers import LoadedLayers, by_layer, copy_layers
 log = logging.getLogger(__name__)
 
 IMAGENET = "imagenet"
+_HEADER = 100 * 2**20  # bytes that safetensors lets a header have
 EDITION = "IMAGENET1K_V1"  # of torchvision's weights: those of the papers' recipes
 
 
@@ -165,11 +168,39 @@ def read(path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
+def best_of(folder: Path, fingerprint: str) -> Path:
+    """Give a run's best weights, if they are that run's: a file may have been copied in.
+
+    Raises:
+        UserError: They are another run's.
+    """
+    path = folder / BEST
+    owner = _told(path).get("run", fingerprint).partition(",")[0]  # earlier ones do not say
+    if owner != fingerprint:
+        raise UserError(
+            f"{path} has the weights of run {owner}, and {folder} is run {fingerprint}; "
+            "put the run's own back, or train it again with fresh=true"
+        )
+    return path
+
+
+def _told(path: Path) -> dict[str, str]:
+    """Read what a file of weights says of itself, in its header; nothing of one that has none."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header: Any = json.loads(file.read(min(length, _HEADER)))
+        return dict(header.get("__metadata__", {}))
+    except (OSError, ValueError, struct.error, AttributeError, TypeError):
+        return {}  # whoever reads the weights tells what is wrong
+
+
 def _existing(key: str, path: Path) -> Path:
     """Give a file, or a run's best weights."""
     found = path / BEST if path.is_dir() else path
     if found.is_file():
-        return found
+        summary = read_summary(path) if path.is_dir() else None
+        return found if summary is None else best_of(path, summary["fingerprint"])
     way_out = "let that run finish" if path.is_dir() else "give a run's folder or a file of weights"
     raise UserError(f"init.{key}={path}: there is no {found}; {way_out}")
 

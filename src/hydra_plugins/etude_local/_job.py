@@ -15,6 +15,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from etude.base.threads import bound_spinning
 from etude.launch.job import Entry, JobFailed
 
 _FOLDER = ("hydra.sweep.dir", "hydra.sweep.subdir")
@@ -54,6 +55,7 @@ def work(
         config: As `compose` gave it.
         singletons: Hydra's state in the launcher's process, resolvers included.
     """
+    bound_spinning()  # on another machine nobody has
     Singleton.set_state(singletons)
     setup_globals()
     returned = run_job(

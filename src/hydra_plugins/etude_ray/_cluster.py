@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 from typing import Any, cast
 
 import ray
@@ -16,6 +17,7 @@ from hydra.errors import CompactHydraException
 from etude.launch import machine
 
 _PORT_SECONDS = 5.0
+_ANSWER_SECONDS = 60.0
 _OWN_INIT: Mapping[str, object] = {
     "address": "local",
     "_node_ip_address": "127.0.0.1",
@@ -42,7 +44,8 @@ def connect(address: str | None, given: Mapping[str, Any]) -> None:
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         with _signals_kept():
-            ray.init(**cast("dict[str, Any]", {**quiet, **own, **given}))
+            init = _start if address is None else _join
+            init({**quiet, **own, **given})
     except Exception as error:
         first_line = str(error).strip().partition("\n")[0]
         raise CompactHydraException(
@@ -51,6 +54,37 @@ def connect(address: str | None, given: Mapping[str, Any]) -> None:
     # Its messages would come between a table's lines, which say the same.
     vars(sys.modules["ray._private.worker"])["_worker_logs_enabled"] = False
     atexit.register(ray.shutdown)
+
+
+def _start(arguments: Mapping[str, object]) -> None:
+    """Call Ray; the processes of a cluster that this begins end with the thread that calls."""
+    ray.init(**cast("dict[str, Any]", arguments))
+
+
+def _join(arguments: Mapping[str, object]) -> None:
+    """Connect to a cluster, or give up on one that does not answer: Ray goes on for minutes.
+
+    Nothing interrupts Ray while it asks, so that a thread has to, which ends with the program.
+    """
+    ended: SimpleQueue[Exception | None] = SimpleQueue()
+
+    def join() -> None:
+        try:
+            _start(arguments)
+        except Exception as error:  # noqa: BLE001 (raised below)
+            ended.put(error)
+        else:
+            ended.put(None)
+
+    threading.Thread(target=join, daemon=True).start()
+    try:
+        error = ended.get(timeout=_ANSWER_SECONDS)
+    except Empty:
+        raise TimeoutError(
+            f"no answer within {_ANSWER_SECONDS:.0f} s; `ray stop --force` ends one that hangs"
+        ) from None
+    if error is not None:
+        raise error
 
 
 def places(share: Mapping[str, Any], *, grows: bool) -> int:

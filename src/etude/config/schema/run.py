@@ -23,6 +23,7 @@ _NAME = matching("letters, digits, '.', '_' and '-', at most 80 of them", r"[\w]
 _EVALUATED = matching("auto, or a whole number above 0", r"auto|[1-9]\d*")
 # What compile was has another key, of which the check tells.
 _STEP = matching("auto, eager or graph", r"auto|eager|graph|compile")
+_COMPILE = matching("auto, true or false", r"auto|[tT]rue|[fF]alse")
 _DEVICE = matching("auto, cpu, cuda or cuda:<number>", r"auto|cpu|cuda(:\d+)?")
 
 
@@ -41,11 +42,15 @@ class Train:
     test_crops: Literal[1, 2, 10] = field(metadata=since(1))
     eval_batch_size: Annotated[str, _EVALUATED] = field(metadata=NO_RESULT)
     step: Annotated[str, _STEP] = field(metadata=NO_RESULT)
-    compile: Literal["auto", "true", "false"] = field(metadata=since("auto"))
+    compile: Annotated[str, _COMPILE] = field(metadata=since("auto"))
     channels_last: bool = field(metadata=NO_RESULT)
     deterministic: bool = field(metadata=NO_RESULT)
+    keep_memory: bool = field(metadata=NO_RESULT)
     checkpoint_seconds: NotNegative = field(metadata=NO_RESULT)
     checkpoint_steps: Counting | None = field(metadata=NO_RESULT)
+
+    def __post_init__(self) -> None:
+        self.compile = self.compile.lower()  # true is no text for YAML, and comes as Python's True
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """TensorBoard's view of a run, open from its first step to its end, where it is asked for."""
 
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,7 +37,8 @@ def shown(
     succeeded: bool | None = False
     views = Views(events, config.record, parts.plan, parts.classes)
     try:
-        yield views
+        with _quiet_threads():
+            yield views
         succeeded = True
     except (Stopped, KeyboardInterrupt, Requeued, Pruned):
         succeeded = None
@@ -45,3 +47,20 @@ def shown(
         with suppress(RuntimeError):  # a device that has failed has no trace to give
             views.close()  # or the profiler would outlive what it profiles: a segmentation fault
         events.close(succeeded=succeeded)
+
+
+@contextmanager
+def _quiet_threads() -> Generator[None]:
+    """Let TensorBoard's thread end on a full disk without its traceback: the next call tells."""
+    before = threading.excepthook
+
+    def told(args: threading.ExceptHookArgs) -> None:
+        ours = type(args.thread).__module__.startswith("tensorboard.")
+        if not (ours and issubclass(args.exc_type, OSError)):
+            before(args)
+
+    threading.excepthook = told
+    try:
+        yield
+    finally:
+        threading.excepthook = before
