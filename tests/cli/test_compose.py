@@ -284,7 +284,7 @@ def test_files_that_build_on_one_another_in_a_circle_are_refused(
         (workplace / "conf" / "experiment" / f"{name}.yaml").write_text(
             f"# @package _global_\ndefaults:\n  - {other}\n  - _self_\n"
         )
-    said = "the configuration's files build on one another in a circle"
+    said = "the files of conf/ build on one another in a circle"
     assert etude("--config-dir=conf", "experiment=a") == 2
     assert said in capsys.readouterr().err
     with pytest.raises(UserError, match=said):

@@ -1,7 +1,6 @@
 """Every use of Hydra's internals and every change to its objects; a test names what they rely on.
 
-Hydra reads all files anew for each job of a sweep. Here each set of choices is composed once, and a
-job is its copy with the job's own values.
+Each set of choices is composed once, not anew for each job of a sweep; a job is a copy of it.
 """
 
 import argparse
@@ -192,12 +191,13 @@ class Loader(ConfigLoaderImpl):
                     config_name, list(choices), run_mode, validate_sweep_overrides=False
                 )
             except RecursionError:
-                said = "the configuration's files build on one another in a circle"
-                raise UserError(said) from None
-            # With all that the experiment builds on.
-            whole = whole_choices(self.repository, self._chosen.get(EXPERIMENT))
-            self._bases[key] = make_base(composed, self._chosen, whole, self._fallen)
+                raise UserError("the files of conf/ build on one another in a circle") from None
+            self._bases[key] = make_base(composed, self._chosen, self._whole(), self._fallen)
         return self._bases[key]
+
+    def _whole(self) -> dict[str, str]:
+        """Give the choices that the experiment names with all that it builds on."""
+        return whole_choices(self.repository, self._chosen.get(EXPERIMENT))
 
     def _compose_config_from_defaults_list(self, defaults: Any, repo: Any) -> DictConfig:
         self._chosen = dict(final_choices(defaults))

@@ -57,7 +57,7 @@ def group(runs: Sequence[RunFolder], keys: Sequence[str] = ()) -> list[Arm]:
     return _named([part for found in groups.values() for part in _apart(found)])
 
 
-def _apart(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
+def _apart(runs: Sequence[RunFolder]) -> list[tuple[RunFolder, ...]]:
     """Divide runs that only their seeds told apart, where some have one seed and differ in more.
 
     What runs begin with is known by the arm that made it, as each seed begins with its own. Two
@@ -66,7 +66,7 @@ def _apart(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
     seeds = {run.seed for run in runs}
     if len(seeds) == len(runs):
         return [tuple(runs)]
-    exact: dict[str, list[Run]] = {}
+    exact: dict[str, list[RunFolder]] = {}
     for run in runs:
         settings = {key: v for key, v in run.hyperparameters.items() if key != "seed"}
         exact.setdefault(json.dumps(settings, sort_keys=True), []).append(run)
