@@ -22,7 +22,7 @@ from etude.train.hardware import (
     set_tf32,
     synchronize,
 )
-from etude.train.loop import Plan, Steps
+from etude.train.loop import Plan, StepRunner
 from etude.train.state import State
 from etude.train.step import Step
 
@@ -68,7 +68,7 @@ def _images(config: Config, facts: DatasetInfo, count: int) -> Data:
     return stand_in(facts, Labelled(images, labels), test=test, size=sides.seen)
 
 
-def advance(parts: Made, steps: Steps) -> Iterator[Tensor]:
+def advance(parts: Made, steps: StepRunner) -> Iterator[Tensor]:
     """Do steps, epoch after epoch; each gives its loss, still on the device."""
     state, plan = parts.state, parts.plan
     while True:

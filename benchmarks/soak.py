@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.same_bits import tensors_of, timeless
+from benchmarks.same_bits import rows_of, tensors_of
 from benchmarks.tables import save, table
 
 SECONDS = 1200
@@ -167,12 +167,11 @@ def outcome(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in sorted(folder.glob("outputs/*/*/summary.json")):
         summary = json.loads(path.read_text(encoding="utf-8"))
-        lines = (path.parent / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         best = path.parent / "best.safetensors"
         found[path.parent.name] = {
             "state": summary["state"],
             "results": [summary.get("final"), summary.get("best")],
-            "epochs": [timeless(json.loads(line)) for line in lines],
+            "epochs": rows_of(path.parent),
             "weights": hashlib.sha256(tensors_of(best)).hexdigest() if best.exists() else None,
         }
     return found

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from etude.cli.study import Arm, Study
+from etude.cli.study import Study, StudyArm
 from etude.cli.terminal import show_arms, show_summary
 
 NAMES = ("relu", "kaiming_normal_fan_out batch_norm=true")
 STUDY = Study(
     name="rates", question="Which?", claim="None.", source="here", experiment="x", baseline="relu",
-    seeds=(0, 1), arms=tuple(Arm(name, ()) for name in NAMES), words=(), metric="test_accuracy",
-    reach=0.95,
+    seeds=(0, 1), arms=tuple(StudyArm(name, ()) for name in NAMES), words=(),
+    metric="test_accuracy", reach=0.95,
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from etude.data.resident import Resident
 from etude.models.lenet5_1998 import LeNet5Of1998
 from etude.train.evaluate import Scorer, ask, evaluate
 from etude.train.record.answers import Collector, penultimate
-from etude.train.record.confusion import Confusion
+from etude.train.record.confusion import ConfusionCounter
 
 CPU = torch.device("cpu")
 
@@ -47,7 +47,7 @@ def whole(data: Resident) -> Batch:
 
 def test_all_readers_of_one_pass_are_given_every_image_once():
     model, data = Counted(), split()
-    scorer, confusion, collector = Scorer(model, CPU), Confusion(10, CPU), Collector(5)
+    scorer, confusion, collector = Scorer(model, CPU), ConfusionCounter(10, CPU), Collector(5)
     readers = (scorer, confusion, collector)
     ask(model, data, *readers, device=CPU, precision="float32", batch_size=16)
     assert model.asked == 50

@@ -297,8 +297,11 @@ def test_files_that_build_on_one_another_in_a_circle_are_refused(
         (workplace / "conf" / "experiment" / f"{name}.yaml").write_text(
             f"# @package _global_\ndefaults:\n  - {other}\n  - _self_\n"
         )
+    said = "the files of conf/ build on one another in a circle"
     assert etude("--config-dir=conf", "experiment=a") == 2
-    assert "in a circle" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
+    with pytest.raises(UserError, match=said):
+        package.compose(["experiment=a"], config_dir="conf")
 
 
 def test_an_experiment_that_builds_on_another_as_a_group_keeps_its_settings(

@@ -13,12 +13,12 @@ from etude.report.answer import answer, chance, verdict
 from etude.report.arms import group, where
 from etude.report.read import read
 from etude.report.references import figures
-from etude.report.results import Results, Row, compare
+from etude.report.results import ArmResults, Results, compare
 from etude.report.table import remarks
 from etude.report.words import WHY
 from etude.report.write import make as make_report
 from etude.runs.claim import claimed
-from etude.runs.state import State
+from etude.runs.state import RunState
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def results(tmp_path: Path, baseline: str | None = None) -> Results:
     return compare(group(read([tmp_path])), baseline=baseline)
 
 
-def rows(tmp_path: Path, baseline: str | None = None) -> dict[str, Row]:
+def rows(tmp_path: Path, baseline: str | None = None) -> dict[str, ArmResults]:
     return {row.label: row for row in results(tmp_path, baseline).rows}
 
 
@@ -177,16 +177,16 @@ def test_runs_that_failed_are_not_awaited(make: Make, tmp_path: Path):
     assert "yet" not in told
 
 
-@pytest.mark.parametrize("state", State)
-def test_every_state_of_a_run_is_counted_and_told(make: Make, tmp_path: Path, state: State):
+@pytest.mark.parametrize("state", RunState)
+def test_every_state_of_a_run_is_counted_and_told(make: Make, tmp_path: Path, state: RunState):
     fill(make, lr0_1=[0.9])
     written = {
-        State.FINISHED: {},
-        State.CUT_OFF: unfinished("running"),
-        State.DIVERGED: unfinished("failed", error="Diverged: nan"),
+        RunState.FINISHED: {},
+        RunState.CUT_OFF: unfinished("running"),
+        RunState.DIVERGED: unfinished("failed", error="Diverged: nan"),
     }.get(state, unfinished(state))
     path = make("1", 0, 0.5, **written)
-    with claimed(path) if state is State.RUNNING else nullcontext():
+    with claimed(path) if state is RunState.RUNNING else nullcontext():
         found = results(tmp_path)
     assert [row.states for row in found.rows] == [{"finished": 1}, {state: 1}]
     told = text(found)

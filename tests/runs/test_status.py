@@ -11,7 +11,7 @@ from run_folders import make
 from etude.cli.status import main
 from etude.runs.claim import claimed
 from etude.runs.records import write_json
-from etude.runs.state import State
+from etude.runs.state import RunState
 from etude.runs.status import current_summary, finished, listed, note, seconds_left, status
 
 Output = pytest.CaptureFixture[str]
@@ -119,9 +119,9 @@ def test_what_is_pruned_is_no_time_left(runs: Path):
 
 def test_a_run_that_diverged_is_told_from_one_that_failed(runs: Path):
     error = {"error": "Diverged: the loss became nan"}
-    assert status(make(runs / "e", "failed", epochs=3, **error)).state is State.DIVERGED
+    assert status(make(runs / "e", "failed", epochs=3, **error)).state is RunState.DIVERGED
     other = {"error": "OutOfMemoryError: too large"}
-    assert status(make(runs / "f", "failed", **other)).state is State.FAILED
+    assert status(make(runs / "f", "failed", **other)).state is RunState.FAILED
 
 
 def test_the_summary_has_the_state_that_holds_now(runs: Path):
@@ -141,10 +141,10 @@ def test_a_run_of_a_later_version_is_listed(runs: Path):
 
 
 def test_every_state_is_clear_about_what_comes_next():
-    assert [state for state in State if state.has_result] == ["finished"]
-    assert [state for state in State if not state.over] == ["running", "not started"]
-    assert [state for state in State if not state.left] == ["finished", "pruned"]
-    assert [state for state in State if state.went_wrong] == ["diverged", "failed"]
+    assert [state for state in RunState if state.has_result] == ["finished"]
+    assert [state for state in RunState if not state.over] == ["running", "not started"]
+    assert [state for state in RunState if not state.left] == ["finished", "pruned"]
+    assert [state for state in RunState if state.went_wrong] == ["diverged", "failed"]
 
 
 def test_the_command_imports_nothing_heavy(runs: Path):

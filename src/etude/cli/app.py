@@ -22,7 +22,7 @@ from etude.cli import hydra_door as door
 from etude.cli.compose import Composer
 from etude.cli.explain import REFUSALS, explain, meant
 from etude.cli.hydra_door import CONFIG_NAME, Hydra
-from etude.cli.job import Job
+from etude.cli.job import ComposedJob
 from etude.cli.outcomes import Unwritable
 from etude.cli.parser import Parser, unread_help
 from etude.cli.study_jobs import refuse_study
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def main_of_one_job(
     parser: argparse.ArgumentParser,
-    do: Callable[[Job, argparse.Namespace], int],
+    do: Callable[[ComposedJob, argparse.Namespace], int],
     arguments: Sequence[str] | None = None,
 ) -> int:
     """Run another command, about the one job that its words describe; return its exit code.
@@ -83,9 +83,6 @@ def _answer(
         return 1
     except REFUSALS as error:
         complain(explain(error, hydra, given))
-        return 2
-    except RecursionError:
-        complain("the configuration's files build on one another in a circle")
         return 2
     except KeyboardInterrupt:
         return 130

@@ -13,7 +13,7 @@ from etude.cli import entry
 from etude.cli.parser import Words
 from etude.cli.terminal import complain, console, near
 from etude.report.contrast import Line, contrast
-from etude.report.read import Run, read_run
+from etude.report.read import RunFolder, read_run
 from etude.runs.names import SUMMARY
 
 
@@ -47,13 +47,13 @@ def _parser() -> Words:
     return parser
 
 
-def _runs(paths: Sequence[Path]) -> list[Run]:
+def _runs(paths: Sequence[Path]) -> list[RunFolder]:
     if len(paths) < 2:
         raise UserError("one run cannot be compared; give two or more")
     return [_run(path) for path in paths]
 
 
-def _run(path: Path) -> Run:
+def _run(path: Path) -> RunFolder:
     run = read_run(path)
     if run.summary:
         return run
@@ -62,7 +62,7 @@ def _run(path: Path) -> Run:
     raise UserError(f"{path} is no run's folder: it has no {SUMMARY} that can be read{hint}")
 
 
-def _show(runs: Sequence[Run], found: dict[str, list[Line]]) -> None:
+def _show(runs: Sequence[RunFolder], found: dict[str, list[Line]]) -> None:
     names = _names(runs)
     for part, lines in found.items():
         if not lines:
@@ -75,7 +75,7 @@ def _show(runs: Sequence[Run], found: dict[str, list[Line]]) -> None:
         console.print(table)
 
 
-def _names(runs: Sequence[Run]) -> list[str]:
+def _names(runs: Sequence[RunFolder]) -> list[str]:
     """Name runs by their folders, with the one above where two are called the same."""
     names = [run.folder.name for run in runs]
     if len(set(names)) == len(names):

@@ -21,7 +21,7 @@ from etude.cli import hydra_door as door
 from etude.cli import launching
 from etude.cli.choices import Base
 from etude.cli.hydra_door import Loader
-from etude.cli.job import Job, Jobs, Planned, clash, with_run_of_arm
+from etude.cli.job import ComposedJob, Jobs, PlannedJobs, clash, with_run_of_arm
 from etude.cli.study import KEYS
 from etude.cli.words import is_choice, parse, product
 from etude.config import Config, check, describe, identify
@@ -86,7 +86,7 @@ class Composer:
             register("etude.folder", self._folder)
             register("etude.subfolder", lambda: self._name)
 
-    def run(self, words: Sequence[str]) -> Planned:
+    def run(self, words: Sequence[str]) -> PlannedJobs:
         """Compose the one job of a command.
 
         Raises:
@@ -95,9 +95,9 @@ class Composer:
         """
         job, composed, base = self._job(words, _RUN)
         self._remember(job, composed)
-        return Planned([job], composed, base.told())
+        return PlannedJobs([job], composed, base.told())
 
-    def sweep(self, words: Sequence[str]) -> Planned:
+    def sweep(self, words: Sequence[str]) -> PlannedJobs:
         """Compose every job of a sweep, each by itself; one that is named twice is made once.
 
         Raises:
@@ -118,7 +118,7 @@ class Composer:
         master: DictConfig,
         wanted: Sequence[tuple[str, Sequence[str]]],
         heeded: Collection[str] = GROUPS,
-    ) -> Planned:
+    ) -> PlannedJobs:
         """Compose jobs for a launcher.
 
         Args:
@@ -130,7 +130,7 @@ class Composer:
             UserError: A job's configuration is not valid, or two would share a folder.
             HydraException: A job cannot be composed.
         """
-        jobs: dict[Path, Job] = {}
+        jobs: dict[Path, ComposedJob] = {}
         remarks: dict[str, None] = {}
         hydras = _raw(master.hydra.overrides.hydra)
         for label, words in wanted:
@@ -144,7 +144,7 @@ class Composer:
             remarks.update(dict.fromkeys(base.told(heeded)))
         if (twice := len(wanted) - len(jobs)) > 0:
             remarks[f"{twice} of {len(wanted)} jobs are named twice and are made once"] = None
-        return Planned(list(jobs.values()), master, list(remarks))
+        return PlannedJobs(list(jobs.values()), master, list(remarks))
 
     def master(self, words: Sequence[str], *more: str) -> DictConfig:
         """Compose what a launcher or a sweeper is made from: no values, which may fit one job only.
@@ -171,15 +171,15 @@ class Composer:
             self._remember(replace(job, words=key), composed)
         return pickle.loads(self.jobs[key][1])  # noqa: S301 (our own)
 
-    def launch(self, planned: Planned, jobs: Sequence[Job], task: TaskFunction) -> None:
+    def launch(self, planned: PlannedJobs, jobs: Sequence[ComposedJob], task: TaskFunction) -> None:
         """Hand some of the planned jobs to the launcher that the configuration names."""
         launching.launch(self.loader, planned.master, task, [job.words for job in jobs])
 
-    def known(self, hydra: DictConfig) -> Job:
+    def known(self, hydra: DictConfig) -> ComposedJob:
         """Give the job that a composed configuration belongs to, by its node `hydra`."""
         return self.jobs[tuple(_raw(hydra.overrides.task))][0]
 
-    def _remember(self, job: Job, composed: DictConfig) -> None:
+    def _remember(self, job: ComposedJob, composed: DictConfig) -> None:
         key = tuple(_raw(composed.hydra.overrides.task))
         self.jobs[key] = (job, pickle.dumps(composed))
         identity = job.identity
@@ -188,7 +188,7 @@ class Composer:
 
     def _job(
         self, words: Sequence[str], folder_keys: Sequence[str], number: int | None = None
-    ) -> tuple[Job, DictConfig, Base]:
+    ) -> tuple[ComposedJob, DictConfig, Base]:
         """Compose, check and name one job."""
         composed, base = self.loader.compose(words)
         with open_dict(composed):
@@ -203,7 +203,7 @@ class Composer:
         other = {group: own for group, own in base.chosen.items() if base.named[group] != own}
         name = describe(identity, other, base.usual)
         self._name = f"{name}-{identity.fingerprint}"
-        job = Job(
+        job = ComposedJob(
             config=config,
             identity=identity,
             folder=_settled(composed, folder_keys),

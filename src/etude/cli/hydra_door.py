@@ -1,7 +1,6 @@
 """Every use of Hydra's internals and every change to its objects; a test names what they rely on.
 
-Hydra reads all files anew for each job of a sweep. Here each set of choices is composed once, and a
-job is its copy with the job's own values.
+Each set of choices is composed once, not anew for each job of a sweep; a job is a copy of it.
 """
 
 import argparse
@@ -187,9 +186,12 @@ class Loader(ConfigLoaderImpl):
         key = (config_name, choices, run_mode)
         if key not in self._bases:
             self._chosen, self._fallen = {}, []
-            composed = super()._load_configuration_impl(
-                config_name, list(choices), run_mode, validate_sweep_overrides=False
-            )
+            try:
+                composed = super()._load_configuration_impl(
+                    config_name, list(choices), run_mode, validate_sweep_overrides=False
+                )
+            except RecursionError:
+                raise UserError("the files of conf/ build on one another in a circle") from None
             self._bases[key] = make_base(composed, self._chosen, self._whole(), self._fallen)
         return self._bases[key]
 

@@ -16,7 +16,7 @@ from etude.runs.names import COMPOSED, CONFIG, HYDRA, OVERRIDES
 
 
 @dataclass(frozen=True)
-class Job:
+class ComposedJob:
     """One run to be made, as data: nothing of it is composed again.
 
     Args:
@@ -40,15 +40,15 @@ class Job:
     label: str = ""
 
 
-class Planned(NamedTuple):
+class PlannedJobs(NamedTuple):
     """What a command stands for: its jobs, what a launcher is made from, and remarks for people."""
 
-    jobs: list[Job]
+    jobs: list[ComposedJob]
     master: DictConfig
     remarks: list[str]
 
 
-class Jobs(dict[tuple[str, ...], tuple[Job, bytes]]):
+class Jobs(dict[tuple[str, ...], tuple[ComposedJob, bytes]]):
     """Jobs and their composed configurations, by their words; small on the way to a process."""
 
     def __reduce__(self) -> Any:
@@ -71,7 +71,7 @@ def texts(task: DictConfig, hydra: DictConfig) -> dict[str, str]:
     }
 
 
-def clash(one: Job, other: Job) -> str:
+def clash(one: ComposedJob, other: ComposedJob) -> str:
     """Say that two jobs would share a folder, and what they differ in."""
     theirs = [*set(one.words) ^ set(other.words)]
     return (
@@ -80,7 +80,7 @@ def clash(one: Job, other: Job) -> str:
     )
 
 
-def with_run_of_arm(word: str, words: Sequence[str], earlier: Iterable[Job]) -> str:
+def with_run_of_arm(word: str, words: Sequence[str], earlier: Iterable[ComposedJob]) -> str:
     """Put the folder of an earlier arm's run with the same seed in the place of `@<arm>`.
 
     Raises:

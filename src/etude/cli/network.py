@@ -31,7 +31,7 @@ from etude.train.hardware import (
 )
 from etude.train.memory import (
     Layer,
-    Parameters,
+    ParameterCount,
     count_outputs,
     count_parameters,
     predicted_bytes,
@@ -60,14 +60,14 @@ class Measured(NamedTuple):
     device: str
 
 
-class Network(NamedTuple):
+class ShownNetwork(NamedTuple):
     """All that is shown of a network."""
 
     model: str
     image: tuple[int, int, int]
     num_classes: int
     layers: list[Layer]
-    parameters: Parameters
+    parameters: ParameterCount
     macs: int
     memory: Memory
     measured: Measured | None = None
@@ -88,7 +88,7 @@ class Network(NamedTuple):
         }
 
 
-def summarize(config: Config, facts: DatasetInfo, *, steps: int) -> Network:
+def summarize(config: Config, facts: DatasetInfo, *, steps: int) -> ShownNetwork:
     """Build a network, and say what it is made of.
 
     Args:
@@ -105,7 +105,7 @@ def summarize(config: Config, facts: DatasetInfo, *, steps: int) -> Network:
     model = _build(config, facts, "meta")
     layers = _walk(model, image)
     parameters = count_parameters(model)
-    return Network(
+    return ShownNetwork(
         model=type(model).__name__,
         image=image,
         num_classes=facts.num_classes,

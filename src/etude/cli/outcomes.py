@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from etude.base.errors import UserError
 from etude.cli.explain import missing_extra
-from etude.cli.job import Job
+from etude.cli.job import ComposedJob
 from etude.cli.terminal import complain, errors
 from etude.runs.claim import wait_while_claimed
 from etude.runs.notify import notify, of_many
@@ -18,30 +18,30 @@ from etude.runs.records import Summary, read_summary
 from etude.runs.status import state_of, status
 
 
-def finished(job: Job) -> bool:
+def finished(job: ComposedJob) -> bool:
     """Say whether a job has been done, and is not to be done again."""
     return result(job) is not None
 
 
-def result(job: Job) -> Summary | None:
+def result(job: ComposedJob) -> Summary | None:
     """Give the summary of a job that has been done, and is not to be done again."""
     summary = None if job.config.fresh else read_summary(job.folder)
     return summary if state_of(summary).has_result else None
 
 
-def name(job: Job) -> str:
+def name(job: ComposedJob) -> str:
     """Call a study's run by its arm and its seed; an empty text if it belongs to no study."""
     return f"{job.label}, seed {job.config.seed}" if job.label else ""
 
 
-def outcome(job: Job) -> tuple[str, str, float | None, str]:
+def outcome(job: ComposedJob) -> tuple[str, str, float | None, str]:
     """Give a job's folder, state, test accuracy and remark, whichever launcher ran it."""
     run = status(job.folder)
     accuracy = run.accuracy if run.state == "finished" else None
     return job.folder.name, run.state, accuracy, run.error
 
 
-def verdict(planned: Sequence[Job]) -> int:
+def verdict(planned: Sequence[ComposedJob]) -> int:
     """Give the exit code of several jobs, and say how many did not finish."""
     unfinished = sum(outcome(job)[1] not in {"finished", "pruned"} for job in planned)
     if unfinished:
@@ -49,7 +49,7 @@ def verdict(planned: Sequence[Job]) -> int:
     return 1 if unfinished else 0
 
 
-def tell(planned: Sequence[Job]) -> None:
+def tell(planned: Sequence[ComposedJob]) -> None:
     """Tell whom it may concern what several jobs came to."""
     states = Counter(outcome(job)[1] for job in planned)
     notify(planned[0].config.record.notify, of_many(planned[0].folder.parent, states))
@@ -95,7 +95,9 @@ def launcher_needed() -> Generator[None]:
         )
 
 
-def launch_all(planned: Sequence[Job], launch: Callable[[Sequence[Job]], None]) -> None:
+def launch_all(
+    planned: Sequence[ComposedJob], launch: Callable[[Sequence[ComposedJob]], None]
+) -> None:
     """Launch jobs, so that one that a launcher loses does not cost the others.
 
     submitit's launcher gives up on all jobs with the first that is lost. So those that have not
@@ -105,7 +107,7 @@ def launch_all(planned: Sequence[Job], launch: Callable[[Sequence[Job]], None]) 
         planned: The jobs.
         launch: Launches some of them, and waits.
     """
-    left: Sequence[Job] = planned
+    left: Sequence[ComposedJob] = planned
     while left:
         with launcher_needed():
             launch(left)

@@ -23,7 +23,7 @@ from etude.cli.bar import Bar
 from etude.cli.choices import flatten
 from etude.cli.compose import Composer, composing
 from etude.cli.explain import REFUSALS, explain, meant
-from etude.cli.job import Job, Planned, texts
+from etude.cli.job import ComposedJob, PlannedJobs, texts
 from etude.cli.start import inspect_jobs
 from etude.cli.study_jobs import refuse_study
 from etude.cli.terminal import Messages, remark, show_summary
@@ -200,7 +200,7 @@ def _check_unchanged(given: Sequence[str] | Config, config: Config) -> None:
 
 
 def _summary_of(
-    composer: Composer, planned: Planned, job: Job, *, quiet: bool
+    composer: Composer, planned: PlannedJobs, job: ComposedJob, *, quiet: bool
 ) -> Mapping[str, Any]:
     """Do the job as the command does, but for what becomes of an error: it is the caller's."""
     done: list[Mapping[str, Any]] = []

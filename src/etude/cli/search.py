@@ -18,7 +18,7 @@ from etude.base.nearest import unknown
 from etude.base.text import near
 from etude.cli import launching, study_jobs
 from etude.cli.compose import Composer
-from etude.cli.job import Job
+from etude.cli.job import ComposedJob
 from etude.cli.outcomes import outputs_needed
 from etude.cli.terminal import complain, console, show_summary
 from etude.cli.words import parse as parse_words
@@ -36,14 +36,14 @@ _METRICS = [f"{split}_{quantity}" for split in ("train", "validation", "test")
             for quantity in ("loss", "accuracy")]  # fmt: skip
 
 
-class Asked(NamedTuple):
+class SearchWords(NamedTuple):
     """What a command asks to search for: its words, and a heading for people."""
 
     words: list[str]
     heading: str
 
 
-def of_words(composer: Composer, overrides: list[str]) -> Asked | None:
+def of_words(composer: Composer, overrides: list[str]) -> SearchWords | None:
     """Give the search that a sweep's words ask for; None if they ask for another sweeper.
 
     Raises:
@@ -52,10 +52,10 @@ def of_words(composer: Composer, overrides: list[str]) -> Asked | None:
     if "hydra/sweeper=search" in overrides:
         _check_settings(overrides)
     is_search = composer.master(overrides).hydra.sweeper._target_ == TARGET
-    return Asked(overrides, "") if is_search else None
+    return SearchWords(overrides, "") if is_search else None
 
 
-def of_study(composer: Composer, overrides: list[str]) -> Asked | None:
+def of_study(composer: Composer, overrides: list[str]) -> SearchWords | None:
     """Give the search that a study stands for; None if the study is a grid.
 
     Raises:
@@ -75,7 +75,7 @@ def of_study(composer: Composer, overrides: list[str]) -> Asked | None:
         raise UserError(f"study={name} has no {error.args[0]}") from error
     words += [*given.hydra, *given.others]
     _check_settings(words)
-    return Asked(words, f"search {name}: {node['question']}\nsource: {node['source']}")
+    return SearchWords(words, f"search {name}: {node['question']}\nsource: {node['source']}")
 
 
 def _words(name: str, node: Mapping[str, Any]) -> list[str]:
@@ -98,7 +98,7 @@ def _check_settings(words: list[str]) -> None:
             raise UserError(f"{key}: {unknown(key, known)}")
 
 
-def launch(composer: Composer, asked: Asked, *, dry_run: bool) -> int:
+def launch(composer: Composer, asked: SearchWords, *, dry_run: bool) -> int:
     """Check a search's ends and choices, go on with it, and show the best run.
 
     Args:
@@ -142,7 +142,7 @@ def launch(composer: Composer, asked: Asked, *, dry_run: bool) -> int:
     return _show_best(planned[0], settings, space)
 
 
-def _list(settings: SearchConf, space: Space, some: Job) -> int:
+def _list(settings: SearchConf, space: Space, some: ComposedJob) -> int:
     """Tell what is searched over, and how far that is."""
     for key, text in space.describe().items():
         console.print(f"{key}: {text}", markup=False)
@@ -173,13 +173,13 @@ def _check_metric(settings: SearchConf, config: Config) -> None:
         )
 
 
-def _tell(some: Job) -> None:
+def _tell(some: ComposedJob) -> None:
     """Tell whom it may concern what the trials came to."""
     states = Counter(run.state for run in listed(some.folder.parent))
     notify(some.config.record.notify, of_many(some.folder.parent, states))
 
 
-def _show_best(some: Job, settings: SearchConf, space: Space) -> int:
+def _show_best(some: ComposedJob, settings: SearchConf, space: Space) -> int:
     from etude.search.storage import open_study  # noqa: PLC0415 (Optuna takes its time)
 
     study = open_study(some.folder.parent, storage=settings.storage, direction=settings.direction)

@@ -13,7 +13,7 @@ from etude.base.in_subprocess import in_subprocess
 from etude.cli import launching, study_jobs
 from etude.cli import search as searches
 from etude.cli.compose import Composer
-from etude.cli.job import Job, Planned
+from etude.cli.job import ComposedJob, PlannedJobs
 from etude.cli.outcomes import (
     finished,
     launch_all,
@@ -77,14 +77,14 @@ def start(composer: Composer, words: list[str], *, multirun: bool, dry_run: bool
     return _sweep(composer, planned) if sweep else _run(composer, planned)
 
 
-def _run(composer: Composer, planned: Planned) -> int:
+def _run(composer: Composer, planned: PlannedJobs) -> int:
     worker = Worker(composer, several=False)
     with outputs_needed():
         launching.run(composer.loader, planned.master, worker)
     return worker.exit_code
 
 
-def _sweep(composer: Composer, planned: Planned) -> int:
+def _sweep(composer: Composer, planned: PlannedJobs) -> int:
     worker = Worker(composer, several=True)
     with outputs_needed():
         note(_wanted(planned.jobs))
@@ -137,7 +137,7 @@ def _report(folder: Path) -> None:
     announce_report(folder / "report" / "report.html")
 
 
-def _list(planned: list[Job]) -> int:
+def _list(planned: list[ComposedJob]) -> int:
     """Tell where runs stand and what they will still take, one after the other."""
     seconds = _expect([job for job in planned if not finished(job)])
     runs = [status(*wanted) for wanted in _wanted(planned)]
@@ -147,7 +147,7 @@ def _list(planned: list[Job]) -> int:
     return 0
 
 
-def _expect(waiting: list[Job]) -> dict[Path, float]:
+def _expect(waiting: list[ComposedJob]) -> dict[Path, float]:
     """Estimate the seconds of each run from its beginning; nothing if that cannot be done.
 
     It is measured in another process: the network may be a user's own, and may do anything.
@@ -168,11 +168,11 @@ def _measure(configs: list[Config]) -> list[float]:
     return seconds_of_each(configs)
 
 
-def _wanted(planned: list[Job]) -> list[tuple[Path, str, int]]:
+def _wanted(planned: list[ComposedJob]) -> list[tuple[Path, str, int]]:
     return [(job.folder, name(job), job.config.epochs) for job in planned]
 
 
-def inspect_jobs(planned: Planned) -> None:
+def inspect_jobs(planned: PlannedJobs) -> None:
     """Tell what is to be known of jobs, and refuse what could not be made.
 
     Raises:

@@ -22,7 +22,7 @@ _PRETRAINED = "init.weights=imagenet"
 
 
 @dataclass(frozen=True)
-class Arm:
+class StudyArm:
     """One combination of levels: its name, the words that make it, and its level on each axis."""
 
     name: str
@@ -58,13 +58,13 @@ class Study:
     experiment: str
     baseline: str
     seeds: tuple[int, ...]
-    arms: tuple[Arm, ...]
+    arms: tuple[StudyArm, ...]
     words: tuple[str, ...]
     metric: str
     reach: float | None
     axes: tuple[str, ...] = ()
 
-    def runs(self) -> Iterator[tuple[Arm, tuple[str, ...]]]:
+    def runs(self) -> Iterator[tuple[StudyArm, tuple[str, ...]]]:
         """Give the words of every run, arm by arm."""
         for arm, seed in itertools.product(self.arms, self.seeds):
             name = (f"experiment={self.experiment}", f"name={self.name}")
@@ -150,10 +150,12 @@ def _with_baseline(study: Study, *, pretrained: bool) -> Study:
     return replace(study, baseline=names[0])
 
 
-def _arms(axes: Mapping[str, Mapping[str, Sequence[str]]], *, pretrained: bool) -> Iterator[Arm]:
+def _arms(
+    axes: Mapping[str, Mapping[str, Sequence[str]]], *, pretrained: bool
+) -> Iterator[StudyArm]:
     levels = [list(axis.items()) for axis in axes.values()]
     for combination in itertools.product(*levels):
         words = tuple(word for _, own in combination for word in own)
         if pretrained or _PRETRAINED not in words:
             names = tuple(str(name) for name, _ in combination)  # YAML reads 1e-3 as a number
-            yield Arm(" ".join(names), words, names)
+            yield StudyArm(" ".join(names), words, names)

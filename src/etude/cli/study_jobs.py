@@ -9,12 +9,12 @@ from omegaconf import OmegaConf
 from etude.base.errors import UserError
 from etude.cli.compose import Composer
 from etude.cli.hydra_door import Loader
-from etude.cli.job import Planned
+from etude.cli.job import PlannedJobs
 from etude.cli.study import KEYS, Study, read
 from etude.cli.words import parse, product
 
 
-class Split(NamedTuple):
+class StudyWords(NamedTuple):
     """A command's words: those that choose and change its study, Hydra's, and its runs'."""
 
     own: list[str]
@@ -48,7 +48,7 @@ def refuse_study(words: Sequence[str]) -> None:
         raise UserError(f"{word} stands for many runs; give one of them: experiment=<name>")
 
 
-def split(loader: Loader, words: Sequence[str]) -> Split:
+def split(loader: Loader, words: Sequence[str]) -> StudyWords:
     """Tell a study's own words from those that go to its runs.
 
     Raises:
@@ -58,7 +58,7 @@ def split(loader: Loader, words: Sequence[str]) -> Split:
     parsed = parse(loader, words)
     own = [word for word in parsed if _key(str(word.input_line)) in KEYS]
     others = [word for word in parsed if word not in own]
-    return Split(
+    return StudyWords(
         own=[_meant(word) for word in own],
         hydra=[str(word.input_line) for word in others if word.is_hydra_override()],
         others=[str(word.input_line) for word in others if not word.is_hydra_override()],
@@ -84,7 +84,7 @@ def chosen_by(composer: Composer, own: Sequence[str]) -> Chosen:
     return Chosen(name, node, composed.size, composed.pretrained)
 
 
-def plan(composer: Composer, words: Sequence[str]) -> tuple[Study, Planned]:
+def plan(composer: Composer, words: Sequence[str]) -> tuple[Study, PlannedJobs]:
     """Compose and check every run of a study.
 
     Args:

@@ -25,8 +25,8 @@ from etude.config import Config, source_of
 from etude.preflight.checks import inspect
 
 if TYPE_CHECKING:
-    from etude.cli.job import Job
-    from etude.cli.network import Measured, Memory, Network
+    from etude.cli.job import ComposedJob
+    from etude.cli.network import Measured, Memory, ShownNetwork
     from etude.preflight.rehearsal import Rehearsal
 
 STEPS = 3  # that are measured
@@ -79,7 +79,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _summarize(job: Job, args: argparse.Namespace) -> int:
+def _summarize(job: ComposedJob, args: argparse.Namespace) -> int:
     if args.json:
         logging.getLogger("etude").setLevel(logging.ERROR)  # nothing but JSON on standard output
     config = without_files(job.config)
@@ -104,7 +104,7 @@ def without_files(config: Config) -> Config:
     return replace(config, dataset=replace(config.dataset, download=True))  # facts never do it
 
 
-def _show(network: Network) -> None:
+def _show(network: ShownNetwork) -> None:
     trainable, total = network.parameters
     console.print(_table(network), width=None if console.is_terminal else FILE_WIDTH)
     lines = [
@@ -118,7 +118,7 @@ def _show(network: Network) -> None:
     console.print("\n".join(lines), markup=False)
 
 
-def _table(network: Network) -> Table:
+def _table(network: ShownNetwork) -> Table:
     title = f"{network.model}: images of {times(network.image)}, {network.num_classes}"
     table = Table(
         title=f"{title} classes",
@@ -137,7 +137,7 @@ def _table(network: Network) -> Table:
     return table
 
 
-def _prediction(network: Network) -> str:
+def _prediction(network: ShownNetwork) -> str:
     memory = network.memory
     if memory.predicted_bytes is None:
         return f"not predicted: what {memory.optimizer} keeps for a weight is not known"

@@ -14,7 +14,7 @@ from etude.base import startup
 from etude.base.errors import INTERRUPTED, PREEMPTED, UserError
 from etude.cli.bar import Bar
 from etude.cli.compose import Composer
-from etude.cli.job import Job, texts
+from etude.cli.job import ComposedJob, texts
 from etude.cli.outcomes import finished, name, result
 from etude.cli.terminal import complain, errors, near, show_outcome, show_summary
 from etude.config import settings
@@ -165,7 +165,7 @@ class Worker:
 
 
 def result_of(
-    job: Job,
+    job: ComposedJob,
     texts: Mapping[str, str],
     *,
     gains: bool,
@@ -201,7 +201,7 @@ def result_of(
     )
 
 
-def _modules(planned: Sequence[Job]) -> tuple[str, ...]:
+def _modules(planned: Sequence[ComposedJob]) -> tuple[str, ...]:
     """Name what the jobs import only when they need it, so that a fork server does it once."""
     parts = [getattr(job.config, group) for job in planned for group in GROUPS]
     built = {str(settings(part)["_target_"]).rpartition(".")[0] for part in parts}
@@ -215,13 +215,13 @@ def _modules(planned: Sequence[Job]) -> tuple[str, ...]:
     return tuple(sorted(modules))
 
 
-def _loads_compiler(job: Job) -> bool:
+def _loads_compiler(job: ComposedJob) -> bool:
     """Whether the first step of a job's optimizer imports PyTorch's compiler, for a second."""
     name = str(settings(job.config.optimizer)["_target_"]).rpartition(".")[2]
     return name not in {"KerasAdam", "TensorFlowRMSprop"}
 
 
-def _check_unchanged(job: Job) -> None:
+def _check_unchanged(job: ComposedJob) -> None:
     """Refuse to train what was not planned: a sweep's last job may begin hours after its first.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from etude.launch.job import Entry, State
+from etude.launch.job import Entry, JobState
 
 
 def seconds_left(entries: Sequence[Entry], *, places: int) -> float | None:
@@ -18,9 +18,9 @@ def seconds_left(entries: Sequence[Entry], *, places: int) -> float | None:
     pace = _seconds_per_cost(entries)
     if pace is None:
         return None
-    running = [entry for entry in entries if entry.state is State.RUNNING]
+    running = [entry for entry in entries if entry.state is JobState.RUNNING]
     lefts = [_left(entry, pace) for entry in running]
-    waiting = sum(pace * _cost(entry) for entry in entries if entry.state is State.WAITING)
+    waiting = sum(pace * _cost(entry) for entry in entries if entry.state is JobState.WAITING)
     return max([(waiting + sum(lefts)) / places, *lefts])
 
 
@@ -40,11 +40,11 @@ def _left(entry: Entry, pace: float) -> float:
 
 def _seconds_per_cost(entries: Sequence[Entry]) -> float | None:
     """Learn from the jobs that are finished, else from those that are on their way."""
-    finished = [entry for entry in entries if entry.state is State.FINISHED]
+    finished = [entry for entry in entries if entry.state is JobState.FINISHED]
     seconds = sum(entry.seconds for entry in finished)
     cost = sum(_cost(entry) for entry in finished)
     if not finished:
-        going = [(entry, left(entry)) for entry in entries if entry.state is State.RUNNING]
+        going = [(entry, left(entry)) for entry in entries if entry.state is JobState.RUNNING]
         known = [(entry, own) for entry, own in going if own is not None]
         seconds = sum(time.monotonic() - entry.since + own for entry, own in known)
         cost = sum(_cost(entry) for entry, _ in known)

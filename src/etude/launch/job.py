@@ -15,7 +15,7 @@ from etude.base.errors import INTERRUPTED, PREEMPTED
 from etude.launch.machine import Device
 from etude.launch.task import About, Progress
 from etude.runs.names import OUTPUT_LOG
-from etude.runs.state import State as RunState
+from etude.runs.state import RunState
 
 _TAIL = 4096  # bytes of it that are looked at for its last line
 
@@ -24,7 +24,7 @@ class JobFailed(Exception):  # noqa: N818
     """A job's process died, or was never started."""
 
 
-class State(Enum):
+class JobState(Enum):
     """Where a job stands; the value is what people read, as they read it of a run."""
 
     WAITING = "waiting"
@@ -105,7 +105,7 @@ class Entry:
     """
 
     job: Job
-    state: State = State.WAITING
+    state: JobState = JobState.WAITING
     tries: int = 0
     alone: bool = False
     device: Device | None = None
@@ -122,16 +122,16 @@ class Entry:
     @property
     def over(self) -> bool:
         """Whether nothing more will happen to it."""
-        return self.state not in {State.WAITING, State.RUNNING}
+        return self.state not in {JobState.WAITING, JobState.RUNNING}
 
     @property
     def done(self) -> bool:
         """Whether it is finished, now or before."""
-        return self.state in {State.FINISHED, State.BEFORE}
+        return self.state in {JobState.FINISHED, JobState.BEFORE}
 
     def begin(self, device: Device, answer: IO[bytes]) -> None:
         """Take note that it has been started."""
-        self.state, self.device, self.answer = State.RUNNING, device, answer
+        self.state, self.device, self.answer = JobState.RUNNING, device, answer
         self.since, self.overdue, self.kill_at = time.monotonic(), False, None
         self.tries += 1
 
@@ -150,16 +150,16 @@ class Entry:
                 file.seek(0)
                 self.result = file.read()
         if status == 0:
-            self.state = State.FINISHED
+            self.state = JobState.FINISHED
         elif status in {INTERRUPTED, PREEMPTED}:
-            self.state, self.error = State.PREEMPTED, "asked to stop"
+            self.state, self.error = JobState.PREEMPTED, "asked to stop"
         elif stopping and status < 0:
-            self.state, self.error = State.CUT_OFF, "asked to stop, and killed"
+            self.state, self.error = JobState.CUT_OFF, "asked to stop, and killed"
         else:
-            self.state = State.FAILED
+            self.state = JobState.FAILED
             self.error = error or reason(status, last_line(self.job.log))
         if self.overdue and status != 0:
-            self.state, self.error = State.FAILED, "took longer than timeout_minutes"
+            self.state, self.error = JobState.FAILED, "took longer than timeout_minutes"
         _remove_if_empty(self.job.log)
 
 

@@ -8,13 +8,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
-from etude.launch.job import Entry, Job, Settings, State
+from etude.launch.job import Entry, Job, JobState, Settings
 from etude.launch.stopping import Stopping
 
 TICK = 0.25  # seconds between two looks at the clock and at the jobs' folders
 
 
-class Display(Protocol):
+class JobsDisplay(Protocol):
     """What shows people where the jobs stand."""
 
     def changed(self, entry: Entry) -> None:
@@ -35,7 +35,7 @@ class Loop(ABC):
         display: Shows how it goes.
     """
 
-    def __init__(self, jobs: Sequence[Job], *, settings: Settings, display: Display) -> None:
+    def __init__(self, jobs: Sequence[Job], *, settings: Settings, display: JobsDisplay) -> None:
         self.entries = {job.number: Entry(job) for job in jobs}
         self._settings, self._display = settings, display
         self._by_folder = {entry.job.folder: entry for entry in self.entries.values()}
@@ -69,7 +69,7 @@ class Loop(ABC):
         for entry in entries:
             entry.progress = entry.job.progress()
             if entry.job.about.finished:
-                entry.state = State.BEFORE
+                entry.state = JobState.BEFORE
                 self._display.changed(entry)
         with self._stopping.listening():
             try:
@@ -89,14 +89,14 @@ class Loop(ABC):
         return self._failed_fast or self._stopping.asked is not None
 
     def _running(self) -> list[Entry]:
-        return [entry for entry in self.entries.values() if entry.state is State.RUNNING]
+        return [entry for entry in self.entries.values() if entry.state is JobState.RUNNING]
 
     # --- starting -----------------------------------------------------------------------------
     def _start(self) -> bool:
         """Start what can be started, longest first; say whether anything was."""
         if self._halted:
             return False
-        waiting = [entry for entry in self.entries.values() if entry.state is State.WAITING]
+        waiting = [entry for entry in self.entries.values() if entry.state is JobState.WAITING]
         waiting.sort(key=lambda entry: -entry.job.about.cost)
         started = [entry for entry in waiting if self._ready(entry) and self._placed(entry)]
         if waiting and not started and not self._running():
@@ -115,13 +115,13 @@ class Loop(ABC):
     def _give_up(self, waiting: Sequence[Entry]) -> None:
         """Fail the jobs that nothing can start any more."""
         for entry in waiting:
-            if entry.state is State.WAITING:
+            if entry.state is JobState.WAITING:
                 about = entry.job.about
                 why = "its jobs wait for each other" if about.after else f"no {about.device} here"
                 self._fail(entry, f"it could not be started: {why}")
 
     def _fail(self, entry: Entry, error: str) -> None:
-        entry.state, entry.error = State.FAILED, error
+        entry.state, entry.error = JobState.FAILED, error
         self._display.changed(entry)
         self._failed_fast |= self._settings.fail_fast
 
@@ -135,12 +135,12 @@ class Loop(ABC):
             error: Why it failed, where that is known better than from its status and its log.
         """
         entry.end(status, stopping=self._halted, error=error)
-        retry = entry.state is State.FAILED and not self._halted and self._again(entry)
+        retry = entry.state is JobState.FAILED and not self._halted and self._again(entry)
         self._display.changed(entry)
         if retry:
-            entry.state = State.WAITING
+            entry.state = JobState.WAITING
             return
-        self._failed_fast |= entry.state is State.FAILED and self._settings.fail_fast
+        self._failed_fast |= entry.state is JobState.FAILED and self._settings.fail_fast
 
     def _again(self, entry: Entry) -> bool:
         """Say whether a job that failed may be tried again."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from etude.launch.child import GRACE
 from etude.launch.client import Forks, Lost
 from etude.launch.job import Entry, Job, Settings, exists, ran_out_of_cuda_memory
-from etude.launch.loop import TICK, Display, Loop
+from etude.launch.loop import TICK, JobsDisplay, Loop
 from etude.launch.slots import Slots, visible_devices
 from etude.launch.wire import STARTED
 
@@ -34,7 +34,7 @@ class Pool(Loop):
         slots: Slots,
         settings: Settings,
         forks: Callable[[], Forks],
-        display: Display,
+        display: JobsDisplay,
     ) -> None:
         super().__init__(jobs, settings=settings, display=display)
         self._slots, self._new_forks, self._forks = slots, forks, None

@@ -18,28 +18,28 @@ from rich.text import Text
 from etude.base.duration import duration
 from etude.base.text import near
 from etude.launch.expected import left, seconds_left
-from etude.launch.job import Entry, State
+from etude.launch.job import Entry, JobState
 
 _OTHERS = 62  # characters that the columns besides the job's name take
 _EVERY = 0.5  # seconds between two drawings
 _STYLES = {
-    State.WAITING: "dim",
-    State.RUNNING: "cyan",
-    State.FINISHED: "green",
-    State.BEFORE: "green",
-    State.FAILED: "red",
-    State.PREEMPTED: "yellow",
-    State.CUT_OFF: "yellow",
+    JobState.WAITING: "dim",
+    JobState.RUNNING: "cyan",
+    JobState.FINISHED: "green",
+    JobState.BEFORE: "green",
+    JobState.FAILED: "red",
+    JobState.PREEMPTED: "yellow",
+    JobState.CUT_OFF: "yellow",
 }
 # Running first, then what ended last: a study may be longer than the terminal is high.
 _ORDER = (
-    State.RUNNING,
-    State.FAILED,
-    State.CUT_OFF,
-    State.PREEMPTED,
-    State.FINISHED,
-    State.BEFORE,
-    State.WAITING,
+    JobState.RUNNING,
+    JobState.FAILED,
+    JobState.CUT_OFF,
+    JobState.PREEMPTED,
+    JobState.FINISHED,
+    JobState.BEFORE,
+    JobState.WAITING,
 )
 
 
@@ -86,7 +86,7 @@ class LiveTable:
         return Group(table, Text(_total(entries, places=self._places, stopping=stopping)))
 
 
-class Lines:
+class PlainLines:
     """A line for each job that begins or ends.
 
     Args:
@@ -107,7 +107,7 @@ class Lines:
 
     def changed(self, entry: Entry) -> None:
         """Print what has become of a job, but for what the table at the end says as well."""
-        if entry.state is State.BEFORE:
+        if entry.state is JobState.BEFORE:
             return
         parts = [f"{entry.state.value:<9}", entry.job.label]
         if entry.over:
@@ -151,7 +151,7 @@ def _table(*columns: str, width: int) -> Table:
 
 
 def _cells(entry: Entry) -> list[str]:
-    remaining = left(entry) if entry.state is State.RUNNING else None
+    remaining = left(entry) if entry.state is JobState.RUNNING else None
     state = entry.state.value if entry.tries < 2 else f"{entry.state.value}, try {entry.tries}"
     return [
         escape(entry.job.label),
@@ -165,7 +165,7 @@ def _cells(entry: Entry) -> list[str]:
 
 def _spent(entry: Entry) -> str:
     seconds = entry.seconds
-    if entry.state is State.RUNNING:
+    if entry.state is JobState.RUNNING:
         seconds += time.monotonic() - entry.since
     return duration(seconds) if entry.tries else ""
 
@@ -176,6 +176,6 @@ def _total(entries: Sequence[Entry], *, places: int, stopping: bool) -> str:
     text = f"{len(entries)} {'job' if len(entries) == 1 else 'jobs'}: {', '.join(parts)}"
     if stopping:
         return f"{text}; they save and stop, Ctrl-C ends them at once"
-    if counts[State.RUNNING] and (remaining := seconds_left(entries, places=places)) is not None:
+    if counts[JobState.RUNNING] and (remaining := seconds_left(entries, places=places)) is not None:
         text += f"; about {duration(remaining)} left"
     return text

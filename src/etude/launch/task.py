@@ -61,7 +61,7 @@ class Progress:
     seconds_left: float | None = None
 
 
-class Asked:
+class TaskMethods:
     """A task's optional methods, with what holds where they are missing.
 
     Args:

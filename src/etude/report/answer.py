@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from etude.report.read import Run
-from etude.report.results import Results, Row, tested_images
+from etude.report.read import RunFolder
+from etude.report.results import ArmResults, Results, tested_images
 from etude.report.statistics import LEVEL, Spread
 from etude.report.words import NONE, WHY, amount, counted, gap, listed, probability, signed
-from etude.runs.state import State
+from etude.runs.state import RunState
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def answer(results: Results) -> list[Sentence]:
         yet = " yet" if any(row.awaited for row in results.rows) else ""
         text = f"No run has a result{yet}."
         return [Sentence("unknown", text), *_counts(results)]
-    groups: dict[str, list[Row]] = {}
+    groups: dict[str, list[ArmResults]] = {}
     for row in results.rows:
         groups.setdefault(verdict(row, results), []).append(row)
     told = [_baseline(results)]
@@ -40,7 +40,7 @@ def answer(results: Results) -> list[Sentence]:
     return [*told, *_counts(results)]
 
 
-def verdict(row: Row, results: Results) -> str:
+def verdict(row: ArmResults, results: Results) -> str:
     """Say in a word how an arm compares with the baseline.
 
     Returns:
@@ -53,7 +53,7 @@ def verdict(row: Row, results: Results) -> str:
     if all(state.went_wrong for state in row.states) or guesses(row, results):
         return "failed"
     if row.result is None:
-        return "pruned" if State.PRUNED in row.states and not row.awaited else "none"
+        return "pruned" if RunState.PRUNED in row.states and not row.awaited else "none"
     if row.label == results.baseline:
         return "baseline"
     if row.difference is None or row.p is None:
@@ -73,7 +73,7 @@ def chance(results: Results) -> float | None:
     return None
 
 
-def guesses(row: Row, results: Results) -> bool:
+def guesses(row: ArmResults, results: Results) -> bool:
     """Say whether all of an arm's runs are within three standard errors of guessing.
 
     Of a small test set that is much: what is over 5 points above has learnt something.
@@ -101,7 +101,7 @@ def _baseline(results: Results) -> Sentence:
     return Sentence("note", f"{text}.")
 
 
-def _of_kind(kind: str, rows: Sequence[Row], results: Results) -> Iterator[Sentence]:
+def _of_kind(kind: str, rows: Sequence[ArmResults], results: Results) -> Iterator[Sentence]:
     if not rows:
         return
     if kind == "failed":
@@ -118,7 +118,7 @@ def _of_kind(kind: str, rows: Sequence[Row], results: Results) -> Iterator[Sente
             yield Sentence(kind, f"{_name(row)}{tell(row, results)}")
 
 
-def _without_result(kind: str, rows: Sequence[Row]) -> Iterator[Sentence]:
+def _without_result(kind: str, rows: Sequence[ArmResults]) -> Iterator[Sentence]:
     awaited = [row for row in rows if row.awaited]
     if awaited:
         yield Sentence("unknown", f"No result yet: {_labels(awaited)}.")
@@ -129,13 +129,13 @@ def _without_result(kind: str, rows: Sequence[Row]) -> Iterator[Sentence]:
         )
 
 
-def _even(rows: Sequence[Row], results: Results) -> str:
+def _even(rows: Sequence[ArmResults], results: Results) -> str:
     most = max(_widest(row) for row in rows)
     limit = f"; where there is one, it is most likely below {gap(most, results.metric)}"
     return f"{_labels(rows)}{limit if most else ''}."
 
 
-def _failed(rows: Sequence[Row], results: Results) -> Iterator[Sentence]:
+def _failed(rows: Sequence[ArmResults], results: Results) -> Iterator[Sentence]:
     lost = [row for row in rows if row.result is None]
     guessing = [row for row in rows if row.result is not None]
     if guessing:
@@ -152,11 +152,11 @@ def _failed(rows: Sequence[Row], results: Results) -> Iterator[Sentence]:
         yield Sentence("failed", f"{_name(row)} has no result: {_states(row)}.")
 
 
-def _states(row: Row) -> str:
+def _states(row: ArmResults) -> str:
     return ", ".join(f"{count} {state}" for state, count in row.states.items())
 
 
-def _how_far(rows: Sequence[Row], results: Results) -> str:
+def _how_far(rows: Sequence[ArmResults], results: Results) -> str:
     """Say by how much, and how surely, arms that learnt nothing are below the baseline."""
     gaps = sorted(abs(row.difference.mean) for row in rows if row.difference is not None)
     if not gaps:
@@ -172,7 +172,7 @@ def _how_far(rows: Sequence[Row], results: Results) -> str:
     return f"{text}."
 
 
-def _sure(kind: str, row: Row, results: Results) -> str:
+def _sure(kind: str, row: ArmResults, results: Results) -> str:
     return (
         f" is {kind}: {_mean(row, results)}, {_away(row, results)} (95 % interval: "
         f"{_span(row, results)}; p {_compared(row.p)}; both corrected; "
@@ -180,7 +180,7 @@ def _sure(kind: str, row: Row, results: Results) -> str:
     )
 
 
-def _unsure(row: Row, results: Results) -> str:
+def _unsure(row: ArmResults, results: Results) -> str:
     values = [amount(value, results.metric) for value in sorted(row.values.values())]
     return (
         f" is uncertain: its {counted(len(values), 'seed')} gave {listed(values)}; on average "
@@ -189,7 +189,7 @@ def _unsure(row: Row, results: Results) -> str:
     )
 
 
-def _away(row: Row, results: Results) -> str:
+def _away(row: ArmResults, results: Results) -> str:
     """Say how far an arm is from the baseline, and on which side."""
     if row.difference is None:
         return ""
@@ -197,7 +197,7 @@ def _away(row: Row, results: Results) -> str:
     return f"{gap(row.difference.mean, results.metric)} {direction} the baseline"
 
 
-def _span(row: Row, results: Results) -> str:
+def _span(row: ArmResults, results: Results) -> str:
     return NONE if row.interval is None else _between(*row.interval, results)
 
 
@@ -205,7 +205,7 @@ def _between(low: float, high: float, results: Results) -> str:
     return f"{signed(low, results.metric)} to {signed(high, results.metric)}"
 
 
-def _too_few(row: Row, results: Results) -> str:
+def _too_few(row: ArmResults, results: Results) -> str:
     text, d = f": {_mean(row, results)}", row.difference
     if d is None:
         return f"{text}; the baseline has no result to compare with."
@@ -228,7 +228,7 @@ def _counts(results: Results) -> Iterator[Sentence]:
         yield Sentence("note", "Every arm has one seed: nothing here says how sure it is.")
 
 
-def _progress(runs: Sequence[Run]) -> str:
+def _progress(runs: Sequence[RunFolder]) -> str:
     done = [run.epochs for run in runs if run.epochs]
     if not done:
         return ""
@@ -248,11 +248,11 @@ def _reached(result: Spread, metric: str) -> str:
     return f"{mean} on average over {result.count} seeds (± {spread}{alone})"
 
 
-def _mean(row: Row, results: Results) -> str:
+def _mean(row: ArmResults, results: Results) -> str:
     return amount(row.result.mean, results.metric) if row.result is not None else "no result"
 
 
-def _means(rows: Sequence[Row], results: Results) -> str:
+def _means(rows: Sequence[ArmResults], results: Results) -> str:
     """Give the arms' means, once where all of them read the same."""
     means = [_mean(row, results) for row in rows]
     if len(means) > 1 and len(set(means)) == 1:
@@ -260,12 +260,12 @@ def _means(rows: Sequence[Row], results: Results) -> str:
     return listed(means)
 
 
-def _name(row: Row) -> str:
+def _name(row: ArmResults) -> str:
     """Mark an arm's name: it often reads like a part of the sentence."""
     return f"“{row.label}”"
 
 
-def _labels(rows: Sequence[Row]) -> str:
+def _labels(rows: Sequence[ArmResults]) -> str:
     return listed([_name(row) for row in rows])
 
 
@@ -274,7 +274,7 @@ def _compared(p: float | None) -> str:
     return text if text.startswith("<") else f"= {text}"
 
 
-def _widest(row: Row) -> float:
+def _widest(row: ArmResults) -> float:
     return max(map(abs, row.interval)) if row.interval is not None else 0.0
 
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from etude.base.errors import UserError
-from etude.report.read import Run
+from etude.report.read import RunFolder
 from etude.report.words import NONE, setting
 
 # A run that begins with another's weights names that run's folder, which has a seed in its name.
@@ -29,7 +29,7 @@ class Arm:
 
     label: str
     levels: Mapping[str, str]
-    runs: tuple[Run, ...]
+    runs: tuple[RunFolder, ...]
 
     @property
     def settings(self) -> dict[str, str]:
@@ -37,7 +37,7 @@ class Arm:
         return _settings(next((run for run in self.runs if run.hyperparameters), self.runs[0]))
 
 
-def group(runs: Sequence[Run], keys: Sequence[str] = ()) -> list[Arm]:
+def group(runs: Sequence[RunFolder], keys: Sequence[str] = ()) -> list[Arm]:
     """Divide runs into arms, in the order of the runs.
 
     Args:
@@ -50,14 +50,14 @@ def group(runs: Sequence[Run], keys: Sequence[str] = ()) -> list[Arm]:
     """
     if keys:
         return _by_keys(runs, keys)
-    groups: dict[str, list[Run]] = {}
+    groups: dict[str, list[RunFolder]] = {}
     shared = {_identity(run): run for run in runs if run.hyperparameters}
     for run in runs:
         groups.setdefault(_key(run, shared), []).append(run)
     return _named([part for found in groups.values() for part in _apart(found)])
 
 
-def _apart(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
+def _apart(runs: Sequence[RunFolder]) -> list[tuple[RunFolder, ...]]:
     """Divide runs that only their seeds told apart, where some have one seed and differ in more.
 
     What runs begin with is known by the arm that made it, as each seed begins with its own. Two
@@ -66,14 +66,14 @@ def _apart(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
     seeds = {run.seed for run in runs}
     if len(seeds) == len(runs):
         return [tuple(runs)]
-    exact: dict[str, list[Run]] = {}
+    exact: dict[str, list[RunFolder]] = {}
     for run in runs:
         settings = {key: v for key, v in run.hyperparameters.items() if key != "seed"}
         exact.setdefault(json.dumps(settings, sort_keys=True), []).append(run)
     return [tuple(found) for found in exact.values()]
 
 
-def where(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
+def where(runs: Sequence[RunFolder], conditions: Sequence[str]) -> list[RunFolder]:
     """Keep the runs that meet all conditions `key=value[,value]` or `key!=value[,value]`.
 
     Raises:
@@ -106,8 +106,8 @@ def axes(arms: Sequence[Arm]) -> list[str]:
     return _differing([arm.levels for arm in arms])
 
 
-def _by_keys(runs: Sequence[Run], keys: Sequence[str]) -> list[Arm]:
-    groups: dict[tuple[str, ...], list[Run]] = {}
+def _by_keys(runs: Sequence[RunFolder], keys: Sequence[str]) -> list[Arm]:
+    groups: dict[tuple[str, ...], list[RunFolder]] = {}
     for key in keys:
         _check_key(runs, key)
     for run in runs:
@@ -122,7 +122,7 @@ def _by_keys(runs: Sequence[Run], keys: Sequence[str]) -> list[Arm]:
     ]
 
 
-def _key(run: Run, shared: Mapping[str, Run]) -> str:
+def _key(run: RunFolder, shared: Mapping[str, RunFolder]) -> str:
     """Tell runs of different arms apart; one that has not begun goes by its study's word."""
     if run.hyperparameters:
         return _identity(run)
@@ -130,11 +130,11 @@ def _key(run: Run, shared: Mapping[str, Run]) -> str:
     return next(same, f"{run.name} {run.label}")
 
 
-def _identity(run: Run) -> str:
+def _identity(run: RunFolder) -> str:
     return json.dumps([run.name, run.label, _settings(run)], sort_keys=True)
 
 
-def _settings(run: Run) -> dict[str, str]:
+def _settings(run: RunFolder) -> dict[str, str]:
     return {key: _word(v) for key, v in run.hyperparameters.items() if key != "seed"}
 
 
@@ -146,7 +146,7 @@ def _word(value: Any) -> str:
     return setting(value)
 
 
-def _named(groups: Sequence[tuple[Run, ...]]) -> list[Arm]:
+def _named(groups: Sequence[tuple[RunFolder, ...]]) -> list[Arm]:
     """Name arms as their study does, or by the words that differ; and by more if need be."""
     words = _differing([found[0].words for found in groups])
     several = len({found[0].name for found in groups}) > 1
@@ -162,14 +162,14 @@ def _named(groups: Sequence[tuple[Run, ...]]) -> list[Arm]:
     return _distinct(arms)
 
 
-def _levels(run: Run, words: Sequence[str]) -> dict[str, str]:
+def _levels(run: RunFolder, words: Sequence[str]) -> dict[str, str]:
     planned = run.plan["arms"].get(run.label or "")
     if planned is not None:
         return dict(zip(run.plan["axes"], planned, strict=True))
     return {key: _level(run, key) for key in words}
 
 
-def _level(run: Run, key: str) -> str:
+def _level(run: RunFolder, key: str) -> str:
     if key in run.hyperparameters:
         return _word(run.hyperparameters[key])
     target = str(run.hyperparameters.get(f"{key}._target_", "default"))
@@ -213,7 +213,7 @@ def _short(key: str) -> str:
     return group if name == "_target_" else name
 
 
-def _check_key(runs: Iterable[Run], key: str) -> None:
+def _check_key(runs: Iterable[RunFolder], key: str) -> None:
     known = sorted({k for run in runs for k in run.hyperparameters} | {*_OWN})
     if key not in known:
         near = [other for other in known if other.endswith(key) or other.startswith(key)]
@@ -225,7 +225,7 @@ def _check_key(runs: Iterable[Run], key: str) -> None:
 _OWN = ("name", "state", "device", "precision", "arm", "seed")
 
 
-def _attribute(run: Run, key: str) -> str:
+def _attribute(run: RunFolder, key: str) -> str:
     if key == "state":
         return run.state
     if key == "arm":

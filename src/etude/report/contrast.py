@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from etude.report.read import Run
+from etude.report.read import RunFolder
 from etude.report.words import NONE, lasted, number, setting, size, spaced
 
 _RESULTS = ("train_accuracy", "validation_accuracy", "test_accuracy", "train_loss",
@@ -11,7 +11,7 @@ _RESULTS = ("train_accuracy", "validation_accuracy", "test_accuracy", "train_los
 Line = tuple[str, list[str]]
 
 
-def contrast(runs: Sequence[Run], *, everything: bool = False) -> dict[str, list[Line]]:
+def contrast(runs: Sequence[RunFolder], *, everything: bool = False) -> dict[str, list[Line]]:
     """Put runs side by side.
 
     Args:
@@ -37,7 +37,7 @@ def _lines(sides: Sequence[Mapping[str, Any]], *, everything: bool) -> list[Line
     return [(key, words) for key, words in lines if everything or len(set(words)) > 1]
 
 
-def _environment(run: Run) -> Iterator[tuple[str, Any]]:
+def _environment(run: RunFolder) -> Iterator[tuple[str, Any]]:
     made = run.environment
     yield from made.get("versions", {}).items()
     git = made.get("git") or {}
@@ -50,7 +50,7 @@ def _environment(run: Run) -> Iterator[tuple[str, Any]]:
     yield "data", run.summary.get("data", {}).get("digest", NONE)
 
 
-def _results(runs: Sequence[Run]) -> Iterator[Line]:
+def _results(runs: Sequence[RunFolder]) -> Iterator[Line]:
     yield "state", [run.state for run in runs]
     for place in ("final", "best"):
         keys = [k for k in ("epoch", *_RESULTS) if any(_has(run, place, k) for run in runs)]
@@ -63,5 +63,5 @@ def _results(runs: Sequence[Run]) -> Iterator[Line]:
     yield "memory", [size(run.value("peak_memory_bytes")) for run in runs]
 
 
-def _has(run: Run, place: str, key: str) -> bool:
+def _has(run: RunFolder, place: str, key: str) -> bool:
     return run.value(f"{place}.{key}") is not None

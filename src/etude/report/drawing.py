@@ -45,7 +45,7 @@ class Drawing(NamedTuple):
         return self.chart.lines if several and isinstance(self.chart, Lines) else ()
 
 
-class Place(NamedTuple):
+class Placed(NamedTuple):
     """A drawing's place in a file."""
 
     x: float
@@ -53,14 +53,14 @@ class Place(NamedTuple):
     drawing: Drawing
 
 
-class Layout(NamedTuple):
+class DotsLayout(NamedTuple):
     """A chart of arms: its width, and whether each name is above its line or beside it."""
 
     width: float
     above: bool
 
 
-class Table(NamedTuple):
+class HeatLayout(NamedTuple):
     """The measures of a chart that is a table: its left, top, cell's width and height."""
 
     left: float
@@ -85,11 +85,11 @@ def picture(drawings: Sequence[Drawing]) -> str:
     """Put drawings beside each other into one SVG file, their colours and legend included."""
     columns = min(2, len(drawings))
     wide = max(drawing.width for drawing in drawings)
-    places: list[Place] = []
+    places: list[Placed] = []
     bottom = 0.0
     for first in range(0, len(drawings), columns):
         row = drawings[first : first + columns]
-        places += [Place(i * (wide + _GAP), bottom + _TITLE, d) for i, d in enumerate(row)]
+        places += [Placed(i * (wide + _GAP), bottom + _TITLE, d) for i, d in enumerate(row)]
         bottom += _TITLE + max(drawing.height for drawing in row)
     lines = drawings[0].lines
     # A file has no script that would show hover texts; what carries them alone is left out.
@@ -161,11 +161,11 @@ def _points(x: Scale, y: Scale, xs: Sequence[float], ys: Sequence[float]) -> str
     return " ".join(f"{x(a)},{y(b)}" for a, b in zip(xs, ys, strict=True))
 
 
-def _layout(chart: Dots, *, broad: bool = False) -> Layout:
+def _layout(chart: Dots, *, broad: bool = False) -> DotsLayout:
     """Put each arm's name above its line, so that long ones fit on a phone."""
     if not any(dot.values for dot in chart.dots):
-        return Layout(WIDTH, above=False)
-    return Layout(BROAD if broad else round(1.16 * WIDTH), above=not broad)
+        return DotsLayout(WIDTH, above=False)
+    return DotsLayout(BROAD if broad else round(1.16 * WIDTH), above=not broad)
 
 
 def _draw_dots(chart: Dots, *, broad: bool) -> Drawing:
@@ -182,7 +182,7 @@ def _draw_dots(chart: Dots, *, broad: bool) -> Drawing:
     return Drawing(chart, width, bottom + _BOTTOM, body)
 
 
-def _scale_of_dots(chart: Dots, layout: Layout) -> Scale:
+def _scale_of_dots(chart: Dots, layout: DotsLayout) -> Scale:
     """Choose what the axis shows: the seeds of all that learnt, and of intervals what is near."""
     learnt = [dot for dot in chart.dots if not dot.guessing]
     dots = learnt if len(learnt) > 1 else chart.dots
@@ -200,7 +200,7 @@ def _draw_heat(chart: Heat) -> Drawing:
     left = min(16 + 6.5 * max(map(len, chart.rows)), 150)
     wide = max(24.0, min(90.0, (WIDTH - left - _RIGHT) / len(chart.columns)))
     crowded = max(map(len, chart.columns)) * 6.5 > wide
-    table = Table(left, 8, wide, 26 if len(chart.rows) > 4 else 38, crowded)
+    table = HeatLayout(left, 8, wide, 26 if len(chart.rows) > 4 else 38, crowded)
     foot = table.top + table.tall * len(chart.rows) + (75 if crowded else 32)
     width = left + wide * len(chart.columns) + _RIGHT
     middle = (left + width) / 2

@@ -11,7 +11,7 @@ from etude.report.answer import chance, guesses
 from etude.report.arms import Arm, axes
 from etude.report.charts import Dot, Dots, Heat, Line, Lines, Style
 from etude.report.drawing import Drawing, draw
-from etude.report.results import Results, Row, finished
+from etude.report.results import ArmResults, Results, finished
 from etude.report.statistics import Spread
 from etude.report.words import number, spaced
 
@@ -71,7 +71,7 @@ def styles(results: Results) -> dict[str, Style]:
     }
 
 
-def drawn(results: Results) -> list[Row]:
+def drawn(results: Results) -> list[ArmResults]:
     """Choose the arms that are drawn: all, or of many the best, the worst and the baseline."""
     rows = [row for row in results.rows if row.result is not None or _epochs(row.arm)]
     if len(rows) <= MOST_ARMS:
@@ -158,14 +158,14 @@ def confusions(results: Results) -> list[Heat | Dots]:
     ]
 
 
-def _dot(row: Row, r: Spread, style: Style, *, guessing: bool) -> Dot:
+def _dot(row: ArmResults, r: Spread, style: Style, *, guessing: bool) -> Dot:
     values = list(row.values.values())
     note = f"{row.label}: mean {number(r.mean)}, interval {number(r.low)} to {number(r.high)}, "
     note += f"seeds {', '.join(map(number, values))}"
     return Dot(row.label, style, r.mean, r.low, r.high, values, note, guessing)
 
 
-def _curve(row: Row, style: Style, key: str) -> Line | None:
+def _curve(row: ArmResults, style: Style, key: str) -> Line | None:
     """Average a key over the seeds, epoch by epoch, over those that got that far."""
     found = [run.columns[key] for run in row.arm.runs if key in run.columns]
     if not found:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from etude.report.answer import Sentence
 from etude.report.arms import axes
-from etude.report.read import Run
+from etude.report.read import RunFolder
 from etude.report.references import TITLES, DocumentFigure
-from etude.report.results import Results, Row
+from etude.report.results import ArmResults, Results
 from etude.report.statistics import Spread
 from etude.report.table import columns, remarks
 
@@ -55,7 +55,7 @@ def latex(results: Results) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-def _arm(row: Row, results: Results, names: Sequence[str]) -> Mapping[str, object]:
+def _arm(row: ArmResults, results: Results, names: Sequence[str]) -> Mapping[str, object]:
     d, none = row.difference, (None, None)
     plain, holm = (d and d.interval()) or none, row.interval or none
     return {
@@ -87,7 +87,7 @@ def _spread(prefix: str, spread: Spread | None) -> dict[str, float | None]:
     return {f"{prefix}{name}": getattr(spread, name) if spread else None for name in names}
 
 
-def _run(label: str, run: Run) -> Mapping[str, object]:
+def _run(label: str, run: RunFolder) -> Mapping[str, object]:
     keys = ("seconds", "images_per_second", "peak_memory_bytes", "device", "precision", "scale",
             "fingerprint", "selection", "error")  # fmt: skip
     results = {

@@ -17,13 +17,13 @@ from etude.report.assets import asset, render
 from etude.report.charts import Dots
 from etude.report.drawing import DASHES, beyond, draw
 from etude.report.figures import Figures, drawn, styles
-from etude.report.read import Run
+from etude.report.read import RunFolder
 from etude.report.references import TITLES, DocumentFigure
 from etude.report.results import Results
 from etude.report.statistics import CONFIDENCE
 from etude.report.table import Cell, columns
 from etude.report.words import NONE, lasted, listed, number
-from etude.runs.state import State
+from etude.runs.state import RunState
 
 _TAGS = {
     "failed": "failed",
@@ -47,7 +47,7 @@ class Head(NamedTuple):
     wrap: bool = False
 
 
-class Line(NamedTuple):
+class TableLine(NamedTuple):
     """A row of a table: its class, its cells, and where its first one leads."""
 
     kind: str
@@ -55,12 +55,12 @@ class Line(NamedTuple):
     link: str = ""
 
 
-class Table(NamedTuple):
+class SortedTable(NamedTuple):
     """A table that sorts."""
 
     name: str
     heads: Sequence[Head]
-    lines: Sequence[Line]
+    lines: Sequence[TableLine]
 
 
 def page(
@@ -148,38 +148,38 @@ def _caption(figures: Figures) -> str:
     return f"{text}."
 
 
-def _arms(results: Results) -> Table:
+def _arms(results: Results) -> SortedTable:
     shown = columns(results)
     wraps = {"arm", "remarks", "95 % interval", "its 95 % interval"}
     heads = [Head(c.title, c.hint, c.left, c.title in wraps) for c in shown]
     lines = [
-        Line(
+        TableLine(
             "base" if row.label == results.baseline else verdict(row, results),
             [column.cell(row, results) for column in shown],
         )
         for row in results.rows
     ]
-    return Table("arms-table", heads, lines)
+    return SortedTable("arms-table", heads, lines)
 
 
-def _documents(documents: Sequence[DocumentFigure]) -> Table:
+def _documents(documents: Sequence[DocumentFigure]) -> SortedTable:
     heads = [
         Head(title, left=title not in {"document", "here"}, wrap=title in {"arm", "source"})
         for title in TITLES
     ]
-    return Table("documents-table", heads, [_words(figure.texts()) for figure in documents])
+    return SortedTable("documents-table", heads, [_words(figure.texts()) for figure in documents])
 
 
-def _configuration(results: Results) -> Table:
+def _configuration(results: Results) -> SortedTable:
     arms = [row.arm for row in results.rows]
     keys = varied(arms)
     heads = [Head("arm", wrap=True), *map(Head, keys)]
     lines = [_words([arm.label, *(arm.settings.get(k, NONE) for k in keys)]) for arm in arms]
-    return Table("configuration-table", heads, lines if keys else [])
+    return SortedTable("configuration-table", heads, lines if keys else [])
 
 
-def _words(texts: Sequence[str]) -> Line:
-    return Line("", [Cell(text, text) for text in texts])
+def _words(texts: Sequence[str]) -> TableLine:
+    return TableLine("", [Cell(text, text) for text in texts])
 
 
 def _shared(results: Results) -> list[str]:
@@ -189,17 +189,17 @@ def _shared(results: Results) -> list[str]:
     return [f"{key} = {value}" for key, value in first.items() if key not in keys]
 
 
-def _runs(results: Results, folder: Path) -> Table:
+def _runs(results: Results, folder: Path) -> SortedTable:
     """List the runs, with links that start at the page's folder."""
     titles = ("run", "arm", "seed", "state", "epochs", "final", "best", "time", "remark")
     wraps = {"arm", "remark"}
     heads = [Head(title, left=title in {"run", "state"} | wraps, wrap=title in wraps)
              for title in titles]  # fmt: skip
     lines = [_run(row.label, run, folder) for row in results.rows for run in row.arm.runs]
-    return Table("runs-table", heads, lines)
+    return SortedTable("runs-table", heads, lines)
 
 
-def _run(label: str, run: Run, folder: Path) -> Line:
+def _run(label: str, run: RunFolder, folder: Path) -> TableLine:
     final, best = (run.value(f"{place}.test_accuracy") for place in ("final", "best"))
     seconds, error = run.value("seconds"), str(run.summary.get("error") or "")
     cells = [
@@ -214,7 +214,9 @@ def _run(label: str, run: Run, folder: Path) -> Line:
         Cell(error, error),
     ]
     path = Path(os.path.relpath(run.folder, folder)).as_posix()
-    return Line("", cells, "" if run.state is State.NOT_STARTED else f"{quote(os.fsencode(path))}/")
+    return TableLine(
+        "", cells, "" if run.state is RunState.NOT_STARTED else f"{quote(os.fsencode(path))}/"
+    )
 
 
 def _typed(results: Results) -> Iterator[Sequence[str]]:

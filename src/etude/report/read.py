@@ -13,7 +13,7 @@ from etude.runs.environment import Environment, read_environment
 from etude.runs.find import find_runs
 from etude.runs.names import CONFUSION, OVERRIDES, SUMMARY
 from etude.runs.records import read_as, read_rows
-from etude.runs.state import State
+from etude.runs.state import RunState
 from etude.runs.status import current_summary, state_of
 from etude.runs.study import PlannedRun, StudyPlan, read_plan
 
@@ -40,7 +40,7 @@ _NO_ARMS = {"seed", "name", "fresh"}  # words that make no arm
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
     """What one run's folder says.
 
     Args:
@@ -52,7 +52,7 @@ class Run:
     """
 
     folder: Path
-    state: State
+    state: RunState
     summary: Values = field(default_factory=dict[str, object])
     plan: StudyPlan = field(default_factory=lambda: NO_PLAN)
     columns: Mapping[str, Sequence[float]] = field(default_factory=dict[str, Sequence[float]])
@@ -143,7 +143,7 @@ class Run:
         return self.plan["runs"].get(self.folder.name)
 
 
-def read(folders: Iterable[Path]) -> list[Run]:
+def read(folders: Iterable[Path]) -> list[RunFolder]:
     """Read every run in or below some folders, those that a study has only planned included.
 
     Raises:
@@ -158,14 +158,18 @@ def read(folders: Iterable[Path]) -> list[Run]:
     for parent, plan in plans.items():
         whole = any(parent.resolve().is_relative_to(folder.resolve()) for folder in folders)
         missing = (parent / name for name in plan["runs"] if whole)
-        runs += [Run(path, State.NOT_STARTED, plan=plan) for path in missing if not path.exists()]
+        runs += [
+            RunFolder(path, RunState.NOT_STARTED, plan=plan)
+            for path in missing
+            if not path.exists()
+        ]
     if not runs:
         given = ", ".join(map(str, folders))
         raise UserError(f"there is no run below {given}: no folder with a {SUMMARY}")
     return sorted(runs, key=lambda run: (run.name, _place(run), run.folder.name))
 
 
-def read_run(folder: Path, plans: dict[Path, StudyPlan] | None = None) -> Run:
+def read_run(folder: Path, plans: dict[Path, StudyPlan] | None = None) -> RunFolder:
     """Read one run's folder; `plans` keeps the plans of the folders above, read once each."""
     plans = {} if plans is None else plans
     if folder.parent not in plans:
@@ -174,7 +178,7 @@ def read_run(folder: Path, plans: dict[Path, StudyPlan] | None = None) -> Run:
         plans[folder.parent] = NO_PLAN if found is None else {**NO_PLAN, **found}
     summary = current_summary(folder)
     plan, columns = plans[folder.parent], _columns(folder)
-    return Run(folder, state_of(summary), summary or {}, plan, columns)
+    return RunFolder(folder, state_of(summary), summary or {}, plan, columns)
 
 
 def _check_folder(folder: Path) -> None:
@@ -185,7 +189,7 @@ def _check_folder(folder: Path) -> None:
         raise UserError(f"{folder} is no folder; {hint}")
 
 
-def _place(run: Run) -> int:
+def _place(run: RunFolder) -> int:
     """Order runs as their study planned them."""
     planned = list(run.plan["arms"])
     return planned.index(run.label) if run.label in planned else len(planned)

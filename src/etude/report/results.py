@@ -9,17 +9,17 @@ from statistics import fmean
 
 from etude.base.errors import UserError
 from etude.report.arms import Arm
-from etude.report.read import Run
+from etude.report.read import RunFolder
 from etude.report.statistics import Difference, Interval, Spread, difference, holm, spread
 from etude.report.words import is_fraction
-from etude.runs.state import State
+from etude.runs.state import RunState
 
 METRIC = "final.test_accuracy"
 _OTHER = {"final": "best", "best": "final"}
 
 
 @dataclass(frozen=True)
-class Row:
+class ArmResults:
     """One arm's results.
 
     Args:
@@ -38,7 +38,7 @@ class Row:
     values: Mapping[Hashable, float]
     result: Spread | None
     other: Spread | None
-    states: Mapping[State, int]
+    states: Mapping[RunState, int]
     warnings: tuple[str, ...]
     difference: Difference | None = None
     p: float | None = None
@@ -74,7 +74,7 @@ class Results:
     metric: str
     baseline: str | None
     chosen: bool
-    rows: tuple[Row, ...]
+    rows: tuple[ArmResults, ...]
 
     @property
     def higher_is_better(self) -> bool:
@@ -88,7 +88,7 @@ class Results:
         return f"{_OTHER[place]}.{key}" if place in _OTHER else None
 
     @property
-    def best(self) -> Row | None:
+    def best(self) -> ArmResults | None:
         """The arm with the best mean; of test metrics on the validation split, where there is one.
 
         The arm with the highest of many test accuracies owes some of it to luck.
@@ -104,7 +104,7 @@ class Results:
         return max(ranked, key=lambda row: sign * chosen[row.label], default=None)
 
     @property
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[RunFolder]:
         """The runs of all arms."""
         return [run for row in self.rows for run in row.arm.runs]
 
@@ -138,24 +138,24 @@ def compare(arms: Sequence[Arm], *, metric: str = METRIC, baseline: str | None =
     return replace(alone, baseline=label, chosen=chosen, rows=tuple(rows))
 
 
-def finished(arm: Arm) -> list[Run]:
+def finished(arm: Arm) -> list[RunFolder]:
     """Give the runs that count."""
     return [run for run in arm.runs if run.state.has_result]
 
 
-def _row(arm: Arm, metric: str, seeds: Set[int]) -> Row:
+def _row(arm: Arm, metric: str, seeds: Set[int]) -> ArmResults:
     values = _values(arm, metric)
     place, _, key = metric.rpartition(".")
     other = _values(arm, f"{_OTHER[place]}.{key}") if place in _OTHER else {}
     counted = Counter(run.state for run in arm.runs)
-    states = {state: counted[state] for state in State if state in counted}
+    states = {state: counted[state] for state in RunState if state in counted}
     warnings = tuple(_warnings(arm, len(values), seeds))
     images = tested_images(arm) if metric.endswith("test_accuracy") else 0
     result, twin = (
         spread(list(found.values()), fraction=is_fraction(metric), images=images)
         for found in (values, other)
     )
-    return Row(arm, values, result, twin, states, warnings)
+    return ArmResults(arm, values, result, twin, states, warnings)
 
 
 def tested_images(arm: Arm) -> int:
@@ -222,5 +222,5 @@ def _check_metric(arms: Sequence[Arm], metric: str) -> None:
     raise UserError(f"--metric {metric} is in no run's summary; there are {names}")
 
 
-def _mean(row: Row) -> float:
+def _mean(row: ArmResults) -> float:
     return row.result.mean if row.result is not None else math.nan

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from etude.report.answer import Sentence, verdict
 from etude.report.references import TITLES, DocumentFigure
-from etude.report.results import Results, Row, finished
+from etude.report.results import ArmResults, Results, finished
 from etude.report.statistics import Spread
 from etude.report.words import NONE, difference, lasted, number, probability, size, spaced
 
@@ -32,7 +32,7 @@ class Column:
 
     title: str
     hint: str
-    cell: Callable[[Row, Results], Cell]
+    cell: Callable[[ArmResults, Results], Cell]
     left: bool = False
 
 
@@ -85,7 +85,7 @@ def show(
         console.print(_documents(figures))
 
 
-def remarks(row: Row, results: Results) -> str:
+def remarks(row: ArmResults, results: Results) -> str:
     """Put what is special about a row into a few words."""
     states = [f"{n} {state}" for state, n in row.states.items() if not state.has_result]
     said = {"failed": "did not learn", "better": "better", "worse": "worse"}
@@ -116,11 +116,11 @@ def _documents(figures: Sequence[DocumentFigure]) -> Table:
     return table
 
 
-def _label(row: Row, _: Results) -> Cell:
+def _label(row: ArmResults, _: Results) -> Cell:
     return Cell(row.label, row.label)
 
 
-def _runs(row: Row, _: Results) -> Cell:
+def _runs(row: ArmResults, _: Results) -> Cell:
     done, all_runs = len(finished(row.arm)), len(row.arm.runs)
     return Cell(str(done) if done == all_runs else f"{done} of {all_runs}", done)
 
@@ -138,37 +138,37 @@ def _interval(spread: Spread | None) -> Cell:
     return Cell(f"{number(spread.low)} to {number(spread.high)}", spread.low)
 
 
-def _difference(row: Row, _: Results) -> Cell:
+def _difference(row: ArmResults, _: Results) -> Cell:
     d = row.difference
     return Cell(difference(d.mean if d else None), d.mean if d else None)
 
 
-def _difference_interval(row: Row, _: Results) -> Cell:
+def _difference_interval(row: ArmResults, _: Results) -> Cell:
     if row.interval is None:
         return Cell(NONE, None)
     low, high = row.interval
     return Cell(f"{difference(low)} to {difference(high)}", low)
 
 
-def _p(row: Row, _: Results) -> Cell:
+def _p(row: ArmResults, _: Results) -> Cell:
     return Cell(probability(row.p), row.p)
 
 
-def _time(row: Row) -> Cell:
+def _time(row: ArmResults) -> Cell:
     seconds = row.median("seconds")
     return Cell(lasted(seconds), seconds)
 
 
-def _speed(row: Row) -> Cell:
+def _speed(row: ArmResults) -> Cell:
     speed = row.median("images_per_second")
     return Cell(NONE if speed is None else f"{speed:,.0f}", speed)
 
 
-def _memory(row: Row) -> Cell:
+def _memory(row: ArmResults) -> Cell:
     memory = row.median("peak_memory_bytes")
     return Cell(size(memory), memory)
 
 
-def _remarks(row: Row, results: Results) -> Cell:
+def _remarks(row: ArmResults, results: Results) -> Cell:
     text = remarks(row, results)
     return Cell(text, text)

@@ -4,18 +4,18 @@ import math
 
 from etude.base.duration import duration
 from etude.base.text import exact
-from etude.runs.state import State
+from etude.runs.state import RunState
 
 NONE = "–"
 # Why runs have no result, as a sentence says it.
 WHY = {
-    State.PRUNED: "{are} given up by the search",
-    State.RUNNING: "{are} still being trained",
-    State.PREEMPTED: "{are} preempted: saved and stopped, to go on with the same command",
-    State.CUT_OFF: "{are} cut off without a word (killed, or the machine went down)",
-    State.DIVERGED: "diverged: the loss became NaN or infinite",
-    State.FAILED: "failed",
-    State.NOT_STARTED: "{are} not started",
+    RunState.PRUNED: "{are} given up by the search",
+    RunState.RUNNING: "{are} still being trained",
+    RunState.PREEMPTED: "{are} preempted: saved and stopped, to go on with the same command",
+    RunState.CUT_OFF: "{are} cut off without a word (killed, or the machine went down)",
+    RunState.DIVERGED: "diverged: the loss became NaN or infinite",
+    RunState.FAILED: "failed",
+    RunState.NOT_STARTED: "{are} not started",
 }
 
 

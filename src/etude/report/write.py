@@ -10,7 +10,7 @@ from etude.report import files
 from etude.report.answer import Sentence, answer
 from etude.report.arms import group as by_arm
 from etude.report.arms import where
-from etude.report.read import Run, read
+from etude.report.read import RunFolder, read
 from etude.report.references import DocumentFigure, figures
 from etude.report.results import METRIC, Results, compare
 
@@ -48,14 +48,14 @@ def make(
     Raises:
         UserError: Something asked for is not there, or the runs cannot be compared.
     """
-    runs: list[Run] = where(read(folders), list(conditions))
+    runs: list[RunFolder] = where(read(folders), list(conditions))
     _check_data(runs)
     chosen = metric or _of_the_study(runs)
     results = compare(by_arm(runs, list(group_by)), metric=chosen, baseline=baseline)
     return Report(results, answer(results), figures(results))
 
 
-def _check_data(runs: Collection[Run]) -> None:
+def _check_data(runs: Collection[RunFolder]) -> None:
     """Refuse to compare experiments on different data; one sweep or study may vary it."""
     found: dict[str, tuple[str, str]] = {}
     for run in runs:
@@ -71,7 +71,7 @@ def _check_data(runs: Collection[Run]) -> None:
     )
 
 
-def _of_the_study(runs: Collection[Run]) -> str:
+def _of_the_study(runs: Collection[RunFolder]) -> str:
     """Choose what a study asks about, if all runs belong to studies that ask the same."""
     asked = {run.plan["metric"] for run in runs}
     return f"final.{asked.pop()}" if len(asked) == 1 and "" not in asked else METRIC

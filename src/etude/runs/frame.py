@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etude.base.errors import UserError
 from etude.runs.find import find_runs
-from etude.runs.state import State
+from etude.runs.state import RunState
 from etude.runs.status import current_summary
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def frame(folder: str | Path = "outputs") -> DataFrame:
 
     Returns:
         A row for each run. The columns are `folder`, `name`, `state` (a word of
-        `etude.runs.state.State`), `seed` and `seconds` (of training); `final.<metric>` and
+        `etude.runs.state.RunState`), `seed` and `seconds` (of training); `final.<metric>` and
         `best.<metric>` as in `summary.json`; and by its dotted key every setting that can change a
         result, such as `optimizer.lr`. A run that lacks one has NaN or None there, and lists are
         tuples, so that rows can be grouped by any column.
@@ -60,7 +60,7 @@ def _row(folder: Path) -> _Row:
     head = {
         "folder": str(folder),
         "name": summary.get("name", folder.parent.name),
-        "state": str(summary.get("state", State.NOT_STARTED)),
+        "state": str(summary.get("state", RunState.NOT_STARTED)),
         "seed": summary.get("seed"),
         "seconds": summary.get("seconds"),
     }

@@ -14,7 +14,7 @@ from etude.runs.typed import misfit
 log = logging.getLogger(__name__)
 
 
-class Row(TypedDict):
+class EpochRow(TypedDict):
     """An epoch's metrics, a line of `metrics.jsonl`; what was not finite is None.
 
     Other versions of Étude may have other keys. `train_loss` and its like are cross-entropies,
@@ -100,7 +100,7 @@ class _SummaryOnDisk(Summary):
     contents: NotRequired[Mapping[str, str]]
 
 
-_NUMBERS = frozenset(Row.__annotations__)
+_NUMBERS = frozenset(EpochRow.__annotations__)
 
 
 def _is_row(row: Any) -> bool:
@@ -170,7 +170,7 @@ def _has_result(summary: Mapping[str, Any]) -> bool:
     )
 
 
-def read_rows(folder: Path) -> list[Row]:
+def read_rows(folder: Path) -> list[EpochRow]:
     """Give a run's epochs; a last line that a crash cut off is left out, a damaged one is told."""
     path = folder / METRICS
     try:
@@ -182,10 +182,10 @@ def read_rows(folder: Path) -> list[Row]:
         rows = cast("list[Any]", json.loads(f"[{','.join(lines)}]"))
     except ValueError:
         rows = [_row(path, number, line, text) for number, line in enumerate(lines, 1)]
-    return [cast("Row", row) for row in rows if _is_row(row)]
+    return [cast("EpochRow", row) for row in rows if _is_row(row)]
 
 
-def keep_rows(folder: Path, epochs: int) -> list[Row]:
+def keep_rows(folder: Path, epochs: int) -> list[EpochRow]:
     """Cut a run's epochs back to those that a checkpoint knows of, and give them."""
     rows = [row for row in read_rows(folder) if row["epoch"] <= epochs]
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

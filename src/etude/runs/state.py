@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class State(StrEnum):
+class RunState(StrEnum):
     """Where a run stands; the value is what people and scripts read.
 
     `summary.json` has only what a run could say of itself: `running`, `preempted`, `failed`,
@@ -22,19 +22,19 @@ class State(StrEnum):
     @property
     def over(self) -> bool:
         """Whether it stays as it is until somebody gives a command."""
-        return self not in {State.RUNNING, State.NOT_STARTED}
+        return self not in {RunState.RUNNING, RunState.NOT_STARTED}
 
     @property
     def left(self) -> bool:
         """Whether there is something to train, by a process that is at work or by a command."""
-        return self not in {State.FINISHED, State.PRUNED}
+        return self not in {RunState.FINISHED, RunState.PRUNED}
 
     @property
     def has_result(self) -> bool:
         """Whether its summary has `final` and `best`."""
-        return self is State.FINISHED
+        return self is RunState.FINISHED
 
     @property
     def went_wrong(self) -> bool:
         """Whether it came to an end that it was not meant to have."""
-        return self in {State.DIVERGED, State.FAILED}
+        return self in {RunState.DIVERGED, RunState.FAILED}

@@ -14,14 +14,14 @@ from etude.base.duration import scaled_epochs
 from etude.runs.claim import is_claimed
 from etude.runs.environment import read_environment
 from etude.runs.names import LISTING, LOCK, METRICS, REPLACED, SUMMARY
-from etude.runs.records import Row, Summary, read_as, read_rows, read_summary, write_json
-from etude.runs.state import State
+from etude.runs.records import EpochRow, Summary, read_as, read_rows, read_summary, write_json
+from etude.runs.state import RunState
 
-_KNOWN = set(State)
+_KNOWN = set(RunState)
 
 
-class _Wanted(TypedDict):
-    """A run that the last sweep or study wants, as `jobs.json` has it."""
+class _Listed(TypedDict):
+    """A run of the last sweep or study, as `jobs.json` has it."""
 
     folder: str
     label: str
@@ -46,7 +46,7 @@ class RunStatus:
 
     folder: Path
     label: str
-    state: State
+    state: RunState
     epoch: int
     epochs: int | None
     accuracy: float | None
@@ -92,27 +92,27 @@ def status(folder: Path, label: str = "", epochs: int | None = None) -> RunStatu
 
 
 def current_summary(folder: Path) -> Summary | None:
-    """Give a run's summary, with the `State` that holds now, which its process may not have said.
+    """Give a run's summary, with the state that holds now, which its process may not have said.
 
     It is `cut off` where the process died without a word, `diverged` where that is why it failed.
     """
     summary = read_summary(folder)
-    if summary is not None and summary["state"] == State.RUNNING and not _at_work(folder):
+    if summary is not None and summary["state"] == RunState.RUNNING and not _at_work(folder):
         # It may have finished, and let go of its folder, after its summary was read.
         summary = read_summary(folder) or summary
-        if summary["state"] == State.RUNNING:
-            return {**summary, "state": State.CUT_OFF}
+        if summary["state"] == RunState.RUNNING:
+            return {**summary, "state": RunState.CUT_OFF}
     return summary and {**summary, "state": state_of(summary)}
 
 
-def state_of(summary: Summary | None) -> State:
+def state_of(summary: Summary | None) -> RunState:
     """Name the state that a summary tells of, whether or not its process is alive."""
     if summary is None:
-        return State.NOT_STARTED
-    if summary["state"] == State.FAILED and summary.get("error", "").startswith("Diverged"):
-        return State.DIVERGED
+        return RunState.NOT_STARTED
+    if summary["state"] == RunState.FAILED and summary.get("error", "").startswith("Diverged"):
+        return RunState.DIVERGED
     # A word of a later version: as far as this one can tell, the run is not finished.
-    return State(summary["state"]) if summary["state"] in _KNOWN else State.FAILED
+    return RunState(summary["state"]) if summary["state"] in _KNOWN else RunState.FAILED
 
 
 def finished(folder: Path) -> bool:
@@ -128,8 +128,8 @@ def listed(folder: Path) -> list[RunStatus]:
     """
     if (folder / SUMMARY).exists():
         return [status(folder)]
-    wanted = cast("list[_Wanted]", read_as(folder / LISTING, list[_Wanted]) or [])
-    found = [status(folder / run["folder"], run["label"], run["epochs"]) for run in wanted]
+    noted = cast("list[_Listed]", read_as(folder / LISTING, list[_Listed]) or [])
+    found = [status(folder / run["folder"], run["label"], run["epochs"]) for run in noted]
     known = {run.folder for run in found}
     beside = sorted(path.parent for path in folder.glob(f"*/{SUMMARY}"))
     others = [path for path in beside if REPLACED not in path.name]
@@ -137,10 +137,10 @@ def listed(folder: Path) -> list[RunStatus]:
 
 
 def note(runs: Iterable[tuple[Path, str, int]]) -> None:
-    """Write down which runs are wanted: folders, labels and epochs, beside the folders."""
-    beside: dict[Path, list[_Wanted]] = {}
+    """Write down which runs there will be: folders, labels and epochs, beside the folders."""
+    beside: dict[Path, list[_Listed]] = {}
     for folder, label, epochs in runs:
-        run = _Wanted(folder=folder.name, label=label, epochs=epochs)
+        run = _Listed(folder=folder.name, label=label, epochs=epochs)
         beside.setdefault(folder.parent, []).append(run)
     for parent, listing in beside.items():
         parent.mkdir(parents=True, exist_ok=True)
@@ -154,7 +154,7 @@ def seconds_left(runs: Sequence[RunStatus]) -> float | None:
         return None
     pace = statistics.median(paces)
     lefts = [_left_of(run, pace) for run in runs if run.state.left]
-    running = sum(run.state is State.RUNNING for run in runs)
+    running = sum(run.state is RunState.RUNNING for run in runs)
     return sum(lefts) / max(1, running)
 
 
@@ -170,7 +170,7 @@ def _epochs(summary: Summary) -> int | None:
     return None if asked is None else scaled_epochs(asked, summary.get("scale", 1.0))
 
 
-def _accuracy(summary: Summary | None, rows: Sequence[Row]) -> float | None:
+def _accuracy(summary: Summary | None, rows: Sequence[EpochRow]) -> float | None:
     if summary is not None and state_of(summary).has_result:
         return summary["final"].get("test_accuracy")
     if not rows:
@@ -179,7 +179,7 @@ def _accuracy(summary: Summary | None, rows: Sequence[Row]) -> float | None:
 
 
 def _left(
-    folder: Path, state: State, epoch: int, epochs: int | None, each: float | None
+    folder: Path, state: RunState, epoch: int, epochs: int | None, each: float | None
 ) -> float | None:
     """Estimate a run's seconds from its epochs so far; the one under way is partly done."""
     if not state.left:
@@ -187,7 +187,7 @@ def _left(
     if each is None or epochs is None:
         return None
     try:
-        running = state is State.RUNNING
+        running = state is RunState.RUNNING
         spent = time.time() - (folder / METRICS).stat().st_mtime if running else 0.0
     except OSError:
         spent = 0.0

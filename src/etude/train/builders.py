@@ -33,8 +33,8 @@ from etude.train.evaluator import CapturedEvaluation
 from etude.train.gains import gains
 from etude.train.graph import Captured
 from etude.train.hardware import choose_device, choose_precision, make_deterministic, set_tf32
-from etude.train.layers import Report
-from etude.train.loop import Plan, Steps
+from etude.train.layers import LoadedLayers
+from etude.train.loop import Plan, StepRunner
 from etude.train.optim.keras import parameter_groups
 from etude.train.optim.light import spare_compiler
 from etude.train.schedule import Schedule
@@ -83,11 +83,11 @@ class Parts(NamedTuple):
     """
 
     state: State
-    steps: Steps
+    steps: StepRunner
     plan: Plan
     images: Images
     classes: Sequence[str]
-    loaded: Report | None
+    loaded: LoadedLayers | None
 
 
 def make_parts(config: Config, precision: str | None = None) -> Parts:
@@ -152,7 +152,7 @@ def make_model(config: Config, data: Data, device: torch.device) -> nn.Module:
     return model.to(device).to(memory_format=layout)
 
 
-def load_weights(config: Config, model: nn.Module) -> Report | None:
+def load_weights(config: Config, model: nn.Module) -> LoadedLayers | None:
     """Put weights from elsewhere over the random ones where `init` asks for it; tell which."""
     return load(model, WeightsSource.of(settings(config.init)))
 
@@ -216,7 +216,7 @@ def _optimizer(config: Config, model: nn.Module, device: torch.device) -> torch.
     )
 
 
-def make_steps(config: Config, step: Step, device: torch.device) -> Steps:
+def make_steps(config: Config, step: Step, device: torch.device) -> StepRunner:
     """Choose how an epoch's steps are carried out."""
     if config.train.step == "auto" and may_capture(config, device):
         return Automatic(step)

@@ -8,12 +8,12 @@ from safetensors.torch import save_file
 
 from etude.base.atomic import replacing
 from etude.runs.names import BEST
-from etude.runs.records import Row
+from etude.runs.records import EpochRow
 from etude.train.builders import Parts
 from etude.train.evaluate import Reader, Scorer, ask
 from etude.train.hardware import peak_memory
 from etude.train.loop import Plan, check_loss
-from etude.train.record.confusion import Confusion, write_confusion
+from etude.train.record.confusion import ConfusionCounter, write_confusion
 from etude.train.record.view import View
 from etude.train.state import State
 
@@ -32,7 +32,7 @@ class Ending(TypedDict):
 
 
 def finish(
-    folder: Path, parts: Parts, rows: Sequence[Row], view: View, *, fingerprint: str
+    folder: Path, parts: Parts, rows: Sequence[EpochRow], view: View, *, fingerprint: str
 ) -> Ending:
     """Score the final and the best weights on the test split, and keep the best.
 
@@ -89,7 +89,7 @@ def record_predictions(
         epoch: The one whose weights these are.
         confusion: Whether the confusion matrix is asked for.
     """
-    counter = Confusion(len(parts.classes), parts.state.device) if confusion else None
+    counter = ConfusionCounter(len(parts.classes), parts.state.device) if confusion else None
     readers = [reader for reader in (counter, view.collector) if reader is not None]
     if readers:
         _ask(parts.state, parts.plan, *readers)
@@ -99,7 +99,7 @@ def record_predictions(
     view.finish(parts.state, epoch, counts)
 
 
-def _result(state: State, plan: Plan, row: Row) -> Mapping[str, float]:
+def _result(state: State, plan: Plan, row: EpochRow) -> Mapping[str, float]:
     """Score an epoch's weights on the test split, unless the epoch has done so alike."""
     result = {
         key: value

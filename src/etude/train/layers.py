@@ -25,7 +25,7 @@ class Mismatch(NamedTuple):
         return f"{self.layer} is {_sizes(self.ours)} here and {_sizes(self.theirs)} there"
 
 
-class Report(NamedTuple):
+class LoadedLayers(NamedTuple):
     """The layers that were loaded, those that were not, and of these the ones that do not fit."""
 
     loaded: list[str]
@@ -57,7 +57,7 @@ def by_layer(state: Mapping[str, torch.Tensor]) -> Layers:
     return layers
 
 
-def copy_layers(ours: Layers, theirs: Layers, names: Mapping[str, str]) -> Report:
+def copy_layers(ours: Layers, theirs: Layers, names: Mapping[str, str]) -> LoadedLayers:
     """Load each layer of ours that has a name there, and the same tensors under it.
 
     Args:
@@ -65,7 +65,7 @@ def copy_layers(ours: Layers, theirs: Layers, names: Mapping[str, str]) -> Repor
         theirs: They are read.
         names: Their layer's name by ours.
     """
-    report = Report([], [], [])
+    report = LoadedLayers([], [], [])
     for layer, tensors in ours.items():
         there = theirs.get(names[layer], {}) if layer in names else {}
         mismatch = _mismatch(layer, tensors, there)

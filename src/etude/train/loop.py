@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from etude.data.batch import Split
-from etude.runs.records import Row
+from etude.runs.records import EpochRow
 from etude.train.checkpoint import Checkpoints
 from etude.train.evaluate import Score
 from etude.train.evaluator import Evaluator
@@ -62,7 +62,7 @@ class Display(Protocol):
         ...
 
 
-class Steps(Protocol):
+class StepRunner(Protocol):
     """How an epoch's steps are carried out: one after the other, or as a captured graph."""
 
     def begin(self, state: State, images: Split, *, seed: int, batch_size: int) -> None:
@@ -116,13 +116,13 @@ class Plan:
 
 def fit(
     state: State,
-    steps: Steps,
+    steps: StepRunner,
     plan: Plan,
     *,
     checkpoints: Checkpoints,
     stop: Stop,
     display: Display,
-) -> Iterator[Row]:
+) -> Iterator[EpochRow]:
     """Train to the plan's end, and yield a line of metrics after every epoch.
 
     The line belongs into `metrics.jsonl` before the next is asked for: a checkpoint that is
@@ -139,7 +139,12 @@ def fit(
 
 
 def _train(
-    state: State, steps: Steps, plan: Plan, checkpoints: Checkpoints, stop: Stop, display: Display
+    state: State,
+    steps: StepRunner,
+    plan: Plan,
+    checkpoints: Checkpoints,
+    stop: Stop,
+    display: Display,
 ) -> None:
     """Do the rest of an epoch's steps. Nothing in here waits for the device but a checkpoint."""
     state.model.train()
@@ -190,7 +195,7 @@ def check_finite(state: State) -> None:
         raise Diverged(float(losses[index]), state.epoch + 1, index + 1, lr, at=at)
 
 
-def _finish_epoch(state: State, plan: Plan) -> Row:
+def _finish_epoch(state: State, plan: Plan) -> EpochRow:
     """Evaluate, select, and step on to the next epoch."""
     check_finite(state)
     start = time.monotonic()
@@ -221,7 +226,7 @@ def _finish_epoch(state: State, plan: Plan) -> Row:
     followed = None if plan.select is None else scores[plan.select].loss + decay
     state.schedule.epoch_ended(loss=followed, train_error=1 - train.accuracy)
     state.epoch, state.step, state.epoch_seconds = state.epoch + 1, 0, 0.0
-    return cast("Row", row)
+    return cast("EpochRow", row)
 
 
 def _train_score(state: State, images: int, batch_size: int) -> Score:

@@ -55,7 +55,7 @@ class Layer(NamedTuple):
     counted: bool
 
 
-class Parameters(NamedTuple):
+class ParameterCount(NamedTuple):
     """A network's numbers of values; `total` is Keras's, with the running statistics."""
 
     trainable: int
@@ -92,11 +92,11 @@ def count_outputs(layers: Sequence[Layer], image: Sequence[int]) -> int:
     return math.prod(image) + sum(math.prod(layer.shape) for layer in layers if layer.counted)
 
 
-def count_parameters(model: torch.nn.Module) -> Parameters:
+def count_parameters(model: torch.nn.Module) -> ParameterCount:
     """Count trainable values, and all values; the counter of batches is no value of a network."""
     parameters = list(model.parameters())
     statistics = [b for name, b in model.named_buffers() if not name.endswith("batches_tracked")]
-    return Parameters(
+    return ParameterCount(
         trainable=sum(p.numel() for p in parameters if p.requires_grad),
         total=sum(tensor.numel() for tensor in (*parameters, *statistics)),
     )

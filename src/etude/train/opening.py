@@ -12,7 +12,7 @@ from etude.runs.names import SUMMARY
 from etude.runs.records import write_json
 from etude.train.builders import Parts
 from etude.train.hardware import describe
-from etude.train.memory import count_parameters
+from etude.train.memory import ParameterCount, count_parameters
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +38,16 @@ def begin(
     for change in since(folder):
         log.warning("since this run began: %s", change)
     write_environment(folder)
-    summary = _first_summary(config, identity, parts)
+    parameters = count_parameters(parts.state.model)
+    summary = _first_summary(config, identity, parts, parameters)
     write_json(folder / SUMMARY, summary)
-    _announce(parts)
+    _announce(parts, parameters)
     return summary
 
 
-def _first_summary(config: Config, identity: Identity, parts: Parts) -> dict[str, object]:
+def _first_summary(
+    config: Config, identity: Identity, parts: Parts, parameters: ParameterCount
+) -> dict[str, object]:
     return {
         "state": "running",
         "name": config.name,
@@ -52,7 +55,7 @@ def _first_summary(config: Config, identity: Identity, parts: Parts) -> dict[str
         "contents": identity.contents,
         "seed": config.seed,
         "scale": config.scale,
-        "parameters": count_parameters(parts.state.model)._asdict(),
+        "parameters": parameters._asdict(),
         "device": describe(parts.state.device),
         "precision": parts.plan.precision,
         "compiled": parts.state.compiler.on,
@@ -62,12 +65,12 @@ def _first_summary(config: Config, identity: Identity, parts: Parts) -> dict[str
     }
 
 
-def _announce(parts: Parts) -> None:
-    images, model = parts.images, parts.state.model
+def _announce(parts: Parts, parameters: ParameterCount) -> None:
+    images = parts.images
     log.info(
         "%s: %s parameters; %s images to train on, %s to validate, %s to test; %s on %s",
-        type(model).__name__,
-        f"{count_parameters(model).trainable:,}",
+        type(parts.state.model).__name__,
+        f"{parameters.trainable:,}",
         f"{images.train:,}",
         f"{images.validation:,}",
         f"{images.test:,}",

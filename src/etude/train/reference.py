@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from etude.config import Reference
-from etude.runs.records import Agreement, Row
+from etude.runs.records import Agreement, EpochRow
 
 
 def compare(
     references: Sequence[Reference],
-    rows: Sequence[Row],
+    rows: Sequence[EpochRow],
     results: Mapping[str, Mapping[str, float]],
     *,
     judged: bool,
@@ -26,7 +26,7 @@ def compare(
 
 def _compare(
     reference: Reference,
-    rows: Sequence[Row],
+    rows: Sequence[EpochRow],
     results: Mapping[str, Mapping[str, float]],
     *,
     judged: bool,

@@ -17,7 +17,7 @@ from etude.config import Config
 from etude.runs.claim import claimed, set_aside
 from etude.runs.identity import check_identity
 from etude.runs.names import CURVES, METRICS
-from etude.runs.records import Row, Summary, append_line, keep_rows, read_summary
+from etude.runs.records import EpochRow, Summary, append_line, keep_rows, read_summary
 from etude.train.builders import Parts, make_parts
 from etude.train.checkpoint import Checkpoints
 from etude.train.finish import finish, record_predictions
@@ -160,7 +160,7 @@ def _train(
     view: View,
     display: MakeDisplay,
     prune: Judge | None,
-) -> list[Row]:
+) -> list[EpochRow]:
     """Train to the end, recording every epoch; give all epochs' metrics."""
     startup.mark("folder")
     log.debug("first step %s", startup.told())
@@ -194,7 +194,7 @@ def _train(
 
 
 def _look_back(
-    config: Config, folder: Path, parts: Parts, rows: Sequence[Row], view: View, epoch: int
+    config: Config, folder: Path, parts: Parts, rows: Sequence[EpochRow], view: View, epoch: int
 ) -> None:
     """Draw the epochs, and look closer at what the best one's weights make of the test split."""
     if config.record.curves:

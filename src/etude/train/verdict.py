@@ -10,14 +10,14 @@ from etude.base.text import near
 from etude.runs.names import LAST, SUMMARY
 from etude.runs.notify import notify, of_run
 from etude.runs.records import Summary, overwrite_json
-from etude.runs.state import State
+from etude.runs.state import RunState
 from etude.runs.status import state_of
 from etude.train.checkpoint import Checkpoints
 from etude.train.loop import Diverged, Stopped
 from etude.train.stop import Pruned, Requeued
 
 log = logging.getLogger(__name__)
-_NEWS = {State.FINISHED, State.FAILED, State.DIVERGED}
+_NEWS = {RunState.FINISHED, RunState.FAILED, RunState.DIVERGED}
 
 
 @contextmanager

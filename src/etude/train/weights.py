@@ -20,7 +20,7 @@ from etude.base.identity import as_weights
 from etude.base.lazy import safetensors, torch, torchvision
 from etude.runs.names import BEST
 from etude.runs.records import read_summary
-from etude.train.layers import Report, by_layer, copy_layers
+from etude.train.layers import LoadedLayers, by_layer, copy_layers
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ def check(model: torch.nn.Module, wanted: WeightsSource) -> None:
             )
 
 
-def load(model: torch.nn.Module, wanted: WeightsSource) -> Report | None:
+def load(model: torch.nn.Module, wanted: WeightsSource) -> LoadedLayers | None:
     """Load weights into the layers of an initialised model, in place; None if none are wanted.
 
     Raises:

@@ -22,15 +22,15 @@ from etude.launch.machine import Device
 from etude.launch.pool import Pool
 from etude.launch.settings import problems
 from etude.launch.slots import Slots, jobs_per_device, threads
-from etude.launch.table import Lines, LiveTable, show_all
-from etude.launch.task import Asked
+from etude.launch.table import LiveTable, PlainLines, show_all
+from etude.launch.task import TaskMethods
 from etude.runs.claim import is_claimed
 from hydra_plugins.etude_local._job import compose, returned, work
 
 _TREATMENT = ("fail_fast", "retries", "timeout_minutes", "grace_seconds")
 
 
-class Launch:
+class LocalLaunch:
     """Hydra's launches with one set of settings.
 
     Args:
@@ -67,13 +67,13 @@ class Launch:
         numbered = enumerate(overrides, first)
         composed = [compose(self._context, self._config, *pair) for pair in numbered]
         _refuse_held(composed)
-        asked = Asked(self._task)
+        asked = TaskMethods(self._task)
         names = labels([filter_overrides(own) for own in overrides])
         jobs = [self._job(*pair, asked) for pair in zip(composed, names, strict=True)]
         entries = self._run(jobs, asked)
         return [returned(*pair) for pair in zip(entries, composed, strict=True)]
 
-    def _job(self, config: DictConfig, name: str, asked: Asked) -> Job:
+    def _job(self, config: DictConfig, name: str, asked: TaskMethods) -> Job:
         folder, about = Path(config.hydra.runtime.output_dir), asked.about(config)
         return Job(
             number=config.hydra.job.num,
@@ -90,7 +90,7 @@ class Launch:
         state = Singleton.get_state()
         return cloudpickle.dumps(partial(work, self._context, self._task, config, state))
 
-    def _run(self, jobs: Sequence[Job], asked: Asked) -> list[Entry]:
+    def _run(self, jobs: Sequence[Job], asked: TaskMethods) -> list[Entry]:
         slots, places, threads = self._share(jobs)
         modules = [*self._given["preload"], *asked.preload, "hydra_plugins.etude_local._job"]
         treatment = {key: self._given[key] for key in _TREATMENT}
@@ -111,7 +111,9 @@ class Launch:
             places: How many run at the same time.
         """
         console, live = Console(highlight=False, soft_wrap=True), self._given["live"]
-        display = LiveTable if live is True or (live == "auto" and console.is_terminal) else Lines
+        display = (
+            LiveTable if live is True or (live == "auto" and console.is_terminal) else PlainLines
+        )
         shown = display(console, places=places)
         loop = make(display=shown)
         try:

@@ -68,9 +68,9 @@ class LocalLauncher(Launcher):
         Raises:
             CompactHydraException: A setting is not as it must be.
         """
-        from hydra_plugins.etude_local._launch import Launch  # noqa: PLC0415
+        from hydra_plugins.etude_local._launch import LocalLaunch  # noqa: PLC0415
 
-        self._launch = Launch(self._given, hydra_context, task_function, config)
+        self._launch = LocalLaunch(self._given, hydra_context, task_function, config)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int

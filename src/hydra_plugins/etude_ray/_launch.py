@@ -7,8 +7,8 @@ from functools import partial
 
 from etude.launch.job import Entry, Job, Settings
 from etude.launch.slots import threads
-from etude.launch.task import Asked
-from hydra_plugins.etude_local._launch import Launch
+from etude.launch.task import TaskMethods
+from hydra_plugins.etude_local._launch import LocalLaunch
 
 # Ray would send a `uv run`'s whole working folder to every machine, data and results included.
 _ANY = {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
@@ -21,10 +21,10 @@ _OWN = {
 }
 
 
-class RayLaunch(Launch):
+class RayLaunch(LocalLaunch):
     """Hydra's launches on a Ray cluster; the settings are those of `RayLauncherConf`."""
 
-    def _run(self, jobs: Sequence[Job], asked: Asked) -> list[Entry]:  # noqa: ARG002 (no preload)
+    def _run(self, jobs: Sequence[Job], asked: TaskMethods) -> list[Entry]:  # noqa: ARG002 (no preload)
         given = self._given
         if "ray" not in sys.modules:  # it reads its environment when it is imported
             for name, value in (_ANY if given["address"] else _ANY | _OWN).items():

@@ -20,8 +20,8 @@ from ray.exceptions import (
 )
 
 from etude.base.errors import INTERRUPTED, PREEMPTED
-from etude.launch.job import Entry, Job, Settings, State
-from etude.launch.loop import TICK, Display, Loop
+from etude.launch.job import Entry, Job, JobState, Settings
+from etude.launch.loop import TICK, JobsDisplay, Loop
 from etude.launch.machine import CPU
 from hydra_plugins.etude_ray._work import Task, do
 
@@ -59,7 +59,7 @@ class Tasks(Loop):
         *,
         share: Mapping[str, Any],
         settings: Settings,
-        display: Display,
+        display: JobsDisplay,
     ) -> None:
         super().__init__(jobs, settings=settings, display=display)
         # A new process for each job, so that none inherits another's memory or broken device.
@@ -99,12 +99,12 @@ class Tasks(Loop):
         for entry in self._running():
             if not self._halted:
                 self._note_begun(entry)
-            if entry.state is State.RUNNING:
+            if entry.state is JobState.RUNNING:
                 entry.progress = entry.job.progress()
 
     def _note_begun(self, entry: Entry) -> None:
         """See from a job's log that it has begun: Ray itself tells nobody."""
-        if entry.state is State.WAITING and self._has_logged(entry):
+        if entry.state is JobState.WAITING and self._has_logged(entry):
             entry.begin(CPU, io.BytesIO())
             self._display.changed(entry)
 
@@ -115,10 +115,10 @@ class Tasks(Loop):
         """Take note of a task's end."""
         status, error, answer = self._outcome(entry)
         never_begun = status == INTERRUPTED and not self._has_logged(entry)
-        if entry.state is State.WAITING and not never_begun:
+        if entry.state is JobState.WAITING and not never_begun:
             entry.begin(CPU, io.BytesIO())
         del self._sent[entry.job.number]
-        if entry.state is State.RUNNING:
+        if entry.state is JobState.RUNNING:
             entry.answer = io.BytesIO(answer)
             self._ended(entry, status, error)
 

@@ -13,18 +13,18 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from etude.base.text import near
-from etude.launch.job import Entry, Job, State, labels
+from etude.launch.job import Entry, Job, JobState, labels
 from etude.launch.queue import short
 from etude.launch.stopping import Stopping
-from etude.launch.table import Lines, LiveTable, show_all
-from etude.launch.task import Asked
+from etude.launch.table import LiveTable, PlainLines, show_all
+from etude.launch.task import TaskMethods
 from hydra_plugins.etude_local._job import compose, returned
 from hydra_plugins.etude_slurm._job import Call
 from hydra_plugins.etude_slurm._submit import Wanted, make_executor, submit, submitted_before
 from hydra_plugins.etude_slurm._watch import Ticket, wait
 
 
-class Launch:
+class SlurmLaunch:
     """Hydra's launches with one set of settings.
 
     Args:
@@ -59,7 +59,7 @@ class Launch:
         numbered = enumerate(overrides, first)
         composed = [compose(self._context, self._config, *pair) for pair in numbered]
         words = [tuple(filter_overrides(own)) for own in overrides]
-        asked = Asked(self._task)
+        asked = TaskMethods(self._task)
         pairs = zip(composed, labels(words), strict=True)
         entries = [_entry(config, label, asked) for config, label in pairs]
         stopping = Stopping()
@@ -98,7 +98,7 @@ class Launch:
         self, tickets: Sequence[Ticket], entries: Sequence[Entry], stopping: Stopping
     ) -> None:
         places = min(self._given.get("array_parallelism") or len(entries), len(entries))
-        display = LiveTable if self._console.is_terminal else Lines
+        display = LiveTable if self._console.is_terminal else PlainLines
         try:
             with display(self._console, places=places) as shown:
                 wait(tickets, entries, stopping, shown)
@@ -121,7 +121,7 @@ class Launch:
         self._console.print(line, markup=False)
 
 
-def _entry(config: DictConfig, label: str, asked: Asked) -> Entry:
+def _entry(config: DictConfig, label: str, asked: TaskMethods) -> Entry:
     folder, about = Path(config.hydra.runtime.output_dir), asked.about(config)
     job = Job(
         number=config.hydra.job.num,
@@ -131,7 +131,7 @@ def _entry(config: DictConfig, label: str, asked: Asked) -> Entry:
         call=bytes,  # it takes its own way there
         progress=partial(asked.progress, config),
     )
-    state = State.BEFORE if about.finished else State.WAITING
+    state = JobState.BEFORE if about.finished else JobState.WAITING
     return Entry(job, state=state, progress=job.progress())
 
 

@@ -31,9 +31,9 @@ class SlurmLauncher(Launcher):
         Raises:
             CompactHydraException: There is no SLURM here, or it does not know a setting.
         """
-        from hydra_plugins.etude_slurm._launch import Launch  # noqa: PLC0415
+        from hydra_plugins.etude_slurm._launch import SlurmLaunch  # noqa: PLC0415
 
-        self._launch = Launch(self._given, hydra_context, task_function, config)
+        self._launch = SlurmLaunch(self._given, hydra_context, task_function, config)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int

@@ -11,7 +11,7 @@ from etude.runs.names import CONFUSION
 from etude.runs.records import write_json
 
 
-class Confusion:
+class ConfusionCounter:
     """Count a model's answers on the device.
 
     Args:
