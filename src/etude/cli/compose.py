@@ -193,7 +193,7 @@ class Composer:
         composed, base = self.loader.compose(words)
         with open_dict(composed):
             if number is not None:
-                composed.hydra.job.num = composed.hydra.job.id = number
+                composed.hydra.job.num, composed.hydra.job.id = number, str(number)
         if composed.hydra.job.chdir:
             raise UserError("hydra.job.chdir=true: runs stay in the working folder; leave it out")
         door.make_current(composed)  # `name` and others interpolate from it

@@ -31,7 +31,7 @@ def compose(
     """Compose a job's configuration, its number and its output folder included."""
     composed = context.config_loader.load_sweep_config(config, list(overrides))
     with open_dict(composed):
-        composed.hydra.job.id = number
+        composed.hydra.job.id = str(number)
         composed.hydra.job.num = number
     before = HydraConfig.instance().cfg
     try:

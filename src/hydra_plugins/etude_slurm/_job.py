@@ -32,7 +32,7 @@ class Call:
         """Do it; give what it returned, pickled, and an exit code."""
         context, task, config, singletons = pickle.loads(self._packed)  # noqa: S301 (our own)
         with read_write(config.hydra.job), open_dict(config.hydra.job):
-            config.hydra.job.id = submitit.JobEnvironment().job_id
+            config.hydra.job.id = str(submitit.JobEnvironment().job_id)
         _wait_for_former_self(Path(config.hydra.runtime.output_dir))
         return work(context, task, config, singletons)
 
