@@ -12,7 +12,7 @@ import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from etude.cli import hydra_door
 from etude.cli.compose import Composer
@@ -122,6 +122,20 @@ def test_omegaconf_has_what_reads_an_interpolation():
     read = omegaconf.base.parse
     assert list(inspect.signature(read).parameters)[:1] == ["value"]
     assert read("${a}_${b:c}").getText() == "${a}_${b:c}<EOF>"
+
+
+def test_an_interpolation_that_was_read_before_means_what_it_says_where_it_stands(
+    composer: Composer, monkeypatch: pytest.MonkeyPatch
+):
+    def resolved(number: int) -> Any:
+        inner = {"a": -number, "same": "${a}_${.a}", "quoted": r"\${a} '${.a}'"}
+        node = {"a": number, "inner": inner, "text": "${oc.env:NOTHING,${a}}", "all": "${inner}"}
+        return OmegaConf.to_container(OmegaConf.create(node), resolve=True)
+
+    remembered = [resolved(number) for number in (1, 2, 1)]
+    monkeypatch.setattr(omegaconf.base, "parse", omegaconf.base.parse.__wrapped__)
+    assert remembered == [resolved(number) for number in (1, 2, 1)]
+    assert remembered[1]["inner"] == {"a": -2, "same": "2_-2", "quoted": "${a} '-2'"}
 
 
 def test_jobs_that_differ_in_their_seeds_are_tried_once(composer: Composer, workplace: Path):
