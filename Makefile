@@ -51,7 +51,7 @@ soak: .venv/ready
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 bench: .venv/ready
-	@for part in contest startup growth memory; do $(BIN)/python -m benchmarks.$$part || exit 1; done
+	@for part in contest startup planning growth memory; do $(BIN)/python -m benchmarks.$$part || exit 1; done
 
 bench-cuda: .venv/ready
 	@$(BIN)/python -m benchmarks.contest --device cuda

@@ -77,6 +77,7 @@ class Loader(ConfigLoaderImpl):
     """
 
     job: Callable[[DictConfig, Sequence[str]], DictConfig]
+    _last: Base  # that a configuration was composed from
 
     def __init__(self, config_search_path: Any) -> None:
         self._forget()
@@ -133,7 +134,7 @@ class Loader(ConfigLoaderImpl):
             HydraException: It cannot be composed.
         """
         composed = self.load_configuration(CONFIG_NAME, list(words), run_mode)
-        return composed, self.base(words, run_mode)
+        return composed, self._last
 
     def base(self, words: Sequence[str], run_mode: RunMode = RunMode.RUN) -> Base:
         """Compose nothing but the choices among some words.
@@ -157,7 +158,8 @@ class Loader(ConfigLoaderImpl):
         if validate_sweep_overrides:
             self.validate_sweep_overrides_legal(parsed, run_mode=run_mode, from_shell=from_shell)
         values = self._values(parsed)
-        composed = self._base(config_name, self._choices(parsed, values), run_mode).copy()
+        self._last = self._base(config_name, self._choices(parsed, values), run_mode)
+        composed = self._last.copy()
         self._apply_overrides_to_config(values, composed)
         _note_overrides(composed, parsed)
         return composed
@@ -201,7 +203,7 @@ class Loader(ConfigLoaderImpl):
 
     def _compose_config_from_defaults_list(self, defaults: Any, repo: Any) -> DictConfig:
         self._chosen = dict(final_choices(defaults))
-        own = list(dropwhile(_is_hydras, defaults))
+        own = list(dropwhile(lambda d: str(d.config_path).startswith("hydra/"), defaults))
         hydras = _Composed(self._hydras(defaults[: len(defaults) - len(own)], repo))
         both: Any = [hydras, *own]
         return super()._compose_config_from_defaults_list(both, repo)
@@ -235,10 +237,6 @@ class _Composed(NamedTuple):
 
     config: DictConfig
     config_path: str = "hydra"
-
-
-def _is_hydras(default: Any) -> bool:
-    return str(default.config_path).startswith("hydra/")
 
 
 def _note_overrides(composed: DictConfig, parsed: Sequence[Override]) -> None:

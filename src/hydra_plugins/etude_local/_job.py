@@ -5,7 +5,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cloudpickle
 from hydra.core.hydra_config import HydraConfig
@@ -35,7 +35,8 @@ def compose(
         composed.hydra.job.num = number
     before = HydraConfig.instance().cfg
     try:
-        HydraConfig.instance().set_config(composed)  # the folder's name may interpolate from it
+        # The folder's name may interpolate from it; `set_config` would copy all of the node.
+        HydraConfig.instance().cfg = cast("Any", composed)
         folder = Path(*(str(OmegaConf.select(composed, key)) for key in _FOLDER)).absolute()
     finally:
         HydraConfig.instance().cfg = before

@@ -12,6 +12,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 from submitit.helpers import DelayedSubmission
 
+from etude.launch.task import TaskMethods
 from etude.runs.claim import wait_while_claimed
 from hydra_plugins.etude_local._job import work
 
@@ -26,7 +27,8 @@ class Call:
     """
 
     def __init__(self, context: HydraContext, task: TaskFunction, config: DictConfig) -> None:
-        self._packed = cloudpickle.dumps((context, task, config, Singleton.get_state()))
+        with TaskMethods(task).alone(config):
+            self._packed = cloudpickle.dumps((context, task, config, Singleton.get_state()))
 
     def __call__(self) -> tuple[bytes, int]:
         """Do it; give what it returned, pickled, and an exit code."""
