@@ -21,15 +21,17 @@ from etude.runs.records import read_rows
 Etude = Callable[..., int]
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "faults.md"
+PAGES = [PAGE, ROOT / "docs" / "security.md"]
 
 
 # --- the page ---------------------------------------------------------------------------------
 def named() -> list[tuple[str, str]]:
-    """The tests that the page names, each by its file and its function."""
-    return re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", PAGE.read_text(encoding="utf-8"))
+    """The tests that the pages name, each by its file and its function."""
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    return re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", text)
 
 
-def test_every_test_that_the_page_of_faults_names_is_there():
+def test_every_test_that_the_pages_name_is_there():
     lost = [
         f"{path}::{name}"
         for path, name in named()
