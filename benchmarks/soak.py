@@ -55,7 +55,9 @@ LANES: list[dict[str, list[str]]] = [
                    "hydra.sweeper.startup_trials=2"],
     },
 ]  # fmt: skip
-CODES = {-signal.SIGKILL, -signal.SIGTERM, 130, 75, 1, 0}
+# Before Python has begun, and once it has ended, a signal is the kernel's: a shell calls Ctrl-C 130
+# and SIGTERM 143 all the same.
+CODES = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, 130, 75, 1, 0}
 
 
 @dataclass

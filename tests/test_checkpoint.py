@@ -1,4 +1,6 @@
 import errno
+import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ def test_without_any_there_is_none(tmp_path: Path):
     assert checkpoints(tmp_path).load() is None
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "text"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "text", "harm"])
 def test_a_damaged_one_gives_way_to_the_one_before_it(tmp_path: Path, damage: str):
     for value in (1, 2):
         checkpoints(tmp_path).save(state(value))
@@ -40,11 +42,29 @@ def test_a_damaged_one_gives_way_to_the_one_before_it(tmp_path: Path, damage: st
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(
-        {"flip": bytes(content), "cut": content[:900], "empty": b"", "text": b"hello"}[damage]
-    )
+        {"flip": bytes(content), "cut": content[:900], "empty": b"", "text": b"hello",
+         "harm": harmful(tmp_path)}[damage]
+    )  # fmt: skip
     found = checkpoints(tmp_path).load()
     assert found is not None
     assert found["weights"].eq(1).all()
+    assert not (tmp_path / "harm").exists()
+
+
+class Harm:
+    """What makes a file when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self._folder}/harm",)
+
+
+def harmful(folder: Path) -> bytes:
+    """A checkpoint, whole by its checksums, that runs a command when it is read carelessly."""
+    torch.save({"state": Harm(folder)}, content := io.BytesIO())
+    return content.getvalue()
 
 
 def test_with_both_damaged_the_run_starts_over(tmp_path: Path):

@@ -21,6 +21,8 @@ from torch import nn
 from torch.nn import functional
 
 import etude as package
+from etude.cli.compose import Composer
+from etude.cli.words import product
 from etude.data.batch import Batch
 from etude.data.prepare import prepare
 from etude.data.sources.digits import Digits
@@ -222,3 +224,65 @@ def test_tensorboard_has_each_point_once_after_a_kill_before_the_first_checkpoin
     events = EventAccumulator(str(folder))
     events.Reload()
     assert [event.step for event in events.Scalars("loss/train")] == list(range(1, 31))
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("seed: 010", "010 would be read as 8"),
+        ("train: {epochs: 1:30}", "1:30 would be read as 90"),
+    ],
+)
+def test_a_number_of_yamls_old_kinds_in_ones_own_file_is_refused(
+    etude: Etude, workplace: Path, capsys: pytest.CaptureFixture[str], written: str, said: str
+):
+    (workplace / "conf" / "experiment").mkdir(parents=True)
+    file = workplace / "conf" / "experiment" / "mine.yaml"
+    file.write_text(f"# @package _global_\n{written}\n")
+    assert etude("--config-dir=conf", "experiment=mine", "--cfg", "job") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "experiment/mine.yaml" in line
+    assert f"line 2: {said}" in line
+    file.write_text("# @package _global_\nname: '010'\nseed: 0\nl2: 0.0\n")
+    assert etude("--config-dir=conf", "experiment=mine", "--cfg", "job") == 0
+
+
+def test_a_ranges_steps_are_the_numbers_that_a_person_would_write(composer: Composer):
+    words = product(composer.loader, ["optimizer.lr=range(0.1,0.5,0.1)", "seed=range(2)"])
+    rates = dict.fromkeys(job[0] for job in words)
+    assert list(rates) == [f"optimizer.lr={rate}" for rate in ("0.1", "0.2", "0.3", "0.4")]
+    assert {job[1] for job in words} == {"seed=0", "seed=1"}
+
+
+# --- and again: what is trained on -------------------------------------------------------------
+def test_classes_called_by_numbers_keep_their_names(workplace: Path):
+    """In the order of their text, 10 comes before 2: names must follow."""
+    for part in ("train", "test"):
+        for name in ("1", "2", "10"):
+            (workplace / part / name).mkdir(parents=True)
+            Image.new("RGB", (8, 8), (20 * int(name), 0, 0)).save(workplace / part / name / "1.png")
+    settings: dict[str, Any] = {"train": "train", "test": "test", "input_size": 8}
+    loaded = Folder(".", interpolation="bilinear", **settings).load()
+    images, labels = loaded.test
+    assert isinstance(images, torch.Tensor)
+    pairs = zip(images, labels, strict=True)
+    told = {loaded.classes[int(label)]: int(image[0, 0, 0]) for image, label in pairs}
+    assert told == {"1": 20, "2": 40, "10": 200}
+
+
+def test_every_seed_holds_out_the_same_images(workplace: Path):
+    parts = [make_parts(package.compose([*SMALL, f"seed={seed}"])) for seed in (0, 1)]
+    held = [next(part.plan.validation.in_order(1000)) for part in parts]
+    assert torch.equal(held[0].images, held[1].images)
+    assert torch.equal(held[0].labels, held[1].labels)
+
+
+def test_a_network_learns_in_training_mode_after_each_evaluation(workplace: Path):
+    words = ["experiment=resnet_digits", "model.depth=8", "train.epochs=3"]
+    made = package.run([*SMALL, *words, "train.batch_size=60"], quiet=True)
+    counts = {
+        int(value)
+        for name, value in package.load(made.folder, "last").state_dict().items()
+        if name.endswith("num_batches_tracked")
+    }
+    assert counts == {3 * 3}  # 180 images, three batches an epoch, and none of the evaluations'

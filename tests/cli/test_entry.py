@@ -32,11 +32,16 @@ def _made(workplace: Path) -> list[str]:
     return [str(path.relative_to(workplace)) for path in workplace.glob("outputs/made/*")]
 
 
-@pytest.mark.parametrize("module", ["report", "status", "compare"])
+@pytest.mark.parametrize("module", ["app", "report", "status", "compare"])
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_terminal_without_utf8_is_written_to(workplace: Path, module: str, encoding: str):
     folders = _made(workplace)
-    words = {"report": ["outputs"], "status": ["outputs/made"], "compare": folders}[module]
+    words = {
+        "app": ["-m", *SMALL, "train.epochs=1", "name=loc", "hydra/launcher=basic"],
+        "report": ["outputs"],
+        "status": ["outputs/made"],
+        "compare": folders,
+    }[module]
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     process = _start(module, *words, PYTHONIOENCODING=encoding, **plain)
     said = process.communicate(timeout=60)[0]

@@ -1,4 +1,6 @@
 import hashlib
+import pickle
+import shutil
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,6 +11,7 @@ from torchvision import datasets
 
 from etude.base.errors import UserError
 from etude.data.sources.cifar import CIFAR10, CIFAR100
+from etude.data.sources.pickled import read_pickled
 from etude.data.sources.source import DatasetInfo
 
 PER_FILE = 3
@@ -117,10 +120,46 @@ def test_a_file_that_is_not_the_published_one_is_refused_before_it_is_unpickled(
     publish(datasets.CIFAR10, folder, monkeypatch)
     # A pickle that would raise KeyboardInterrupt if it were loaded.
     (folder / name).write_bytes(b"c_thread\ninterrupt_main\n(tR.")
-    with pytest.raises(UserError, match=r"does not hold the published files, by their md5 sums"):
+    found = hashlib.md5((folder / name).read_bytes(), usedforsecurity=False).hexdigest()
+    with pytest.raises(UserError, match=rf"{name} is not the published file: its md5 is {found}"):
         CIFAR10(tmp_path, download=False).load()
 
 
 def test_cifars_name_stands_for_its_content_as_nothing_else_can_be_read(tmp_path: Path):
     for source in (CIFAR10, CIFAR100):
         assert source(tmp_path, download=False).content() is None
+
+
+HARM = {
+    "a function": b"cos\nsystem\n(U\x0atouch harmtR.",
+    "one of numpy's": b"cnumpy\nload\n(U\x04harmtR.",
+    "an old instance": b"(U\x0atouch harmios\nsystem\n.",
+    "a new instance": b"\x80\x02cbuiltins\neval\n(U\x011t\x81.",
+    "a name by a dot": b"\x80\x04\x8c\x05numpy\x8c\x0cndarray.dump\x93.",
+    "what copyreg has": b"\x80\x02\x82\x01.",
+    "what was stored": b"Pharm\n.",
+    "no mapping": b"U\x04harm.",
+    "half a file": pickled({"data": pixels_of(0)})[:90],
+    "floats": pickled({"data": pixels_of(0)}).replace(b"u1", b"f4"),
+}
+
+
+@pytest.mark.parametrize("content", HARM.values(), ids=HARM)
+def test_nothing_that_a_pickle_names_is_run_even_if_it_were_the_published_one(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+):
+    with pytest.raises(ValueError, match=r"Error: ."):
+        read_pickled(content)
+    assert list(workplace.iterdir()) == []
+
+
+def test_what_is_downloaded_is_not_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    made = tmp_path / "elsewhere"
+    publish(datasets.CIFAR10, made / "cifar-10-batches-py", monkeypatch)
+    monkeypatch.setattr(pickle, "load", pytest.fail)
+    monkeypatch.setattr(
+        datasets.CIFAR10,
+        "download",
+        lambda self: shutil.copytree(made, self.root, dirs_exist_ok=True),
+    )
+    assert len(CIFAR10(tmp_path / "data", download=True).load().train.labels) == 5 * PER_FILE

@@ -1,8 +1,10 @@
 """Where runs stand, told by their folders alone."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from run_folders import make
 
 from etude.cli.status import main
 from etude.runs.claim import claimed
+from etude.runs.names import METRICS
 from etude.runs.records import write_json
 from etude.runs.state import RunState
 from etude.runs.status import current_summary, finished, listed, note, seconds_left, status
@@ -154,3 +157,14 @@ def test_the_command_imports_nothing_heavy(runs: Path):
     )
     done = subprocess.run([sys.executable, "-c", code, str(runs)], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_file_from_later_makes_no_run_longer(runs: Path):
+    """As one that was written before the clock was set back."""
+    folder = runs / "c"
+    with claimed(folder):
+        asked = status(folder, epochs=10).seconds_left
+        later = time.time() + 7200
+        os.utime(folder / METRICS, (later, later))
+        found = status(folder, epochs=10).seconds_left
+    assert found == pytest.approx(asked, abs=2.1)

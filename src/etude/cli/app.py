@@ -137,6 +137,15 @@ def _own_files(config_dir: str | None) -> Path | None:
     return folder
 
 
+def _inform(composer: Composer, args: argparse.Namespace) -> None:
+    """Let Hydra tell of itself, also where the words do not compose."""
+    try:
+        door.hydra_now().show_info(args.info, config_name=CONFIG_NAME, overrides=args.overrides)
+    except ValueError as error:  # of a choice that is no text; to compose it tells which
+        composer.run(args.overrides)
+        raise UserError(str(error)) from error
+
+
 def _dispatch(composer: Composer, args: argparse.Namespace) -> int:
     hydra = door.hydra_now()
     if args.help:
@@ -147,7 +156,7 @@ def _dispatch(composer: Composer, args: argparse.Namespace) -> int:
         with unread_help():  # it makes a parser of its own
             hydra.shell_completion(config_name=CONFIG_NAME, overrides=args.overrides)
     elif args.info:
-        hydra.show_info(args.info, config_name=CONFIG_NAME, overrides=args.overrides)
+        _inform(composer, args)
     elif args.cfg:
         if args.multirun:
             raise UserError(

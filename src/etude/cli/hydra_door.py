@@ -38,6 +38,7 @@ from etude.cli.experiments import (
     named_choices,
     whole_choices,
 )
+from etude.cli.old_numbers import as_meant
 from etude.cli.parser import unread_help
 from etude.config.schema import GROUPS
 
@@ -57,11 +58,10 @@ class _Repository(ConfigRepository):
 
     def load_config(self, config_path: str) -> Any:
         """Read a file, or give what it held."""
-        places = tuple((source.scheme(), source.path) for source in self.sources)
-        key = (places, config_path)
+        key = (tuple((source.scheme(), source.path) for source in self.sources), config_path)
         if key not in self._read:
             try:
-                self._read[key] = pickle.dumps(super().load_config(config_path))
+                self._read[key] = pickle.dumps(as_meant(super().load_config(config_path), key))
             except (ValueError, OSError) as error:  # YAML, but no configuration; or no UTF-8
                 raise UserError(f"{config_path}.yaml cannot be read: {error}") from error
         return pickle.loads(self._read[key])  # noqa: S301 (our own, made in this process)

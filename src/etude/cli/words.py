@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.errors import HydraException
 
 from etude.cli.hydra_door import Loader
@@ -39,9 +39,19 @@ def _levels(word: Override) -> Iterator[str]:
     if not word.is_sweep_override():
         yield f"{key}={word.get_value_element_as_str()}"
     elif word.is_discrete_sweep():
-        yield from (f"{key}={value}" for value in word.sweep_string_iterator())
+        values = word.sweep_string_iterator()
+        ranged = isinstance(word.value(), RangeSweep)
+        yield from (f"{key}={_rounded(value) if ranged else value}" for value in values)
     else:
         raise HydraException(
             f"{word.input_line}: an interval has no end of values; give some, as {key}=0.1,0.2, "
             "or search it with hydra/sweeper=search"
         )
+
+
+def _rounded(value: str) -> str:
+    """Give a range's number as a person writes it: its third step of 0.1 is 0.3, as a run is named.
+
+    Binary fractions add up to 0.30000000000000004, which would be another run than lr=0.3.
+    """
+    return f"{float(value):.12g}" if "." in value else value

@@ -191,7 +191,8 @@ def _left(
         spent = time.time() - (folder / METRICS).stat().st_mtime if running else 0.0
     except OSError:
         spent = 0.0
-    return max(0.0, each * (epochs - epoch) - min(spent, each))
+    spent = min(max(spent, 0.0), each)  # a clock that is set back lets a file be from later
+    return max(0.0, each * (epochs - epoch) - spent)
 
 
 def _at_work(folder: Path) -> bool:

@@ -1,0 +1,170 @@
+"""Faults from outside, provoked for real; docs/faults.md lists them all with their tests."""
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import SMALL, only_run, summary_of
+from PIL import Image
+from test_full_disk import MOUNT, needs_mount
+
+from etude.runs.records import read_rows
+
+Etude = Callable[..., int]
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "faults.md"
+PAGES = [PAGE, ROOT / "docs" / "security.md"]
+
+
+# --- the page ---------------------------------------------------------------------------------
+def named() -> list[tuple[str, str]]:
+    """The tests that the pages name, each by its file and its function."""
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    return re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", text)
+
+
+def test_every_test_that_the_pages_name_is_there():
+    lost = [
+        f"{path}::{name}"
+        for path, name in named()
+        if not re.search(rf"^def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert not lost
+
+
+def test_every_one_of_the_41_faults_has_a_test():
+    rows = re.findall(r"^\| (\d+) \|.*$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert list(map(int, rows)) == list(range(1, 42))
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        if re.match(r"\| \d+ \|", line):
+            assert "`tests/" in line, line
+
+
+# --- clocks -----------------------------------------------------------------------------------
+def test_a_clock_that_is_set_back_while_training_changes_no_duration(
+    etude: Etude, workplace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    now, back = time.time(), iter(range(0, 10**9, 3600))
+    monkeypatch.setattr(time, "time", lambda: now - next(back))  # an hour at every look
+    assert etude(*SMALL) == 0
+    folder = only_run(workplace)
+    summary = summary_of(folder)
+    assert 0 < summary["seconds"] < 100
+    rows = read_rows(folder)
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert all(0 < row["seconds"] < 100 for row in rows)
+
+
+# --- disks that may only be read --------------------------------------------------------------
+def photos(root: Path, images: int = 6) -> None:
+    for part in ("train", "test"):
+        for name in ("a", "b"):
+            (root / part / name).mkdir(parents=True)
+            for n in range(images):
+                colour = (n * 20, 90 if name == "a" else 3, len(part) * 7)
+                Image.new("RGB", (28, 28), colour).save(root / part / name / f"{n}.png")
+
+
+FOLDER = ["dataset=folder", "dataset.root=photos", "dataset.input_size=28", "train.batch_size=4",
+          "train.epochs=1", "record.curves=false", "record.tensorboard=false"]  # fmt: skip
+
+
+@needs_mount
+def test_images_are_read_where_nothing_may_be_written(workplace: Path):
+    photos(workplace / "photos")
+    train = shlex.join([sys.executable, "-m", "etude", *FOLDER])
+    script = f"mount --bind photos photos && mount -o remount,ro,bind photos && {train}"
+    done = subprocess.run(
+        [*MOUNT, script], check=False, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert summary_of(only_run(workplace))["state"] == "finished"
+    assert {path.name for path in (workplace / "photos").iterdir()} == {"train", "test"}
+
+
+# --- processes --------------------------------------------------------------------------------
+def started(*words: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "etude", *words],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.01)
+
+
+def children(process: int) -> list[int]:
+    paths = Path(f"/proc/{process}/task").glob("*/children")
+    return [int(child) for path in paths for child in path.read_text().split()]
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_told_with_what_may_help(workplace: Path):
+    photos(workplace / "photos", images=60)
+    words = [*FOLDER, "dataset.stream=true", "dataset.normalize=unit", "train.epochs=500"]
+    process = started(*words)
+    wait_for(lambda: any(p.read_text() for p in workplace.glob("outputs/*/*/metrics.jsonl")))
+    for child in children(process.pid):
+        os.kill(child, signal.SIGKILL)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, said
+    assert "Traceback" not in said
+    assert "smaller train.batch_size" in said
+    assert summary_of(only_run(workplace))["state"] == "failed"
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_ends_a_run_at_once_and_the_same_command_goes_on(workplace: Path):
+    words = [*SMALL, "train.epochs=300", "record.tensorboard=false", "train.checkpoint_steps=3"]
+    process = started(*words)
+    wait_for(lambda: list(workplace.glob("outputs/*/*/last.ckpt")))
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+
+
+def test_a_run_listens_nowhere(etude: Etude, workplace: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object) -> None:
+        pytest.fail("something listens")
+
+    monkeypatch.setattr(socket.socket, "listen", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    assert etude(*SMALL) == 0
+
+
+# --- words ------------------------------------------------------------------------------------
+@pytest.mark.parametrize("word", ["model=true", "~model=true", "optimizer=3"])
+def test_hydras_own_words_on_a_choice_that_is_none_are_refused_in_a_line(
+    etude: Etude, capsys: pytest.CaptureFixture[str], word: str
+):
+    """Found by throwing random words."""
+    assert etude("--info", "defaults", word) == 2
+    output, errors = capsys.readouterr()
+    assert errors.startswith("etude: ")
+    assert "Traceback" not in output + errors
+
+
+def test_a_job_is_in_the_working_folder_whatever_hydra_is_told(
+    etude: Etude, workplace: Path, capsys: pytest.CaptureFixture[str]
+):
+    photos(workplace / "photos")
+    assert etude("-m", "seed=0,1", *FOLDER, "hydra.job.chdir=true") == 2
+    assert "runs stay in the working folder" in capsys.readouterr().err
+    assert not (workplace / "outputs").exists()
