@@ -100,7 +100,7 @@ def test_a_failed_run_is_counted_and_leaves_the_others_alone(
     ("words", "said"),
     [
         (["study=weight_deca"], "did you mean 'weight_decay'"),
-        (["study=depth", "size=tiny"], "size=tiny must be one of full, small"),
+        (["study=depth", "size=tiny"], "size=tiny must be one of full, medium, small"),
         (["study=depth", "size=small", "train.epocs=3"], "did you mean 'train.epochs'"),
         (["study=depth", "size=small", "optimizer.lr=-1"], "optimizer.lr=-1"),
         (["study=depth"], "cifar-10"),
@@ -114,7 +114,7 @@ def test_a_study_that_cannot_run_is_refused_before_it_starts(
     assert list(workplace.iterdir()) == []
 
 
-@pytest.mark.parametrize("size", ["full", "small"])
+@pytest.mark.parametrize("size", ["full", "medium", "small"])
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_says_what_it_asks_and_every_arm_composes_and_builds(
     composer: Composer, name: str, size: str

@@ -71,6 +71,7 @@ class Record:
     curves: bool
     confusion: bool
     norms: bool
+    layers: bool
     graph: bool
     augmented: bool
     predictions: bool
