@@ -26,7 +26,7 @@ from etude.report.words import gap, signed
 Word = Literal["supported", "refuted", "undecided"]
 _MOST = 1000  # seeds that anybody would run
 _CLAIM = re.compile(r"(?P<left>.+?) (?P<sign>[>=]) (?:(?P<times>[\d.]+) \* )?(?P<right>.+)")
-_KINDS = {"supported": "better", "refuted": "worse", "undecided": "open"}
+_WORDS: tuple[Word, ...] = ("supported", "refuted", "undecided")
 
 
 class Claim(NamedTuple):
@@ -103,13 +103,13 @@ def told(results: Results) -> list[Sentence]:
     metric = "epochs" if plan["reach"] else results.metric
     word, count = conclusion(judged), len(judged)
     margin = f", δ = {gap(plan['margin'], metric)}" if plan["margin"] else ""
-    parts = ", ".join(f"{sum(j.word == w for j in judged)} {w}" for w in _KINDS)
+    parts = ", ".join(f"{sum(j.word == w for j in judged)} {w}" for w in _WORDS)
     first = f"The document's claims, {count} in all, are {word}: {parts}{margin}."
     rates = "; ".join(f"“{arm}” {words}" for arm, words in plan["tuned"].items())
     fair = [Sentence("note", f"Chosen on the validation split, with another seed: {rates}.")]
     return [
-        Sentence(_KINDS[word], first),
-        *(Sentence(_KINDS[one.word], _sentence(one, metric)) for one in judged),
+        Sentence(word, first),
+        *(Sentence(one.word, _sentence(one, metric)) for one in judged),
         *(fair if rates else []),
     ]
 

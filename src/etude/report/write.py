@@ -98,6 +98,8 @@ def write(
     if "csv" in formats:
         write_text(folder / "arms.csv", files.arms_csv(results))
         write_text(folder / "runs.csv", files.runs_csv(results))
+        if layers := files.layers_csv(results):
+            write_text(folder / "layers.csv", layers)
     if "md" in formats:
         text = files.markdown(results, report.sentences, report.figures)
         write_text(folder / "table.md", text)

@@ -168,7 +168,7 @@ def _look_ahead(config: Config, folder: Path, parts: Parts) -> None:
         return
     batch = next(plan.train.epoch(plan.seed, 0, plan.batch_size))
     spreads = layer_spreads(state.model, batch, label_smoothing=plan.label_smoothing)
-    write_json(folder / LAYERS, spreads)
+    write_json(folder / LAYERS, {"layers": spreads})
 
 
 def _train(
