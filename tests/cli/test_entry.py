@@ -49,7 +49,7 @@ def test_a_terminal_without_utf8_is_written_to(workplace: Path, module: str, enc
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("command", ["etude", "summary", "report", "status", "compare"])
+@pytest.mark.parametrize("command", ["etude", "summary", "report", "status", "compare", "check"])
 def test_ctrl_c_while_a_command_is_imported_leaves_no_traceback(command: str):
     code = (
         "import os, signal, sys\n"

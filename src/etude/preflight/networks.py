@@ -14,6 +14,7 @@ from etude.preflight.forward import Network
 from etude.train import weights
 from etude.train.choices import needs_two
 from etude.train.hardware import choose_device, choose_precision
+from etude.train.optim.decay import decayed
 from etude.train.test_time_views import check_test_views
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ def check(runs: Sequence[Inspected]) -> None:
         sides = run.sides
         check_test_views(model, run.config.train.test_crops, kept=sides.kept, seen=sides.seen)
         weights.check(model, run.weights)
+        decayed(model, run.config.train.decay)
         _check_last_batch(run, network, model)
     forward.check([network for network, run in networks.values() if _is_foreign(run)])
 

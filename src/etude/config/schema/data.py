@@ -95,6 +95,7 @@ class AugmentConf(Plain):
     erase_probability: Probability
     erase_area: list[Portion]
     erase_ratio: list[Positive]
+    erase_fit: Literal["again", "cut"] = field(metadata=since("cut"))
     erase_fill: Literal["value", "noise"] = field(metadata=since("value"))
     erase_value: float
     erase_noise: list[float] = field(metadata=since([0.0, 255.0]))
