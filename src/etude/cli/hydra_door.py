@@ -8,7 +8,6 @@ import copy
 import os
 import pickle
 from collections.abc import Callable, Sequence
-from itertools import dropwhile
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -203,9 +202,9 @@ class Loader(ConfigLoaderImpl):
 
     def _compose_config_from_defaults_list(self, defaults: Any, repo: Any) -> DictConfig:
         self._chosen = dict(final_choices(defaults))
-        own = list(dropwhile(lambda d: str(d.config_path).startswith("hydra/"), defaults))
-        hydras = _Composed(self._hydras(defaults[: len(defaults) - len(own)], repo))
-        both: Any = [hydras, *own]
+        are_hydras = [str(default.config_path).startswith("hydra/") for default in defaults]
+        first_own = [*are_hydras, False].index(False)
+        both: Any = [_Composed(self._hydras(defaults[:first_own], repo)), *defaults[first_own:]]
         return super()._compose_config_from_defaults_list(both, repo)
 
     def _hydras(self, defaults: Any, repo: Any) -> DictConfig:
