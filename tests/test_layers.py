@@ -75,4 +75,4 @@ def test_a_run_writes_them_where_they_are_asked_for_and_learns_the_same(
     assert etude(*QUICK, "record.layers=true", "fresh=true") == 0
     folder = only_run(workplace)
     assert summary_of(folder)["final"]["train_loss"] == loss
-    assert next(layer["layer"] for layer in layers_of(read_run(folder))) == "features.0"
+    assert layers_of(read_run(folder))[0]["layer"] == "features.0"
