@@ -8,7 +8,6 @@ import copy
 import os
 import pickle
 from collections.abc import Callable, Sequence
-from itertools import dropwhile
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -203,9 +202,9 @@ class Loader(ConfigLoaderImpl):
 
     def _compose_config_from_defaults_list(self, defaults: Any, repo: Any) -> DictConfig:
         self._chosen = dict(final_choices(defaults))
-        own = list(dropwhile(lambda d: str(d.config_path).startswith("hydra/"), defaults))
-        hydras = _Composed(self._hydras(defaults[: len(defaults) - len(own)], repo))
-        both: Any = [hydras, *own]
+        paths = [str(default.config_path) for default in defaults]
+        first = [path.startswith("hydra/") for path in [*paths, ""]].index(False)
+        both: Any = [_Composed(self._hydras(defaults[:first], repo)), *defaults[first:]]
         return super()._compose_config_from_defaults_list(both, repo)
 
     def _hydras(self, defaults: Any, repo: Any) -> DictConfig:
