@@ -73,6 +73,5 @@ def test_a_run_writes_them_where_they_are_asked_for_and_learns_the_same(
     assert not layers_of(read_run(folder))
     loss = summary_of(folder)["final"]["train_loss"]
     assert etude(*QUICK, "record.layers=true", "fresh=true") == 0
-    folder = only_run(workplace)
     assert summary_of(folder)["final"]["train_loss"] == loss
     assert layers_of(read_run(folder))[0]["layer"] == "features.0"

@@ -83,7 +83,7 @@ def test_each_arm_is_given_the_best_of_its_rates_by_another_seed(
     assert (plan["margin"], plan["claims"]) == (0.05, ["one = other"])
     capsys.readouterr()
     assert etude(*words) == 0  # the choice is made, and nothing is trained again
-    assert "2 arms × 1 seeds = 2 runs of 3 epochs; 2 are done" in capsys.readouterr().out
+    assert "2 arms × 1 seeds = 2 runs; 2 are done" in capsys.readouterr().out
 
 
 def test_what_is_tuned_is_not_changed_by_a_word_and_needs_a_validation_split(
