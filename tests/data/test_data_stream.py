@@ -16,7 +16,8 @@ from etude.data.batch import Batch
 from etude.data.normalize import fit
 from etude.data.prepare import prepare
 from etude.data.resident import Resident
-from etude.data.sources.files import Files, Form
+from etude.data.sources.decode import Form
+from etude.data.sources.files import Files
 from etude.data.sources.folder import Folder
 from etude.data.stream import Stream
 
@@ -182,7 +183,8 @@ OPEN = """
 import torch
 from etude.data.augment.augment import Augment
 from etude.data.normalize import fit
-from etude.data.sources.files import Files, Form
+from etude.data.sources.decode import Form
+from etude.data.sources.files import Files
 from etude.data.stream import Stream
 files = Files({paths!r}, Form(12, "bilinear"), digest="")
 how = dict(normalize=fit("unit", files, None, None), augment=None, device="cpu", workers=2)
