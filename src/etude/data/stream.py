@@ -25,7 +25,7 @@ from etude.data.augment.augment import Augment
 from etude.data.batch import Batch
 from etude.data.input import Input, order_of
 from etude.data.normalize import Normalize
-from etude.data.sources.decode import load_decoders
+from etude.data.sources.decode import jpeg_decoder
 from etude.data.sources.files import Files
 from etude.data.windows import Windows
 
@@ -97,7 +97,8 @@ class Stream:
     def _decoded(self, parts: Sequence[Tensor], windows: Windows | None) -> Iterator[Tensor]:
         """Decode parts, a batch (N, C, H, W) uint8 each, ahead of who wants them."""
         workers = min(self.workers, len(parts))
-        load_decoders()
+        if windows is not None:
+            jpeg_decoder()
         loader = DataLoader(
             _Parts(self._files, parts, windows, self._input.size),
             batch_size=None,

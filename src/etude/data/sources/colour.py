@@ -14,6 +14,7 @@ from etude.base.lazy import PIL, np
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
 _SIXTEEN = {"PNG", "PPM"}  # formats that PIL may open as 32 bits, though they hold 16
 
 
@@ -36,6 +37,11 @@ def in_rgb(image: Image) -> Image:
     seen = image.convert("RGBA")
     white = PIL.Image.new("RGBA", seen.size, "white")
     return PIL.Image.alpha_composite(white, seen).convert("RGB")
+
+
+def is_upright(image: Image) -> bool:
+    """Tell whether an image is to be shown as it lies in its file."""
+    return image.getexif().get(_ORIENTATION, 1) == 1
 
 
 def _eight_bits(image: Image, *, sixteen: bool) -> np.typing.NDArray[np.uint8]:
