@@ -34,7 +34,7 @@ from etude.data.sources.files import Files
 from etude.data.sources.listing import list_images
 from etude.data.stream import Stream
 
-BATCH, KEPT, SEEN, ROUNDS, IMAGES = 64, 256, 224, 7, 1024
+BATCH, KEPT, SEEN, ROUNDS, IMAGES = 64, 256, 224, 5, 1024
 GOAL = 1.5
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FLIPPED = [
