@@ -12,7 +12,7 @@ import atexit
 import signal
 import sys
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -114,7 +114,7 @@ class Stream:
 
 
 @contextmanager
-def _few_threads(workers: int) -> Iterator[None]:
+def _few_threads(workers: int) -> Generator[None]:
     """Leave the cores to the workers while a batch is augmented: threads would wait for each other.
 
     It changes no bit of what is done to every pixel by itself.

@@ -44,4 +44,7 @@ class Windows(NamedTuple):
     def at(self, part: Tensor) -> list[Window]:
         """Give those of the images at some places, int64 (n,)."""
         chosen = zip(self.edges[part].tolist(), self.kinds[part].tolist(), strict=True)
-        return [Window(*edges, INTERPOLATIONS[kind]) for edges, kind in chosen]
+        return [
+            Window(top, left, bottom, right, INTERPOLATIONS[kind])
+            for (top, left, bottom, right), kind in chosen
+        ]

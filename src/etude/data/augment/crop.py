@@ -50,7 +50,9 @@ class Place:
 
     def __call__(self, images: Tensor, draws: Tensor, size: int) -> Tensor:
         """Cut out of images (N, C, H, W): (N, C, size, size); draws (N, 2): top, left."""
-        return windows(images, *_corner(draws, *images.shape[-2:], size), size, size)
+        height, width = images.shape[-2:]
+        top, left = _corner(draws, height, width, size)
+        return windows(images, top, left, size, size)
 
     def cut(self, draws: Tensor, side: int, size: int) -> Cut:
         """Place the windows in images of `side` pixels."""
@@ -88,7 +90,7 @@ class Scaled:
 
     Two departures. The papers rescale the original image by its shorter side; here it is the square
     that is kept, so the long side's ends are never seen, and an S above the side at which images
-    are kept enlarges them.
+    are kept enlarges them, unless windows are cut out of the files (`dataset.cut_from=original`).
 
     Args:
         scales: The least and the greatest S, in pixels.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -141,7 +141,7 @@ def _middle(width: int, height: int) -> tuple[float, float, float, float]:
 
 
 @contextmanager
-def _told(path: str) -> Iterator[None]:
+def _told(path: str) -> Generator[None]:
     """Say which file it is that cannot be decoded."""
     try:
         yield
