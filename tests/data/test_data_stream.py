@@ -137,6 +137,7 @@ def originals(root: Path, workers: int = 0, **changes: Any) -> Any:
     return split(root, stream=True, **how, **changes)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker processes")
 @pytest.mark.parametrize("cut", CUTS)
 def test_windows_of_files_are_the_same_with_any_number_of_workers(root: Path, cut: str):
     batches = list(originals(root, augment=CUTS[cut]).epoch(1, 2, 4))
@@ -159,7 +160,8 @@ def test_windows_of_files_are_those_of_memory_up_to_rounding(squares: Path):
     stream = originals(squares, augment=CUTS["small"])
     resident = split(squares, stream=False, load_size=15, augment=CUTS["small"])
     for mine, theirs in zip(stream.epoch(1, 2, 4), resident.epoch(1, 2, 4), strict=True):
-        assert (mine.images - theirs.images).abs().max() * 255 * 0.25 <= 1
+        # Theirs is not rounded; mine is after the columns, and after the rows.
+        assert (mine.images - theirs.images).abs().max() * 255 * 0.25 <= 1.1
 
 
 def test_augmenting_beside_workers_leaves_the_number_of_threads_alone(root: Path):
