@@ -13,6 +13,7 @@ from benchmarks import (
     memory,
     planning,
     startup,
+    streaming,
 )
 from benchmarks.contest import compare
 from benchmarks.environments import FOLDER, PACKAGES
@@ -139,6 +140,7 @@ def test_every_row_runs(row: str):
         pytest.param(memory, marks=pytest.mark.slow),
         pytest.param(startup, marks=pytest.mark.slow),
         pytest.param(planning, marks=pytest.mark.slow),
+        pytest.param(streaming, marks=pytest.mark.slow),
     ],
     ids=lambda part: part.__name__,
 )

@@ -52,6 +52,7 @@ class FolderConf(DatasetConf):
     train: str
     test: str
     fit: Literal["stretch", "crop"] = field(metadata=since("stretch"))
+    cut_from: Literal["kept", "original"] = field(metadata=since("kept"))
     stream: bool | None = field(metadata=NO_RESULT)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from etude.base.errors import UserError
 from etude.data.augment.affine import Affine
 from etude.data.augment.colour import Colour, components
-from etude.data.augment.crop import Area, Place, Scaled
+from etude.data.augment.crop import Area, Cut, Place, Scaled, middle
 from etude.data.augment.erase import Erase
 from etude.data.augment.gather import central
 from etude.data.augment.moves import Flip, PaddedCrop, Shift
@@ -216,6 +216,12 @@ class Augment:
         if self._window is None:
             return central(images, size)
         return self._window(images, draws[:, : self._window.draws], size)
+
+    def windows(self, draws: Tensor, side: int, size: int) -> Cut:
+        """Place what `cut` cuts out of images of `side` pixels, for images that are not here."""
+        if self._window is None:
+            return middle(len(draws), side, size)
+        return self._window.cut(draws[:, : self._window.draws], side, size)
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Change images, from which the window has been cut.
