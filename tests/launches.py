@@ -14,7 +14,7 @@ from etude.preflight.rehearsal import Rehearsal, rehearse
 # Every network once; the optimizers, the augmentations and the precisions take turns.
 NETWORKS = {
     "model=alexnet_batch_norm dataset=cifar10 dataset.input_size=227 optimizer=sgd precision=float32": 135,
-    "model=alexnet_imagenet dataset=cifar10 dataset.input_size=224 dataset.load_size=256 augment=alexnet optimizer=sgd_keras precision=bfloat16": 231,
+    "model=alexnet_imagenet dataset=cifar10 dataset.input_size=224 dataset.load_size=256 augment=alexnet optimizer=sgd_keras precision=bfloat16": 201,
     "model=alexnet_mnist dataset=mnist augment=shift optimizer=adam precision=float32": 104,
     "model=bn_inception dataset=cifar10 dataset.input_size=224 optimizer=adam_keras precision=bfloat16": 796,
     "model=catsdogs_cnn dataset=cifar10 dataset.input_size=150 augment=keras_generator optimizer=adadelta precision=float32": 181,
