@@ -135,3 +135,17 @@ def test_arms_at_the_margin_are_called_equivalent_in_under_5_percent_of_studies(
 
 def test_arms_that_are_alike_are_found_equivalent_with_enough_seeds():
     assert share(studies([0, 0, 0, 0], count=50, seeds=25), Word.EQUIVALENT) > 0.9
+
+
+def test_of_arms_that_are_alike_the_best_is_not_called_better_than_another():
+    """Whoever looks for the best has looked at all pairs: four comparisons would be too few."""
+    generator = random.Random(11)
+    wrong = [0, 0]
+    for _ in range(1500):
+        arms = [arm(generator, 0.9, 5) for _ in range(5)]
+        best = max(arms, key=lambda values: sum(values.values()))
+        found = [None if own is best else difference(own, best) for own in arms]
+        for place, among in enumerate((10, 0)):
+            judged = judge(found, among=among)
+            wrong[place] += any(v is not None and v.word is Word.WORSE for v in judged)
+    assert wrong[0] / 1500 < 0.05 < wrong[1] / 1500

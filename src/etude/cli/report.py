@@ -60,6 +60,10 @@ def _parser() -> Words:
     add = parser.add_argument
     add("folders", nargs="+", type=Path, metavar="FOLDER", help="runs are sought in and below it")
     add("--baseline", metavar="ARM", help="the arm to compare with (the study's, or the best)")
+    add(
+        "--delta", type=float, metavar="D",
+        help="the largest difference that does not matter: 0.005 is half a point (the study's)",
+    )  # fmt: skip
     add("--metric", help=f"what to compare (the study's, or {METRIC}); seconds, final.test_loss …")
     add("--group-by", default="", metavar="KEY,…", help="hyperparameters that make an arm (all)")
     add(
@@ -89,6 +93,7 @@ def _report(args: argparse.Namespace, formats: Sequence[str], refresh: int | Non
         args.folders,
         metric=args.metric,
         baseline=args.baseline,
+        margin=args.delta,
         group_by=[key for key in args.group_by.split(",") if key],
         conditions=args.where,
     )

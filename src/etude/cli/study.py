@@ -47,6 +47,7 @@ class Study:
         words: What every run has besides.
         metric: What its arms are compared by: test_accuracy, or train_accuracy where the claim is
             about the training error.
+        margin: The largest difference of it that does not matter; None if the file does not say.
         reach: A value of the metric; the first epoch that reached it is told beside. None tells
             none.
     """
@@ -61,6 +62,7 @@ class Study:
     arms: tuple[StudyArm, ...]
     words: tuple[str, ...]
     metric: str
+    margin: float | None
     reach: float | None
     axes: tuple[str, ...] = ()
 
@@ -84,6 +86,7 @@ class Study:
             "source": self.source,
             "baseline": self.baseline,
             "metric": self.metric,
+            "margin": self.margin,
             "axes": list(self.axes),
             "arms": {arm.name: list(arm.levels) for arm in self.arms},
             "command": ["etude", *command],
@@ -119,6 +122,7 @@ def read(name: str, content: object, *, size: str, pretrained: bool) -> Study:
         arms=arms,
         words=tuple(twin.get("words", ())),
         metric=str(node.get("metric", METRICS[0])),
+        margin=node.get("margin"),
         reach=node.get("reach"),
         axes=tuple(twin["axes"]),
     )

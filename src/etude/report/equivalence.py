@@ -54,6 +54,7 @@ def judge(
     *,
     margin: float | None = None,
     higher_is_better: bool = True,
+    among: int = 0,
 ) -> list[Verdict | None]:
     """Judge several arms' differences from one baseline together.
 
@@ -63,9 +64,10 @@ def judge(
         margin: The largest difference that does not matter, above 0, in the metric's unit (0.005
             is half a point of accuracy); None: no arm is called equivalent.
         higher_is_better: Which direction of the metric is good.
+        among: How many differences these were chosen from, see `etude.report.statistics.holm`.
     """
-    apart = holm([None if d is None else d.p for d in differences])
-    alike = holm([None if d is None else equivalence(d, margin) for d in differences])
+    apart = holm([None if d is None else d.p for d in differences], among)
+    alike = holm([None if d is None else equivalence(d, margin) for d in differences], among)
     return [
         None if d is None else _verdict(d, one, other, margin, up=higher_is_better)
         for d, one, other in zip(differences, apart, alike, strict=True)

@@ -19,8 +19,8 @@ from etude.runs.study import PlannedRun, StudyPlan, read_plan
 
 Values = Mapping[str, Any]
 NO_PLAN: Final = StudyPlan(
-    study="", question="", claim="", source="", baseline="", metric="", axes=[], arms={},
-    command=[], runs={},
+    study="", question="", claim="", source="", baseline="", metric="", margin=None, axes=[],
+    arms={}, command=[], runs={},
 )  # fmt: skip
 
 

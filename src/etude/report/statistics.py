@@ -153,21 +153,27 @@ def difference(
     return Difference(fmean(arm.values()) - fmean(baseline.values()), "one seed")
 
 
-def holm(probabilities: Sequence[float | None]) -> list[Corrected]:
+def holm(probabilities: Sequence[float | None], among: int = 0) -> list[Corrected]:
     """Correct p values for their number (Holm 1979); None stays None and does not count.
 
     Holm's method tests the smallest of m values at 5 % / m, the next at 5 % / (m - 1), and stops
     at the first that fails; what is left shares that one's level. An interval at its own level so
     leaves out 0 just where the corrected p is below 5 %: in at most 5 % of all reports does any
     interval leave out 0 wrongly, and none is narrower than its plain 95 % interval.
+
+    Args:
+        probabilities: As the tests gave them.
+        among: How many they were chosen from, where those are more: of five arms the best one's
+            differences are four of ten.
     """
     known = sorted((p, index) for index, p in enumerate(probabilities) if p is not None)
     corrected = [Corrected(None, CONFIDENCE)] * len(probabilities)
-    largest, sharing = 0.0, len(known)
+    number = max(len(known), among)
+    largest, sharing = 0.0, number
     for rank, (p, index) in enumerate(known):
         if largest < LEVEL:
-            sharing = len(known) - rank
-        largest = max(largest, min(1.0, p * (len(known) - rank)))
+            sharing = number - rank
+        largest = max(largest, min(1.0, p * (number - rank)))
         corrected[index] = Corrected(largest, 1 - LEVEL / sharing)
     return corrected
 

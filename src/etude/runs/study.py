@@ -23,6 +23,7 @@ class StudyPlan(TypedDict):
     source: str
     baseline: str
     metric: str
+    margin: float | None  # the largest difference of it that does not matter
     axes: list[str]
     arms: dict[str, list[str]]  # of each arm its level on each axis
     command: list[str]
