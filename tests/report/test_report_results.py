@@ -309,6 +309,20 @@ def test_runs_can_be_chosen_by_what_they_are(make: Make, tmp_path: Path, conditi
     assert len(where(read([tmp_path]), [condition])) == kept
 
 
+def test_a_group_is_asked_for_as_it_is_typed_at_etude(make: Make, tmp_path: Path):
+    for arm, choice in (("0.1", "sgd"), ("0.2", "adam_keras"), ("0.3", "sgd")):
+        path = make(arm, 0, 0.9) / ".hydra" / "hydra.yaml"
+        path.write_text(
+            f"hydra:\n  runtime:\n    choices:\n      study: null\n      optimizer: {choice}\n"
+            "      hydra/launcher: local\n  verbose: false\n"
+        )
+    runs = read([tmp_path])
+    assert len(where(runs, ["optimizer=sgd"])) == 2
+    assert [arm.label for arm in group(runs, ["optimizer"])] == [
+        "optimizer=sgd", "optimizer=adam_keras",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("condition", ["l2", "l3=1", "l2=7"])
 def test_a_condition_that_says_nothing_or_leaves_nothing_is_refused(
     make: Make, tmp_path: Path, condition: str

@@ -23,8 +23,9 @@ examples:
   etude-report outputs/initialization_small                 a study
   etude-report outputs/lenet5_digits --baseline lr=0.001    a sweep, held against one of its arms
   etude-report outputs/a outputs/b --metric best.test_accuracy
-  etude-report outputs/a --group-by optimizer._target_      arms by one hyperparameter alone
-  etude-report outputs/a --where train.epochs=30 --where seed!=7
+  etude-report outputs/a --group-by optimizer               arms by one setting alone
+  etude-report outputs/a --where optimizer=sgd --where seed!=7
+  etude-report outputs/a --delta 0.005                      within half a point is equivalent
   etude-report outputs/a --format csv,md                    some of the files; none: the terminal's
   etude-report outputs/a --watch                            again while its runs go on
 """

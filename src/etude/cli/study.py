@@ -37,8 +37,8 @@ class Study:
     Args:
         name: Of the folder below `outputs/` that holds its runs.
         question: What it asks, in a line.
-        claim: What the document answers, in words and figures.
-        source: Where the document says so.
+        claim: What the document answers, in words and figures; empty for a user's own study.
+        source: Where the document says so; empty likewise.
         experiment: The file that every run starts from.
         baseline: The arm that others are compared with.
         seeds: One run of each arm for each.
@@ -47,9 +47,9 @@ class Study:
         words: What every run has besides.
         metric: What its arms are compared by: test_accuracy, or train_accuracy where the claim is
             about the training error.
-        margin: The largest difference of it that does not matter; None if the file does not say.
         reach: A value of the metric; the first epoch that reached it is told beside. None tells
             none.
+        margin: The largest difference of it that does not matter; None if the file does not say.
     """
 
     name: str
@@ -62,9 +62,9 @@ class Study:
     arms: tuple[StudyArm, ...]
     words: tuple[str, ...]
     metric: str
-    margin: float | None
     reach: float | None
     axes: tuple[str, ...] = ()
+    margin: float | None = None
 
     def runs(self) -> Iterator[tuple[StudyArm, tuple[str, ...]]]:
         """Give the words of every run, arm by arm."""
@@ -114,8 +114,8 @@ def read(name: str, content: object, *, size: str, pretrained: bool) -> Study:
     study = Study(
         name=name if size == "full" else f"{name}_{size}",
         question=str(node["question"]),
-        claim=str(node["claim"]),
-        source=str(node["source"]),
+        claim=str(node.get("claim", "")),
+        source=str(node.get("source", "")),
         experiment=str(twin["experiment"]),
         baseline=str(twin["baseline"]),
         seeds=_seeds(node["seeds"]),

@@ -86,6 +86,14 @@ def show(
         console.print(_documents(figures))
 
 
+def show_short(console: Console, results: Results, sentences: Sequence[Sentence]) -> None:
+    """Print the first sentence and one table, which a terminal of 80 columns holds."""
+    console.print(sentences[0].text.replace("“", "").replace("”", ""), style="bold", markup=False)
+    shown = {column.title: column for column in columns(results)}
+    titles = ("arm", "runs", spaced(results.metric), "remarks")
+    console.print(_table([shown[title] for title in titles], results))
+
+
 def remarks(row: ArmResults, results: Results) -> str:
     """Put what is special about a row into a few words."""
     states = [f"{n} {state}" for state, n in row.states.items() if not state.has_result]
