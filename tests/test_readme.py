@@ -17,8 +17,9 @@ from hydra.errors import HydraException
 from etude.base.errors import UserError
 from etude.cli import app, compare, report, status, study_jobs, summary, terminal
 from etude.cli import search as searches
-from etude.cli.compose import Planned, composing
+from etude.cli.compose import composing
 from etude.cli.explain import missing_extra
+from etude.cli.job import PlannedJobs
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -114,7 +115,7 @@ def _is_last(line: str, ends: str | None) -> bool:
     return line == ends if ends else not line.endswith("\\")
 
 
-def plan(words: list[str]) -> tuple[Planned | None, Any]:
+def plan(words: list[str]) -> tuple[PlannedJobs | None, Any]:
     """Compose and check the jobs that a command stands for, and its study; no job for a search."""
     args = app._parser().parse_intermixed_args(words)
     own = app._own_files(args.config_dir)
