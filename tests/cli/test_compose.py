@@ -281,11 +281,11 @@ def test_all_that_a_studys_file_lacks_is_told_at_once(
 ):
     (workplace / "conf" / "study").mkdir(parents=True)
     (workplace / "conf" / "study" / "bad.yaml").write_text(
-        "question: Q?\nseeds: [0]\nfull: {experiment: lenet5_digits, axes: {x: {a: [l2=0]}}}\n"
+        "seeds: [0]\nfull: {experiment: lenet5_digits, axes: {x: {a: [l2=0]}}}\n"
     )
     assert etude("--config-dir=conf", "study=bad", "--dry-run") == 2
     assert capsys.readouterr().err.splitlines() == [
-        f"etude: study=bad has no {key}" for key in ("claim", "source", "full.baseline")
+        f"etude: study=bad has no {key}" for key in ("question", "full.baseline")
     ]
 
 

@@ -7,10 +7,11 @@ import pytest
 from fake_runs import Make, maker
 
 from etude.base.errors import UserError
-from etude.report.answer import answer, verdict
+from etude.report.answer import answer
 from etude.report.arms import group
 from etude.report.read import read
 from etude.report.results import Results, compare
+from etude.report.verdicts import verdict
 from etude.report.write import make as make_report
 
 

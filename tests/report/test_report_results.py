@@ -9,12 +9,13 @@ from fake_runs import Make, maker, unfinished
 from scipy import stats
 
 from etude.base.errors import UserError
-from etude.report.answer import answer, chance, verdict
+from etude.report.answer import answer
 from etude.report.arms import group, where
 from etude.report.read import read
 from etude.report.references import figures
 from etude.report.results import ArmResults, Results, compare
 from etude.report.table import remarks
+from etude.report.verdicts import chance, verdict
 from etude.report.words import WHY
 from etude.report.write import make as make_report
 from etude.runs.claim import claimed
@@ -68,8 +69,10 @@ def test_arms_are_compared_with_the_best_where_no_baseline_is_named(make: Make, 
     by_label = {row.label: row for row in found.rows}
     one = stats.ttest_rel([0.7, 0.65, 0.5], [0.9, 0.8, 0.85]).pvalue
     other = stats.ttest_rel([0.1, 0.2, 0.5], [0.9, 0.8, 0.85]).pvalue
-    low, high = sorted([one, other])  # Holm's correction by hand; SciPy has none
-    corrected = {low: min(1, 2 * low), high: max(high, min(1, 2 * low))}
+    # Holm's correction by hand, as SciPy has none: of three arms the best one's two differences
+    # are two of the three that there are.
+    low, high = sorted([one, other])
+    corrected = {low: min(1, 3 * low), high: max(2 * high, min(1, 3 * low))}
     assert by_label["lr=0.01"].p == pytest.approx(corrected[one])
     assert by_label["lr=1"].p == pytest.approx(corrected[other])
     assert by_label["lr=0.1"].difference is None
@@ -306,6 +309,20 @@ def test_runs_can_be_chosen_by_what_they_are(make: Make, tmp_path: Path, conditi
     assert len(where(read([tmp_path]), [condition])) == kept
 
 
+def test_a_group_is_asked_for_as_it_is_typed_at_etude(make: Make, tmp_path: Path):
+    for arm, choice in (("0.1", "sgd"), ("0.2", "adam_keras"), ("0.3", "sgd")):
+        path = make(arm, 0, 0.9) / ".hydra" / "hydra.yaml"
+        path.write_text(
+            f"hydra:\n  runtime:\n    choices:\n      study: null\n      optimizer: {choice}\n"
+            "      hydra/launcher: local\n  verbose: false\n"
+        )
+    runs = read([tmp_path])
+    assert len(where(runs, ["optimizer=sgd"])) == 2
+    assert [arm.label for arm in group(runs, ["optimizer"])] == [
+        "optimizer=sgd", "optimizer=adam_keras",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("condition", ["l2", "l3=1", "l2=7"])
 def test_a_condition_that_says_nothing_or_leaves_nothing_is_refused(
     make: Make, tmp_path: Path, condition: str
@@ -397,3 +414,55 @@ def test_a_report_can_be_made_of_one_run(make: Make):
     path = make("0.1", 0, 0.9)
     report = make_report([path])
     assert [row.label for row in report.results.rows] == ["as configured"]
+
+
+def first(found: Results) -> str:
+    (sentence,) = [s.text for s in answer(found) if s.kind == "headline"]
+    return sentence
+
+
+def test_one_sentence_says_which_arm_leads_and_whether_that_is_sure(make: Make, tmp_path: Path):
+    near = [0.900, 0.912, 0.897, 0.905, 0.901]
+    fill(make, lr0_1=near, lr0_01=[0.904, 0.899, 0.909, 0.896, 0.905],
+         lr1=[v - 0.3 + 0.001 * n for n, v in enumerate(near)])  # fmt: skip
+    found = results(tmp_path)
+    assert first(found).startswith("You cannot tell “lr=0.1” and “lr=0.01” apart")
+    assert first(found).endswith("; “lr=1” loses.")
+    told = first(results(tmp_path, "lr=0.01"))
+    assert told.startswith("“lr=1” is worse than the baseline “lr=0.01”; “lr=0.1” cannot be told")
+
+
+def test_with_one_seed_the_first_sentence_says_that_nothing_is_sure(make: Make, tmp_path: Path):
+    fill(make, lr0_1=[0.9], lr0_01=[0.7])
+    assert "“lr=0.1” is highest with 90.0 %, but nobody can say" in first(results(tmp_path))
+
+
+def test_a_margin_makes_close_arms_equivalent_in_sentence_and_table(make: Make, tmp_path: Path):
+    fill(make, lr0_1=[0.900, 0.912, 0.897, 0.905], lr0_01=[0.901, 0.911, 0.898, 0.904])
+    found = compare(group(read([tmp_path])), baseline="lr=0.01", margin=0.01)
+    assert first(found) == ("“lr=0.1” is equivalent to the baseline “lr=0.01” within 1.0 points.")
+    assert remarks(found.rows[1], found) == "equivalent"
+    assert "“lr=0.1” is equivalent within 1.0 points: " in text(found)
+
+
+def test_a_studys_margin_is_taken_from_its_plan(make: Make, tmp_path: Path):
+    fill(make, lr0_1=[0.900, 0.912, 0.897], lr0_01=[0.901, 0.911, 0.898])
+    runs = {path.name: ("high" if "0.1_" in path.name else "low", int(path.name[-8:], 16))
+            for path in (tmp_path / "runs").iterdir()}  # fmt: skip
+    plan(tmp_path, runs, margin=0.05)
+    assert results(tmp_path).margin == 0.05
+
+
+@pytest.mark.parametrize("margin", [0, -0.1, 0.5])
+def test_a_margin_that_is_none_is_refused(make: Make, tmp_path: Path, margin: float):
+    fill(make, lr0_1=[0.9], lr0_01=[0.7])
+    with pytest.raises(UserError, match="--delta"):
+        compare(group(read([tmp_path])), margin=margin)
+
+
+def test_an_undecided_arm_says_how_many_seeds_would_tell(make: Make, tmp_path: Path):
+    fill(make, lr0_1=[0.90, 0.93, 0.89, 0.92], lr0_01=[0.89, 0.90, 0.91, 0.90])
+    found = results(tmp_path)
+    row = next(row for row in found.rows if row.label != found.baseline)
+    assert row.judged is not None
+    assert f"undecided: about {row.judged.more} more seeds would tell" in remarks(row, found)

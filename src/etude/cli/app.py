@@ -25,6 +25,7 @@ from etude.cli.hydra_door import CONFIG_NAME, Hydra
 from etude.cli.job import ComposedJob
 from etude.cli.outcomes import Unwritable
 from etude.cli.parser import Parser, unread_help
+from etude.cli.queue import detach
 from etude.cli.study_jobs import refuse_study
 from etude.cli.terminal import Messages, complain, remark
 from etude.config.build import import_from
@@ -124,6 +125,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="List the runs, which are done, half done or not started, and the expected time",
     )
+    parser.add_argument(
+        "--detach",
+        action="store_true",
+        help="Put the command into this machine's queue and return; etude-queue shows it",
+    )
     return parser
 
 
@@ -171,10 +177,21 @@ def _dispatch(composer: Composer, args: argparse.Namespace) -> int:
             resolve=args.resolve,
         )
     else:
-        from etude.cli.start import start  # noqa: PLC0415 (not needed for --help or --cfg)
+        from etude.cli.start import start  # noqa: PLC0415 (not for --help or --cfg)
 
-        return start(composer, args.overrides, multirun=args.multirun, dry_run=args.dry_run)
+        # What is left to a queue is checked and listed first, as it would be on the spot.
+        listed = args.dry_run or args.detach
+        code = start(composer, args.overrides, multirun=args.multirun, dry_run=listed)
+        if args.detach and not args.dry_run and code == 0:
+            return detach(_again(args))
+        return code
     return 0
+
+
+def _again(args: argparse.Namespace) -> list[str]:
+    """Write a command's words once more, for a process of its own."""
+    own = [] if args.config_dir is None else [f"--config-dir={Path(args.config_dir).absolute()}"]
+    return [*own, *(["-m"] if args.multirun else []), *args.overrides]
 
 
 def _log_to_terminal() -> None:

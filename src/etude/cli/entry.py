@@ -40,6 +40,11 @@ def status() -> int:
     return _command("status")
 
 
+def queue() -> int:
+    """Show and change the queue of commands."""
+    return _command("queue")
+
+
 def _command(module: str) -> int:
     """Import a command and do it; Ctrl-C ends it without a traceback at any moment.
 

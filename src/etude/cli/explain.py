@@ -41,6 +41,8 @@ def meant(words: Sequence[str]) -> list[str]:
 def _quoted(word: str) -> str:
     """Put a value that holds a = into the quotes that Hydra wants, as in a run's folder."""
     key, _, value = word.partition("=")
+    if key.startswith("zip("):
+        return word
     plain = "=" in value and not set(value) & set("'\"[]{}(),")
     return f"{key}='{value}'" if plain else word
 

@@ -23,8 +23,9 @@ examples:
   etude-report outputs/initialization_small                 a study
   etude-report outputs/lenet5_digits --baseline lr=0.001    a sweep, held against one of its arms
   etude-report outputs/a outputs/b --metric best.test_accuracy
-  etude-report outputs/a --group-by optimizer._target_      arms by one hyperparameter alone
-  etude-report outputs/a --where train.epochs=30 --where seed!=7
+  etude-report outputs/a --group-by optimizer               arms by one setting alone
+  etude-report outputs/a --where optimizer=sgd --where seed!=7
+  etude-report outputs/a --delta 0.005                      within half a point is equivalent
   etude-report outputs/a --format csv,md                    some of the files; none: the terminal's
   etude-report outputs/a --watch                            again while its runs go on
 """
@@ -60,6 +61,10 @@ def _parser() -> Words:
     add = parser.add_argument
     add("folders", nargs="+", type=Path, metavar="FOLDER", help="runs are sought in and below it")
     add("--baseline", metavar="ARM", help="the arm to compare with (the study's, or the best)")
+    add(
+        "--delta", type=float, metavar="D",
+        help="the largest difference that does not matter: 0.005 is half a point (the study's)",
+    )  # fmt: skip
     add("--metric", help=f"what to compare (the study's, or {METRIC}); seconds, final.test_loss …")
     add("--group-by", default="", metavar="KEY,…", help="hyperparameters that make an arm (all)")
     add(
@@ -89,6 +94,7 @@ def _report(args: argparse.Namespace, formats: Sequence[str], refresh: int | Non
         args.folders,
         metric=args.metric,
         baseline=args.baseline,
+        margin=args.delta,
         group_by=[key for key in args.group_by.split(",") if key],
         conditions=args.where,
     )

@@ -10,7 +10,7 @@ from hydra.types import RunMode
 from etude.base import startup
 from etude.base.errors import UserError
 from etude.base.in_subprocess import in_subprocess
-from etude.cli import launching, study_jobs
+from etude.cli import launching, study_jobs, sweeps
 from etude.cli import search as searches
 from etude.cli.compose import Composer
 from etude.cli.job import ComposedJob, PlannedJobs
@@ -26,7 +26,6 @@ from etude.cli.outcomes import (
 )
 from etude.cli.study import Study
 from etude.cli.terminal import (
-    announce_report,
     announce_study,
     announce_time,
     remark,
@@ -37,13 +36,15 @@ from etude.cli.terminal import (
 from etude.cli.worker import Worker
 from etude.config import Config
 from etude.launch import machine
-from etude.launch.job import JobFailed
+from etude.launch.job import JobFailed, labels
 from etude.launch.slots import threads
 from etude.preflight.checks import inspect
 from etude.runs.identity import check_identity, kin
 from etude.runs.records import read_rows
 from etude.runs.status import current_summary, note, status
 from etude.runs.study import PlannedRun, write_plan
+
+_SHOWS_RUNS = ".LocalLauncher"  # ends with a table of its own
 
 
 def start(composer: Composer, words: list[str], *, multirun: bool, dry_run: bool) -> int:
@@ -66,11 +67,21 @@ def start(composer: Composer, words: list[str], *, multirun: bool, dry_run: bool
         if (search := searches.of_study(composer, words)) is not None:
             return searches.launch(composer, search, dry_run=dry_run)
         return _launch_study(composer, words, dry_run=dry_run)
+    if sweeps.is_written_so(words):
+        if not multirun:
+            sweeps.refuse_without_sweep(words)
+        return _begin(composer, sweeps.plan(composer, words), sweep=True, dry_run=dry_run)
     mode = composer.loader.base(words, RunMode.MULTIRUN if multirun else RunMode.RUN)
     sweep = multirun or mode.copy().hydra.mode == RunMode.MULTIRUN
     if sweep and (search := searches.of_words(composer, words)) is not None:
         return searches.launch(composer, search, dry_run=dry_run)
     planned = composer.sweep(words) if sweep else composer.run(words)
+    if sweep:
+        planned.remarks.extend(sweeps.repeated(composer.loader, words))
+    return _begin(composer, planned, sweep=sweep, dry_run=dry_run)
+
+
+def _begin(composer: Composer, planned: PlannedJobs, *, sweep: bool, dry_run: bool) -> int:
     startup.mark("configuration")
     inspect_jobs(planned)
     if dry_run:
@@ -92,7 +103,11 @@ def _sweep(composer: Composer, planned: PlannedJobs) -> int:
         # The launcher has told of failures, and the verdict is in the runs' folders.
         with suppress(JobFailed), launcher_needed():
             composer.launch(planned, planned.jobs, worker)
-    show_sweep(outcome(job) for job in planned.jobs)
+    if not str(planned.master.hydra.launcher._target_).endswith(_SHOWS_RUNS):
+        show_sweep(outcome(job) for job in planned.jobs)
+    from etude.cli.ending import compare_jobs  # noqa: PLC0415 (takes its time)
+
+    compare_jobs(planned.jobs)
     tell(planned.jobs)
     return verdict(planned.jobs)
 
@@ -137,18 +152,11 @@ def _carry_out(
         study,
         [(job.label, current_summary(job.folder), read_rows(job.folder)) for job in jobs],
     )
-    _report(jobs[0].folder.parent)
+    from etude.cli.ending import report_study  # noqa: PLC0415 (takes its time)
+
+    report_study(jobs[0].folder.parent)
     tell(jobs)
     return verdict(jobs)
-
-
-def _report(folder: Path) -> None:
-    """End a study by writing its report."""
-    from etude.report.write import make, write  # noqa: PLC0415 (takes its time)
-
-    with outputs_needed():
-        write(make([folder]), folder / "report")
-    announce_report(folder / "report" / "report.html")
 
 
 def _list(planned: list[ComposedJob]) -> int:
@@ -183,7 +191,12 @@ def _measure(configs: list[Config]) -> list[float]:
 
 
 def _wanted(planned: list[ComposedJob]) -> list[tuple[Path, str, int]]:
-    return [(job.folder, name(job), job.config.epochs) for job in planned]
+    """Give folders, names and epochs; a sweep's runs are called by what differs between them."""
+    differing = labels([job.words for job in planned]) if len(planned) > 1 else [""]
+    return [
+        (job.folder, name(job) or own, job.config.epochs)
+        for job, own in zip(planned, differing, strict=True)
+    ]
 
 
 def inspect_jobs(planned: PlannedJobs) -> None:

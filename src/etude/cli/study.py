@@ -47,8 +47,8 @@ class Study:
     Args:
         name: Of the folder below `outputs/` that holds its runs.
         question: What it asks, in a line.
-        claim: What the document answers, in words and figures.
-        source: Where the document says so.
+        claim: What the document answers, in words and figures; empty for a user's own study.
+        source: Where the document says so; empty likewise.
         experiment: The file that every run starts from.
         baseline: The arm that others are compared with.
         seeds: One run of each arm for each.
@@ -59,7 +59,8 @@ class Study:
             about the training error.
         reach: A value of the metric; the first epoch that reached it is told beside. None tells
             none.
-        margin: δ, the smallest difference of the metric that matters; stated before it is run.
+        margin: δ, the largest difference of the metric that does not matter, stated before it is
+            run; None if the file does not say.
         claims: What the document claims, each as `A > B` or `A = B` of two arms; see
             `etude.report.claims`.
         tuned: Of each arm the words that tuning chose for it.
@@ -103,12 +104,12 @@ class Study:
             "source": self.source,
             "baseline": self.baseline,
             "metric": self.metric,
+            "margin": self.margin,
             "axes": list(self.axes),
             "arms": {arm.name: list(arm.levels) for arm in self.arms},
             "command": ["etude", *command],
             "runs": dict(runs),
             "reach": self.reach,
-            "margin": self.margin,
             "claims": list(self.claims),
             "tuned": dict(self.tuned),
         }
@@ -135,8 +136,8 @@ def read(name: str, content: object, *, size: str, pretrained: bool) -> Study:
     study = Study(
         name=name if size == "full" else f"{name}_{size}",
         question=str(node["question"]),
-        claim=str(node["claim"]),
-        source=str(node["source"]),
+        claim=str(node.get("claim", "")),
+        source=str(node.get("source", "")),
         experiment=str(twin["experiment"]),
         baseline=str(twin["baseline"]),
         seeds=_seeds(twin.get("seeds", node["seeds"])),

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from etude.base.errors import UserError
 
-_ALWAYS, _TWIN = ("question", "claim", "source", "seeds"), ("experiment", "baseline", "axes")
+_ALWAYS, _TWIN = ("question", "seeds"), ("experiment", "baseline", "axes")
 
 
 def check_file(name: str, node: object, size: str) -> Mapping[str, Any]:
@@ -27,6 +27,12 @@ def check_file(name: str, node: object, size: str) -> Mapping[str, Any]:
     lacking += [f"{size}.{key}" for key in _TWIN if key not in twin]
     if lacking:
         raise UserError("\n".join(f"study={name} has no {key}" for key in lacking))
+    margin: object = whole.get("margin")
+    if margin is not None and not (isinstance(margin, int | float) and margin > 0):
+        raise UserError(
+            f"study={name}: margin={margin} must be a number above 0, in the metric's unit: 0.005 "
+            "is half a point of accuracy"
+        )
     _check_words(f"study={name}: {size}.words", twin.get("words", []))
     _check_tuned(f"study={name}: {size}.tune", twin.get("tune", []))
     axes = _mapping(f"study={name}: {size}.axes", twin.get("axes", {}))

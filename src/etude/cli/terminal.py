@@ -132,6 +132,13 @@ def show_sweep(rows: Iterable[tuple[str, str, float | None, str]]) -> None:
     console.print(table)
 
 
+def show_end(folder: Path) -> None:
+    """Print how to look further at the runs of a sweep."""
+    where = shlex.quote(near(folder))
+    console.print(f"report       etude-report {where}", markup=False)
+    console.print(f"TensorBoard  tensorboard --logdir {where}", markup=False)
+
+
 def show_runs(runs: Sequence[RunStatus], lefts: Sequence[float | None]) -> None:
     """Print where runs stand, and the seconds that each will still take, None if unknown."""
     console.print(runs_table(runs, lefts))
@@ -170,8 +177,10 @@ def _in_a_row(lefts: Sequence[float | None]) -> str:
 def announce_study(study: Study, *, runs: int, waiting: Sequence[int]) -> None:
     """Print a study's question and claim, and how much there is to do (epochs of each run)."""
     console.print(f"study {study.name}: {study.question}", style="bold", markup=False)
-    console.print(f"claim: {study.claim}", markup=False)
-    console.print(f"source: {study.source}", markup=False)
+    if study.claim:
+        console.print(f"claim: {study.claim}", markup=False)
+    if study.source:
+        console.print(f"source: {study.source}", markup=False)
     epochs = sorted(set(waiting))
     each = f" of {' or '.join(map(str, epochs))} epochs" if epochs else ""
     console.print(
@@ -225,7 +234,8 @@ def show_arms(
         name = Text(label, no_wrap=True, overflow="ellipsis")
         table.add_row(name, *cells, ", ".join(remarks))
     console.print(table)
-    console.print(f"claim: {study.claim}", markup=False)
+    if study.claim:
+        console.print(f"claim: {study.claim}", markup=False)
 
 
 def _first_epoch(rows: Sequence[Mapping[str, Any]], study: Study) -> int | None:

@@ -1,15 +1,19 @@
 """The answer in plain words: which arm is better, by how much, and how sure that is."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from etude.report.headline import headline
 from etude.report.read import RunFolder
-from etude.report.results import ArmResults, Results, tested_images
-from etude.report.statistics import LEVEL, Spread
+from etude.report.results import ArmResults, Results
+from etude.report.statistics import Spread
+from etude.report.verdicts import chance, needs, verdict, widest
 from etude.report.words import NONE, WHY, amount, counted, gap, listed, probability, signed
-from etude.runs.state import RunState
+
+_ORDER = (
+    "failed", "worse", "better", "equivalent", "open", "even", "pruned", "unknown", "none",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -17,8 +21,8 @@ class Sentence:
     """One thing to know.
 
     Args:
-        kind: `failed`, `worse`, `better`, `open`, `even`, `pruned`, `unknown` or `note`; of a
-            claim `supported`, `refuted` or `undecided`.
+        kind: `headline`, `failed`, `worse`, `better`, `equivalent`, `open`, `even`, `pruned`,
+            `unknown` or `note`; of a claim `supported`, `refuted` or `undecided`.
         text: In plain words.
     """
 
@@ -27,7 +31,7 @@ class Sentence:
 
 
 def answer(results: Results) -> list[Sentence]:
-    """Say what the arms came to, the most certain first."""
+    """Say what the arms came to: in one sentence, then the most certain first."""
     if results.baseline is None:
         yet = " yet" if any(row.awaited for row in results.rows) else ""
         text = f"No run has a result{yet}."
@@ -35,56 +39,11 @@ def answer(results: Results) -> list[Sentence]:
     groups: dict[str, list[ArmResults]] = {}
     for row in results.rows:
         groups.setdefault(verdict(row, results), []).append(row)
-    told = [_baseline(results)]
-    for kind in ("failed", "worse", "better", "open", "even", "pruned", "unknown", "none"):
+    first = headline(results)
+    told = [*([Sentence("headline", first)] if first else []), _baseline(results)]
+    for kind in _ORDER:
         told += _of_kind(kind, groups.get(kind, []), results)
     return [*told, *_counts(results)]
-
-
-def verdict(row: ArmResults, results: Results) -> str:
-    """Say in a word how an arm compares with the baseline.
-
-    Returns:
-        `failed` (no better than guessing, or no run that did not diverge or fail), `worse` or
-        `better` (surely), `open` (the difference is large, or its interval is), `even` (no
-        difference was found, and a large one is unlikely), `unknown` (too few seeds to tell),
-        `pruned` (no result, and none to come: the search gave it up), `none` (no result), or
-        `baseline`.
-    """
-    if all(state.went_wrong for state in row.states) or guesses(row, results):
-        return "failed"
-    if row.result is None:
-        return "pruned" if RunState.PRUNED in row.states and not row.awaited else "none"
-    if row.label == results.baseline:
-        return "baseline"
-    if row.difference is None or row.p is None:
-        return "unknown"
-    good = (row.difference.mean > 0) == results.higher_is_better
-    if row.p < LEVEL:
-        return "better" if good else "worse"
-    return "open" if _widest(row) > _narrow(results) else "even"
-
-
-def chance(results: Results) -> float | None:
-    """Give the accuracy of always naming the most frequent class; None where it is not known."""
-    for run in results.runs:
-        if run.confusion is not None:
-            rows = [sum(row) for row in run.confusion.counts]
-            return max(rows) / sum(rows)
-    return None
-
-
-def guesses(row: ArmResults, results: Results) -> bool:
-    """Say whether all of an arm's runs are within three standard errors of guessing.
-
-    Of a small test set that is much: what is over 5 points above has learnt something.
-    """
-    luck = chance(results)
-    if luck is None or not results.metric.endswith("accuracy") or not row.values:
-        return False
-    images = tested_images(row.arm) or 1
-    limit = luck + min(3 * math.sqrt(luck * (1 - luck) / images), 0.05)
-    return all(value <= limit for value in row.values.values())
 
 
 def _baseline(results: Results) -> Sentence:
@@ -114,7 +73,8 @@ def _of_kind(kind: str, rows: Sequence[ArmResults], results: Results) -> Iterato
     elif kind in {"pruned", "none"}:
         yield from _without_result(kind, rows)
     else:
-        tell = {"open": _unsure, "unknown": _too_few}.get(kind, partial(_sure, kind))
+        sentences = {"open": _unsure, "unknown": _too_few, "equivalent": _equivalent}
+        tell = sentences.get(kind, partial(_sure, kind))
         for row in rows:
             yield Sentence(kind, f"{_name(row)}{tell(row, results)}")
 
@@ -131,9 +91,11 @@ def _without_result(kind: str, rows: Sequence[ArmResults]) -> Iterator[Sentence]
 
 
 def _even(rows: Sequence[ArmResults], results: Results) -> str:
-    most = max(_widest(row) for row in rows)
+    most = max(widest(row) for row in rows)
     limit = f"; where there is one, it is most likely below {gap(most, results.metric)}"
-    return f"{_labels(rows)}{limit if most else ''}."
+    told = [row for row in rows if row.judged is not None and row.judged.more is not None]
+    wanted = max(told, key=lambda row: (row.judged and row.judged.more) or 0, default=None)
+    return f"{_labels(rows)}{limit if most else ''}{needs(wanted) if wanted else ''}."
 
 
 def _failed(rows: Sequence[ArmResults], results: Results) -> Iterator[Sentence]:
@@ -181,12 +143,20 @@ def _sure(kind: str, row: ArmResults, results: Results) -> str:
     )
 
 
+def _equivalent(row: ArmResults, results: Results) -> str:
+    p = row.judged and row.judged.equivalence_p
+    return (
+        f" is equivalent within {gap(results.margin or 0.0, results.metric)}: {_mean(row, results)}"
+        f", {_away(row, results)} (p {_compared(p)} by two one-sided tests, corrected)."
+    )
+
+
 def _unsure(row: ArmResults, results: Results) -> str:
     values = [amount(value, results.metric) for value in sorted(row.values.values())]
     return (
         f" is uncertain: its {counted(len(values), 'seed')} gave {listed(values)}; on average "
         f"{_away(row, results)}, but anything from {_span(row, results)} fits "
-        f"(p {_compared(row.p)}; both corrected). More seeds would tell."
+        f"(p {_compared(row.p)}; both corrected){needs(row)}."
     )
 
 
@@ -273,13 +243,3 @@ def _labels(rows: Sequence[ArmResults]) -> str:
 def _compared(p: float | None) -> str:
     text = probability(p)
     return text if text.startswith("<") else f"= {text}"
-
-
-def _widest(row: ArmResults) -> float:
-    return max(map(abs, row.interval)) if row.interval is not None else 0.0
-
-
-def _narrow(results: Results) -> float:
-    """Give the width from which on an interval leaves the question open: a tenth of the scale."""
-    base = next(row for row in results.rows if row.label == results.baseline).result
-    return 0.1 * abs(base.mean) if base is not None else math.inf

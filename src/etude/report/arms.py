@@ -42,8 +42,8 @@ def group(runs: Sequence[RunFolder], keys: Sequence[str] = ()) -> list[Arm]:
 
     Args:
         runs: All runs.
-        keys: Hyperparameters (or `name`, `device`, `precision`) that alone make the difference;
-            none: all but the seed do.
+        keys: Hyperparameters and groups (or `name`, `device`, `precision`) that alone make the
+            difference; none: all but the seed do.
 
     Raises:
         UserError: No run has one of the keys.
@@ -214,7 +214,8 @@ def _short(key: str) -> str:
 
 
 def _check_key(runs: Iterable[RunFolder], key: str) -> None:
-    known = sorted({k for run in runs for k in run.hyperparameters} | {*_OWN})
+    found = {key for run in runs for key in (*run.hyperparameters, *run.choices)}
+    known = sorted(found | {*_OWN})
     if key not in known:
         near = [other for other in known if other.endswith(key) or other.startswith(key)]
         near = near or get_close_matches(key, known, n=1)
@@ -232,7 +233,9 @@ def _attribute(run: RunFolder, key: str) -> str:
         return run.label or ""
     if key in {"name", "device", "precision"}:
         return str(run.summary.get(key, NONE))
-    return _word(run.hyperparameters.get(key)) if key in run.hyperparameters else NONE
+    if key in run.hyperparameters:
+        return _word(run.hyperparameters[key])
+    return run.choices.get(key, NONE)  # a group, as it was typed or as its experiment has it
 
 
 def _order(level: str) -> tuple[int, float, str]:

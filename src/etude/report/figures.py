@@ -7,12 +7,12 @@ from itertools import product
 
 import numpy as np
 
-from etude.report.answer import chance, guesses
 from etude.report.arms import Arm, axes
 from etude.report.charts import Dot, Dots, Heat, Line, Lines, Style
 from etude.report.drawing import Drawing, draw
 from etude.report.results import ArmResults, Results, finished
 from etude.report.statistics import Spread
+from etude.report.verdicts import chance, guesses
 from etude.report.words import number, spaced
 
 MOST_ARMS = 16  # lines that an eye can follow

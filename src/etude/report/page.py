@@ -12,7 +12,7 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 
 from etude.report import layers
-from etude.report.answer import Sentence, verdict
+from etude.report.answer import Sentence
 from etude.report.arms import varied
 from etude.report.assets import asset, render
 from etude.report.charts import Dots
@@ -23,6 +23,7 @@ from etude.report.references import TITLES, DocumentFigure
 from etude.report.results import Results
 from etude.report.statistics import CONFIDENCE
 from etude.report.table import Cell, columns
+from etude.report.verdicts import verdict
 from etude.report.words import NONE, lasted, listed, number
 from etude.runs.state import RunState
 
@@ -30,8 +31,9 @@ _TAGS = {
     "failed": "failed",
     "worse": "surely worse",
     "better": "surely better",
-    "open": "open",
-    "even": "no difference found",
+    "equivalent": "equivalent",
+    "open": "undecided",
+    "even": "undecided",
     "pruned": "given up",
     "unknown": "cannot be told",
     "supported": "supported",

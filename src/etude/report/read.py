@@ -1,5 +1,6 @@
 """From folders to the runs in them: the only way into a report."""
 
+import itertools
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any, Final, NamedTuple, TypedDict
 from etude.base.errors import UserError
 from etude.runs.environment import Environment, read_environment
 from etude.runs.find import find_runs
-from etude.runs.names import CONFUSION, OVERRIDES, SUMMARY
+from etude.runs.names import CONFUSION, HYDRA, OVERRIDES, SUMMARY
 from etude.runs.records import read_as, read_rows
 from etude.runs.state import RunState
 from etude.runs.status import current_summary, state_of
@@ -95,6 +96,19 @@ class RunFolder:
             return {}
         pairs = (line.removeprefix("- ").strip("'\"").partition("=") for line in lines)
         return {key: word for key, _, word in pairs if word and key not in _NO_ARMS}
+
+    @cached_property
+    def choices(self) -> dict[str, str]:
+        """What was chosen in each group, typed or not, as `etude` takes it."""
+        try:
+            text = (self.folder / HYDRA).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return {}
+        # Not read as YAML, which takes a hundred times as long.
+        _, _, block = text.partition("\n    choices:\n")
+        lines = itertools.takewhile(lambda line: line[:6].isspace(), block.splitlines())
+        pairs = (line.strip().partition(": ") for line in lines)
+        return {key: choice.strip("'\"") for key, _, choice in pairs if "/" not in key}
 
     @cached_property
     def environment(self) -> Environment:

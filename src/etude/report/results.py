@@ -9,8 +9,9 @@ from statistics import fmean
 
 from etude.base.errors import UserError
 from etude.report.arms import Arm
+from etude.report.equivalence import Verdict, judge
 from etude.report.read import RunFolder
-from etude.report.statistics import Difference, Interval, Spread, difference, holm, spread
+from etude.report.statistics import Difference, Interval, Spread, difference, spread
 from etude.report.words import is_fraction
 from etude.runs.state import RunState
 
@@ -30,8 +31,7 @@ class ArmResults:
         states: How many runs are in which state.
         warnings: What a reader of the row must know, each in a few words.
         difference: From the baseline; None for itself, and where one of them has no result.
-        p: Its p value after Holm's correction over all arms.
-        interval: Of the difference, by the same correction: without 0 just where p is below 0.05.
+        judged: What that comes to; None just where the difference is.
     """
 
     arm: Arm
@@ -41,8 +41,17 @@ class ArmResults:
     states: Mapping[RunState, int]
     warnings: tuple[str, ...]
     difference: Difference | None = None
-    p: float | None = None
-    interval: Interval | None = None
+    judged: Verdict | None = None
+
+    @property
+    def p(self) -> float | None:
+        """The difference's p value after Holm's correction over all arms."""
+        return None if self.judged is None else self.judged.p
+
+    @property
+    def interval(self) -> Interval | None:
+        """The difference's, by the same correction: without 0 just where p is below 0.05."""
+        return None if self.judged is None else self.judged.interval
 
     @property
     def label(self) -> str:
@@ -69,12 +78,15 @@ class Results:
         baseline: The arm that others are compared with; None where no arm has a result.
         chosen: Whether somebody named the baseline; if not, it is the best arm.
         rows: One an arm.
+        margin: The largest difference that does not matter, in the metric's unit; None if nobody
+            has said.
     """
 
     metric: str
     baseline: str | None
     chosen: bool
     rows: tuple[ArmResults, ...]
+    margin: float | None = None
 
     @property
     def higher_is_better(self) -> bool:
@@ -109,33 +121,47 @@ class Results:
         return [run for row in self.rows for run in row.arm.runs]
 
 
-def compare(arms: Sequence[Arm], *, metric: str = METRIC, baseline: str | None = None) -> Results:
+def compare(
+    arms: Sequence[Arm],
+    *,
+    metric: str = METRIC,
+    baseline: str | None = None,
+    margin: float | None = None,
+) -> Results:
     """Compare arms with a baseline.
 
     Args:
         arms: At least one.
         metric: `final.<key>`, `best.<key>` or `<key>` of the runs' summaries.
         baseline: An arm's name; None takes the study's, or else the best arm.
+        margin: The largest difference that does not matter; None takes the study's, if it has one.
 
     Raises:
-        UserError: There is no such arm, or no run has such a number.
+        UserError: There is no such arm, or no run has such a number, or it has no such differences.
     """
     _check_metric(arms, metric)
+    margin = _margin(arms, metric, margin)
     seeds = {run.seed for arm in arms for run in arm.runs}
-    alone = Results(
-        metric, None, chosen=False, rows=tuple(_row(arm, metric, seeds) for arm in arms)
-    )
+    rows = tuple(_row(arm, metric, seeds) for arm in arms)
+    alone = Results(metric, None, chosen=False, rows=rows, margin=margin)
     label, chosen = _baseline(alone, baseline)
     base = next((row for row in alone.rows if row.label == label), None)
     if base is None:
         return alone
     found = [None if row is base else difference(row.values, base.values) for row in alone.rows]
-    corrected = holm([d.p if d is not None else None for d in found])
-    rows = (
-        replace(row, difference=d, p=c.p, interval=d and d.interval(c.confidence))
-        for row, d, c in zip(alone.rows, found, corrected, strict=True)
+    known = sum(row.result is not None for row in alone.rows)
+    judged = judge(
+        found,
+        margin=margin,
+        higher_is_better=alone.higher_is_better,
+        # Whoever compares all arms with the best has looked at all pairs to find it.
+        among=0 if chosen else known * (known - 1) // 2,
     )
-    return replace(alone, baseline=label, chosen=chosen, rows=tuple(rows))
+    rows = tuple(
+        replace(row, difference=d, judged=verdict)
+        for row, d, verdict in zip(alone.rows, found, judged, strict=True)
+    )
+    return replace(alone, baseline=label, chosen=chosen, rows=rows)
 
 
 def finished(arm: Arm) -> list[RunFolder]:
@@ -207,6 +233,19 @@ def _baseline(results: Results, wanted: str | None) -> tuple[str | None, bool]:
     if study in labels:
         return study, True
     return (results.best.label if results.best is not None else None), False
+
+
+def _margin(arms: Sequence[Arm], metric: str, wanted: float | None) -> float | None:
+    """Give the margin that was asked for, or else that of the study that all runs are of."""
+    if wanted is None:
+        planned = {run.plan["margin"] for arm in arms for run in arm.runs}
+        return planned.pop() if len(planned) == 1 else None
+    if wanted <= 0 or (is_fraction(metric) and wanted >= 0.5):
+        raise UserError(
+            f"--delta {wanted:g} must be above 0 and in the unit of {metric}: 0.005 is half a "
+            "point of accuracy"
+        )
+    return wanted
 
 
 def _check_metric(arms: Sequence[Arm], metric: str) -> None:

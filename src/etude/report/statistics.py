@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import NamedTuple
 
@@ -50,6 +50,7 @@ class Difference:
         p: Probability of a difference this large between equal arms; None: cannot be told.
         error: Standard error of the mean; 0 where nothing is known of it.
         freedom: Degrees of freedom of that.
+        count: Seeds that the error is of: the shared ones, or those of the side with fewer.
     """
 
     mean: float
@@ -57,6 +58,7 @@ class Difference:
     p: float | None = None
     error: float = 0.0
     freedom: float = 1.0
+    count: int = 0
 
     def interval(self, confidence: float = CONFIDENCE) -> Interval | None:
         """Give the confidence interval by Student's t; None where there is none."""
@@ -151,21 +153,27 @@ def difference(
     return Difference(fmean(arm.values()) - fmean(baseline.values()), "one seed")
 
 
-def holm(probabilities: Sequence[float | None]) -> list[Corrected]:
+def holm(probabilities: Sequence[float | None], among: int = 0) -> list[Corrected]:
     """Correct p values for their number (Holm 1979); None stays None and does not count.
 
     Holm's method tests the smallest of m values at 5 % / m, the next at 5 % / (m - 1), and stops
     at the first that fails; what is left shares that one's level. An interval at its own level so
     leaves out 0 just where the corrected p is below 5 %: in at most 5 % of all reports does any
     interval leave out 0 wrongly, and none is narrower than its plain 95 % interval.
+
+    Args:
+        probabilities: As the tests gave them.
+        among: How many they were chosen from, where those are more: of five arms the best one's
+            differences are four of ten.
     """
     known = sorted((p, index) for index, p in enumerate(probabilities) if p is not None)
     corrected = [Corrected(None, CONFIDENCE)] * len(probabilities)
-    largest, sharing = 0.0, len(known)
+    number = max(len(known), among)
+    largest, sharing = 0.0, number
     for rank, (p, index) in enumerate(known):
         if largest < LEVEL:
-            sharing = len(known) - rank
-        largest = max(largest, min(1.0, p * (len(known) - rank)))
+            sharing = number - rank
+        largest = max(largest, min(1.0, p * (number - rank)))
         corrected[index] = Corrected(largest, 1 - LEVEL / sharing)
     return corrected
 
@@ -173,7 +181,8 @@ def holm(probabilities: Sequence[float | None]) -> list[Corrected]:
 def _paired(differences: Sequence[float]) -> Difference:
     count = len(differences)
     error = math.sqrt(variance(differences) / count)
-    return _tested(fmean(differences), error, count - 1, f"paired over {count} seeds")
+    tested = _tested(fmean(differences), error, count - 1, f"paired over {count} seeds")
+    return replace(tested, count=count)
 
 
 def _welch(arm: Sequence[float], baseline: Sequence[float]) -> Difference:
@@ -182,7 +191,8 @@ def _welch(arm: Sequence[float], baseline: Sequence[float]) -> Difference:
     if a + b == 0:
         return _tested(mean, 0.0, 1, "Welch")
     freedom = (a + b) ** 2 / (a**2 / (len(arm) - 1) + b**2 / (len(baseline) - 1))
-    return _tested(mean, math.sqrt(a + b), freedom, "Welch")
+    tested = _tested(mean, math.sqrt(a + b), freedom, "Welch")
+    return replace(tested, count=min(len(arm), len(baseline)))
 
 
 def _tested(mean: float, error: float, freedom: float, method: str) -> Difference:

@@ -7,10 +7,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from etude.report.answer import Sentence, verdict
+from etude.report.answer import Sentence
 from etude.report.references import TITLES, DocumentFigure
 from etude.report.results import ArmResults, Results, finished
 from etude.report.statistics import Spread
+from etude.report.verdicts import in_words
 from etude.report.words import NONE, difference, lasted, number, probability, size, spaced
 
 _BESIDE = ("− baseline", "its 95 % interval", "p", "time", "images/s", "memory")
@@ -88,12 +89,18 @@ def show(
         console.print(_documents(figures))
 
 
+def show_short(console: Console, results: Results, sentences: Sequence[Sentence]) -> None:
+    """Print the first sentence and one table, which a terminal of 80 columns holds."""
+    console.print(sentences[0].text.replace("“", "").replace("”", ""), style="bold", markup=False)
+    shown = {column.title: column for column in columns(results)}
+    titles = ("arm", "runs", spaced(results.metric), "remarks")
+    console.print(_table([shown[title] for title in titles], results))
+
+
 def remarks(row: ArmResults, results: Results) -> str:
     """Put what is special about a row into a few words."""
     states = [f"{n} {state}" for state, n in row.states.items() if not state.has_result]
-    said = {"failed": "did not learn", "better": "better", "worse": "worse"}
-    kind = verdict(row, results)
-    judged = [said[kind]] if kind in said and row.result is not None else []
+    judged = [said] if row.result is not None and (said := in_words(row, results)) else []
     base = ["baseline"] if row.label == results.baseline else []
     return ", ".join([*base, *judged, *states, *row.warnings])
 

@@ -33,6 +33,7 @@ def make(
     *,
     metric: str | None = None,
     baseline: str | None = None,
+    margin: float | None = None,
     group_by: Collection[str] = (),
     conditions: Collection[str] = (),
 ) -> Report:
@@ -43,6 +44,7 @@ def make(
         metric: What is compared; None: the final value of what the study is about, or of the test
             accuracy.
         baseline: An arm's name; None: the study's, or the best.
+        margin: The largest difference that does not matter; None: the study's, or none.
         group_by: Hyperparameters that alone divide the runs into arms; none: all do.
         conditions: What runs must meet to be in the report.
 
@@ -52,7 +54,8 @@ def make(
     runs: list[RunFolder] = where(read(folders), list(conditions))
     _check_data(runs)
     chosen = metric or _of_the_study(runs)
-    results = compare(by_arm(runs, list(group_by)), metric=chosen, baseline=baseline)
+    arms = by_arm(runs, list(group_by))
+    results = compare(arms, metric=chosen, baseline=baseline, margin=margin)
     return Report(results, [*told(results), *answer(results)], figures(results))
 
 

@@ -1,0 +1,151 @@
+"""The command `etude-queue`: the commands that were left to this machine with `--detach`."""
+
+import argparse
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from etude.base.errors import UserError
+from etude.base.text import near
+from etude.cli import entry
+from etude.cli.parser import Words
+from etude.cli.terminal import complain, console
+from etude.launch.commands import STOPPED, CommandQueue, state_folder
+from etude.launch.commands_server import is_serving, start
+
+EXAMPLES = """\
+examples:
+  etude study=optimizers size=small --detach    put a command into the queue, and return
+  etude-queue                                   show the queue
+  etude-queue follow 3                          what command 3 prints, as it comes
+  etude-queue first 3                           before all that wait
+  etude-queue remove 3                          what runs saves and stops
+  etude-queue resize 1                          jobs on a device at a time, from now on
+  etude-queue pause                             start nothing more; resume goes on
+  etude-queue resume                            go on, as after a reboot
+"""
+_LOOK = 0.5  # seconds between two looks at a log
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code: 0, 1 if a followed command failed, 2 if refused."""
+    try:
+        args = _parser().parse_args(arguments)
+        return _ACTIONS[args.action](CommandQueue(state_folder()), args.value)
+    except UserError as error:
+        complain(error)
+        return 2
+
+
+def _parser() -> Words:
+    parser = Words(
+        prog="etude-queue",
+        description="Show and change the queue of this machine's commands.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("action", nargs="?", default="show", choices=list(_ACTIONS))
+    parser.add_argument("value", nargs="?", help="a command's number, or jobs a device for resize")
+    return parser
+
+
+def detach(words: Sequence[str]) -> int:
+    """Put a command into the queue, and return; a server does it, of which the terminal is free."""
+    queue = CommandQueue(state_folder())
+    command = queue.add(words, Path.cwd(), os.environ)
+    if not queue.paused:
+        start(queue)
+    console.print(
+        f"command {command.number} is in the queue; etude-queue follow {command.number} shows it",
+        markup=False,
+    )
+    return 0
+
+
+def _show(queue: CommandQueue, _: str | None) -> int:
+    table = Table("number", "state", "command", "in", box=SIMPLE_HEAD, pad_edge=False)
+    commands = queue.all()
+    for command in commands:
+        words = f"etude {shlex.join(command.words)}"
+        table.add_row(str(command.number), command.state, words, near(Path(command.folder)))
+    if commands:
+        console.print(table)
+    left = sum(command.left for command in commands)
+    stands = "paused" if queue.paused else "at work" if is_serving(queue) else "not at work"
+    more = "; etude-queue resume goes on" if left and stands != "at work" else ""
+    console.print(f"{left} to be done; the queue is {stands}{more}")
+    return 0
+
+
+def _follow(queue: CommandQueue, value: str | None) -> int:
+    number, place = _number(value), 0
+    while True:
+        command = queue.find(number)
+        if queue.log(number).exists():
+            with queue.log(number).open("rb") as file:
+                file.seek(place)
+                text = file.read()
+            place += len(text)
+            console.out(text.decode(errors="replace"), end="", highlight=False)
+        if not command.left:
+            console.print(f"command {number} is {command.state}")
+            return int(command.state != "finished")
+        time.sleep(_LOOK)
+
+
+def _pause(queue: CommandQueue, _: str | None) -> int:
+    queue.pause(on=True)
+    return 0
+
+
+def _resume(queue: CommandQueue, value: str | None) -> int:
+    """Go on with what is left; with a number, with a command that was stopped or failed as well."""
+    queue.pause(on=False)
+    for command in queue.all():
+        chosen = value is not None and command.number == _number(value)
+        if not command.left and (chosen or command.state == STOPPED):
+            queue.again(command)
+    start(queue)
+    return 0
+
+
+def _remove(queue: CommandQueue, value: str | None) -> int:
+    queue.remove(_number(value))
+    return 0
+
+
+def _first(queue: CommandQueue, value: str | None) -> int:
+    queue.first(_number(value))
+    return 0
+
+
+def _resize(queue: CommandQueue, value: str | None) -> int:
+    queue.resize(value or "")
+    return 0
+
+
+def _number(value: str | None) -> int:
+    if value is None or not value.isdigit():
+        raise UserError(f"{value or 'nothing'} is no command's number; etude-queue shows them")
+    return int(value)
+
+
+_ACTIONS: dict[str, Callable[[CommandQueue, str | None], int]] = {
+    "show": _show,
+    "follow": _follow,
+    "first": _first,
+    "remove": _remove,
+    "resize": _resize,
+    "pause": _pause,
+    "resume": _resume,
+}
+
+if __name__ == "__main__":
+    sys.exit(entry.queue())

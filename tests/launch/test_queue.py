@@ -1,0 +1,133 @@
+"""Commands that are left to this machine, through closed terminals and kills."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from processes import wait_for
+
+from etude.base import locks
+from etude.base.errors import UserError
+from etude.cli import queue as command
+from etude.launch.commands import CommandQueue, state_folder
+from etude.launch.commands_server import is_serving, start
+
+Etude = Callable[..., int]
+QUICK = ["dataset.limit_train=80", "dataset.limit_test=20", "record.curves=false",
+         "record.tensorboard=false"]  # fmt: skip
+
+
+@pytest.fixture
+def queue(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> CommandQueue:
+    monkeypatch.setenv("XDG_STATE_HOME", str(workplace / "state"))
+    return CommandQueue(state_folder())
+
+
+def states(queue: CommandQueue) -> dict[int, str]:
+    return {one.number: one.state for one in queue.all()}
+
+
+def add(queue: CommandQueue, *words: str) -> int:
+    return queue.add(words, Path.cwd(), os.environ).number
+
+
+def server(queue: CommandQueue) -> int:
+    wait_for(lambda: is_serving(queue))
+    said = (queue.folder / "server.lock").read_text()  # process <number> on <host>
+    return int(said.split()[1])
+
+
+def test_a_queue_is_changed_by_its_numbers(queue: CommandQueue):
+    assert [add(queue, f"seed={n}") for n in range(3)] == [1, 2, 3]
+    assert command.main(["first", "3"]) == 0
+    assert command.main(["remove", "2"]) == 0
+    assert [one.number for one in queue.all() if one.left] == [3, 1]
+    assert command.main(["remove", "9"]) == 2
+    assert command.main(["resize", "0"]) == 2
+    assert command.main(["resize", "2"]) == 0
+    assert queue.jobs_per_device == "2"
+
+
+def test_only_what_matters_of_the_shell_is_kept(queue: CommandQueue):
+    kept = queue.add(["seed=0"], Path.cwd(), {"PATH": "p", "SECRET": "s", "ETUDE_DATA": "d"})
+    assert kept.environment == {"PATH": "p", "ETUDE_DATA": "d"}
+    assert queue.folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_command_that_is_refused_is_not_put_into_the_queue(etude: Etude, queue: CommandQueue):
+    assert etude("-m", "optimizer.lr=0.1,-1", "--detach") == 2
+    assert queue.all() == []
+
+
+def test_a_command_that_waits_for_nothing_is_done_in_a_server_of_its_own(
+    queue: CommandQueue, capsys: pytest.CaptureFixture[str]
+):
+    add(queue, "train.epochs=0")
+    add(queue, "--version")
+    start(queue)
+    start(queue)  # the second one ends by itself
+    wait_for(lambda: set(states(queue).values()) == {"failed", "finished"}, 60)
+    wait_for(lambda: not is_serving(queue))
+    assert command.main(["follow", "2"]) == 0
+    assert "etude " in capsys.readouterr().out
+    assert command.main(["follow", "1"]) == 1
+
+
+def test_a_killed_server_leaves_its_command_at_work_and_nothing_is_done_twice(
+    queue: CommandQueue, workplace: Path
+):
+    words = ["-m", "seed=0,1", "train.epochs=12", *QUICK]
+    add(queue, *words)
+    start(queue)
+    wait_for(lambda: list(workplace.glob("outputs/*/*/metrics.jsonl")), 120)
+    os.kill(server(queue), signal.SIGKILL)
+    wait_for(lambda: not is_serving(queue))
+    assert locks.is_held(queue.lock(1))  # by the command itself
+    assert states(queue) == {1: "running"}
+    assert command.main(["resume"]) == 0
+    wait_for(lambda: states(queue) == {1: "finished"}, 120)
+    log = queue.log(1).read_text()
+    assert "2 jobs: 2 finished before" in log
+    for summary in workplace.glob("outputs/*/*/summary.json"):
+        rows = (summary.parent / "metrics.jsonl").read_text().splitlines()
+        assert [json.loads(row)["epoch"] for row in rows] == list(range(1, 13))
+
+
+@pytest.mark.slow
+def test_a_study_that_is_left_and_killed_twice_has_an_undisturbed_ones_bits(
+    queue: CommandQueue, workplace: Path
+):
+    """Twenty-four runs; the server and its command are killed together, as by a power cut."""
+    words = ["-m", f"seed={','.join(map(str, range(24)))}", "train.epochs=6", *QUICK]
+    subprocess.run(
+        [sys.executable, "-m", "etude", *words], check=True, capture_output=True,
+        env={**os.environ, "ETUDE_OUTPUTS": "undisturbed"},
+    )  # fmt: skip
+    add(queue, *words)
+    start(queue)
+    for enough in (6, 14):
+        wait_for(lambda: len(list(workplace.glob("outputs/*/*/best.safetensors"))) >= enough, 300)  # noqa: B023
+        process = server(queue)
+        own = next(one for one in queue.all() if one.left).process
+        for one in (process, own):
+            os.kill(one, signal.SIGKILL)
+        wait_for(lambda: not locks.is_held(queue.lock(1)))
+        assert command.main(["resume"]) == 0
+        time.sleep(1)
+    wait_for(lambda: states(queue) == {1: "finished"}, 600)
+    weights = {p.relative_to(workplace / "undisturbed"): p.read_bytes()
+               for p in workplace.glob("undisturbed/*/*/best.safetensors")}  # fmt: skip
+    assert len(weights) == 24
+    assert {p.relative_to(workplace / "outputs"): p.read_bytes()
+            for p in workplace.glob("outputs/*/*/best.safetensors")} == weights  # fmt: skip
+
+
+def test_a_number_that_is_none_is_refused(queue: CommandQueue):
+    with pytest.raises(UserError, match="no command 7"):
+        queue.find(7)
