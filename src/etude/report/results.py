@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from statistics import fmean
+from statistics import fmean, median
 
 from etude.base.errors import UserError
 from etude.report.arms import Arm
@@ -56,8 +56,8 @@ class ArmResults:
 
     def median(self, metric: str) -> float | None:
         """Give the middle of a number over the finished runs, as `seconds`."""
-        values = sorted(v for run in finished(self.arm) if (v := run.value(metric)) is not None)
-        return values[len(values) // 2] if values else None
+        values = [v for run in finished(self.arm) if (v := run.value(metric)) is not None]
+        return median(values) if values else None
 
 
 @dataclass(frozen=True)
