@@ -293,7 +293,7 @@ def test_arms_can_be_made_by_chosen_keys_alone(make: Make, tmp_path: Path):
     fill(make, lr0_1=[0.9, 0.8], lr0_01=[0.7])
     (arm,) = group(read([tmp_path]), ["l2"])
     assert (arm.label, len(arm.runs)) == ("l2=0", 3)
-    with pytest.raises(UserError, match=r"did you mean optimizer\.lr"):
+    with pytest.raises(UserError, match=r"did you mean 'optimizer\.lr'"):
         group(read([tmp_path]), ["lr"])
 
 

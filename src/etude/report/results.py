@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from statistics import fmean, median
 
 from etude.base.errors import UserError
+from etude.base.nearest import did_you_mean
 from etude.report.arms import Arm
 from etude.report.read import RunFolder
 from etude.report.statistics import Difference, Interval, Spread, difference, holm, spread
@@ -199,7 +200,7 @@ def _baseline(results: Results, wanted: str | None) -> tuple[str | None, bool]:
     if wanted is not None:
         if wanted not in labels:
             near = get_close_matches(wanted, labels, n=1)
-            meant = f"did you mean '{near[0]}'? " if near else ""
+            meant = f"{did_you_mean(near)} " if near else ""
             raise UserError(f"--baseline {wanted} is no arm; {meant}there are: {'; '.join(labels)}")
         return wanted, True
     planned = {run.plan["baseline"] for run in results.runs}
