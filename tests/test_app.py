@@ -38,7 +38,7 @@ BAD = [
     ("dropout=0.5", ["model=alexnet_batch_norm", "and 11 more"]),
     ("optimizer.sgd=0.1", ["sgd is a choice, not a key; write optimizer=sgd"]),
     ("optimizer.sgd.lr=0.1", ["sgd is a choice, not a key; write optimizer=sgd"]),
-    ("model=sgd", ["model=sgd", "did you mean optimizer=sgd"]),
+    ("model=sgd", ["model=sgd", "did you mean 'optimizer=sgd'"]),
     ("+experiment=lenet5_digits", ["write experiment=lenet5_digits"]),
     ("+model=lenet5", ["write model=lenet5"]),
     ("++optimizer=sgd", ["write optimizer=sgd"]),

@@ -63,7 +63,7 @@ def test_only_the_files_that_are_asked_for_are_written(study: Path):
         (["--format", "pdf"], f"pdf is none of {', '.join(FORMATS)}"),
         (["--baseline", "x"], "--baseline x is no arm; there are: lr=0.001; lr=0.01; lr=0.1"),
         (["--baseline", "lr=0.0001"], "is no arm; did you mean 'lr=0.001'? there are: lr=0.001;"),
-        (["--where", "optimiser.lr=1"], "did you mean optimizer.lr?"),
+        (["--where", "optimiser.lr=1"], "did you mean 'optimizer.lr'?"),
         (["--where", "optimizer.lr=7"], "in these runs optimizer.lr is 0.001, 0.01, 0.1"),
         (["--metric", "final.x"], "is in no run's summary"),
         (["--watch", "-1"], "--watch -1 must be"),
@@ -84,7 +84,7 @@ def test_a_folder_that_is_misspelt_brings_the_nearest(
     study: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert main([str(study.with_name("rnus"))]) == 2
-    assert f"did you mean {study}?" in capsys.readouterr().err
+    assert f"did you mean '{study}'?" in capsys.readouterr().err
 
 
 def test_the_files_are_there_even_if_nobody_reads_the_table(study: Path):

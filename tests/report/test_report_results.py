@@ -55,6 +55,13 @@ def plan(tmp_path: Path, runs: dict[str, tuple[str, int]], **others: object) -> 
     (tmp_path / "runs" / "study.json").write_text(json.dumps(content | others))
 
 
+def test_the_median_of_two_runs_is_between_them(make: Make, tmp_path: Path):
+    make("0.1", 0, 0.9, seconds=10.0)
+    make("0.1", 1, 0.9, seconds=20.0)
+    (row,) = rows(tmp_path).values()
+    assert row.median("seconds") == 15.0
+
+
 def test_runs_that_differ_in_their_seed_alone_are_one_arm(make: Make, tmp_path: Path):
     fill(make, lr0_1=[0.9, 0.8], lr0_01=[0.7, 0.6])
     found = rows(tmp_path)
@@ -289,7 +296,7 @@ def test_arms_can_be_made_by_chosen_keys_alone(make: Make, tmp_path: Path):
     fill(make, lr0_1=[0.9, 0.8], lr0_01=[0.7])
     (arm,) = group(read([tmp_path]), ["l2"])
     assert (arm.label, len(arm.runs)) == ("l2=0", 3)
-    with pytest.raises(UserError, match=r"did you mean optimizer\.lr"):
+    with pytest.raises(UserError, match=r"did you mean 'optimizer\.lr'"):
         group(read([tmp_path]), ["lr"])
 
 

@@ -1,7 +1,7 @@
 """What there is in place of a word that nothing knows: the nearest right ones."""
 
-import difflib
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 
 def unknown(word: str, words: Iterable[str], what: str = "key") -> str:
@@ -16,11 +16,16 @@ def unknown(word: str, words: Iterable[str], what: str = "key") -> str:
     parent = word.rpartition(".")[0]
     siblings = [other for other in words if other.rpartition(".")[0] == parent]
     if meant := _meant(word, words, siblings):
-        return f"there is no such {what}; did you mean {' or '.join(map(repr, meant))}?"
+        return f"there is no such {what}; {did_you_mean(meant)}"
     siblings = [other for other in siblings if not other.endswith("_target_")]
     return f"there is no such {what}; " + (
         f"there are {', '.join(siblings)}" if siblings else "see etude --help"
     )
+
+
+def did_you_mean(words: Iterable[str]) -> str:
+    """Ask for the right one of some words."""
+    return f"did you mean {' or '.join(map(repr, words))}?"
 
 
 def _meant(word: str, words: Sequence[str], siblings: Sequence[str]) -> list[str]:
@@ -30,12 +35,12 @@ def _meant(word: str, words: Sequence[str], siblings: Sequence[str]) -> list[str
         return elsewhere
     # Compared by their last part: a long path that is right would make any name look near.
     names = {other.rpartition(".")[2]: other for other in siblings}
-    if near := difflib.get_close_matches(name, names, n=1, cutoff=0.6):
+    if near := get_close_matches(name, names, n=1, cutoff=0.6):
         return [names[near[0]]]
     if longer := [other for other in siblings if other.startswith(word)]:
         return longer[:1]
     if not siblings:  # what stands before the dot is wrong
-        return difflib.get_close_matches(word, words, n=1, cutoff=0.75)
+        return get_close_matches(word, words, n=1, cutoff=0.75)
     last = [other.rpartition(".")[2] for other in words]
-    near = difflib.get_close_matches(name, last, n=1, cutoff=0.8)
+    near = get_close_matches(name, last, n=1, cutoff=0.8)
     return [other for other in words if other.rpartition(".")[2] in near]

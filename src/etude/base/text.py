@@ -12,6 +12,11 @@ def exact(value: float) -> str:
     return short if float(short) == value else repr(value)
 
 
+def first_line(error: BaseException) -> str:
+    """Give the line of an error that says what it is; libraries add pages to it."""
+    return str(error).strip().partition("\n")[0]
+
+
 def near(path: Path) -> str:
     """Shorten a path that is below the working folder."""
     relative = os.path.relpath(path)

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from etude.base.errors import UserError
-from etude.base.nearest import unknown
+from etude.base.nearest import did_you_mean, unknown
 from etude.cli.hydra_door import Hydra
 from etude.config import ConfigError
 from etude.config.check import with_origin
@@ -228,7 +228,7 @@ def _unknown_choice(text: str, hydra: Hydra) -> str:
     said = unknown(choice, _choices(hydra, group), "choice")
     others = [other for other in _CHOSEN if choice in _choices(hydra, other)]
     if others and "did you mean" not in said:
-        said = f"there is no such choice; did you mean {others[0]}={choice}?"
+        said = f"there is no such choice; {did_you_mean([f'{others[0]}={choice}'])}"
     return f"{group}={choice}: {said}"
 
 

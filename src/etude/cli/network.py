@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from etude.base.errors import UserError
+from etude.base.text import first_line
 from etude.cli.terminal import times
 from etude.config import Config, settings
 from etude.data.prepare import Data
@@ -136,9 +137,8 @@ def _walk(model: nn.Module, image: tuple[int, int, int]) -> list[Layer]:
     try:
         return walk(model, image)
     except (RuntimeError, TypeError, ValueError) as error:  # a network of the user's own
-        reason = str(error).partition("\n")[0]
         raise UserError(
-            f"{type(model).__name__} does not take images of {times(image)}: {reason}"
+            f"{type(model).__name__} does not take images of {times(image)}: {first_line(error)}"
         ) from error
 
 

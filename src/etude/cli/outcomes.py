@@ -9,6 +9,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from etude.base.errors import UserError
+from etude.base.text import first_line
 from etude.cli.explain import missing_extra
 from etude.cli.job import ComposedJob
 from etude.cli.terminal import complain, errors
@@ -88,9 +89,8 @@ def launcher_needed() -> Generator[None]:
             errors.print_exception()
         if (missing := missing_extra(str(error))) is not None:
             raise UserError(missing) from error
-        first_line = str(error).strip().partition("\n")[0]
         complain(
-            f"the launcher lost a job ({type(error).__name__}: {first_line}); "
+            f"the launcher lost a job ({type(error).__name__}: {first_line(error)}); "
             "others may still be at work where it put them"
         )
 

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from etude.base import startup
 from etude.base.errors import INTERRUPTED, PREEMPTED, UserError
+from etude.base.text import first_line
 from etude.cli.bar import Bar
 from etude.cli.compose import Composer
 from etude.cli.job import ComposedJob, texts
@@ -253,10 +254,10 @@ def _complain_of_failure(error: BaseException, folder: Path) -> None:
     if notes:
         complain("; ".join([str(error), *notes]))
     else:
-        first_line = str(error).partition("\n")[0]
+        said = first_line(error)
         log_file = folder / RUN_LOG
         where = f"; traceback: {near(log_file)}" if log_file.exists() else ""
-        complain(f"{type(error).__name__}: {first_line}{_hint(first_line)}{where}")
+        complain(f"{type(error).__name__}: {said}{_hint(said)}{where}")
 
 
 def _hint(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, cast
 from hydra.utils import instantiate
 
 from etude.base.errors import UserError
+from etude.base.text import first_line
 from etude.config.schema import DATASET, Config
 
 # All of torch would let torch.hub.load in.
@@ -150,7 +151,7 @@ def build(part: Any, packages: Sequence[str] = (), **context: Any) -> Any:
         if isinstance(cause, UserError):
             raise cause from error
         if isinstance(cause, ValueError | TypeError):
-            raise UserError(f"{values['_target_']}: {_first_line(cause)}") from error
+            raise UserError(f"{values['_target_']}: {first_line(cause)}") from error
         raise
 
 
@@ -169,7 +170,7 @@ def _module_of(target: str, packages: Sequence[str]) -> ModuleType:
     try:
         return importlib.import_module(target.rpartition(".")[0])
     except (Exception, SystemExit) as error:
-        reason = f"{type(error).__name__}: {_first_line(error)}"
+        reason = f"{type(error).__name__}: {first_line(error)}"
         raise UserError(not_imported(target, reason, sought=own)) from error
 
 
@@ -216,7 +217,3 @@ def _takes(function: Callable[..., Any], name: str) -> bool:
         return True
     # torchvision's builders hand **kwargs on to a class that takes this one, and no in_channels.
     return name == "num_classes" and any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]

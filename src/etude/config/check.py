@@ -9,7 +9,7 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 
 from etude.base.errors import UserError
 from etude.base.nearest import unknown
-from etude.base.text import exact
+from etude.base.text import exact, first_line
 from etude.config.build import PER, Settings, check_target, follows_loss, locate, settings
 from etude.config.convert import UNRESOLVED, section, shown
 from etude.config.known import Problem, declared
@@ -104,8 +104,7 @@ def _resolved(node: DictConfig, prefix: str, problems: list[Problem]) -> Mapping
             values[name] = UNRESOLVED  # the missing key is told by itself
         except OmegaConfBaseException as error:
             values[name] = UNRESOLVED
-            first_line = str(error).strip().partition("\n")[0]
-            problems.append(Problem(f"{prefix}{name}", f"{prefix}{name}: {first_line}"))
+            problems.append(Problem(f"{prefix}{name}", f"{prefix}{name}: {first_line(error)}"))
     return values
 
 

@@ -1,4 +1,4 @@
-"""The keys there are, the nearest right word for a wrong one, and what is wrong with a key."""
+"""The keys there are, and what is wrong with one."""
 
 import dataclasses
 import inspect

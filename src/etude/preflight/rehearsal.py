@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from etude.base.errors import UserError
 from etude.base.in_subprocess import in_subprocess
+from etude.base.text import first_line
 from etude.config import Config, settings, source_of
 from etude.data.prepare import Data
 from etude.data.resident import Resident
@@ -104,7 +105,7 @@ def _rehearse(config: Config, facts: DatasetInfo, precision: str) -> Rehearsal:
         except DataDependentOutputException as error:
             raise UserError(f"the step waits for the device ({error})") from error
         except (RuntimeError, TypeError, ValueError, AssertionError) as error:
-            reason = str(error).strip().partition("\n")[0]
+            reason = first_line(error)
             if _TOO_LATE in reason:
                 reason = "this process has trained before; a process of its own can do it"
             raise UserError(f"the step cannot be rehearsed: {reason}") from error

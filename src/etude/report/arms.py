@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from etude.base.errors import UserError
+from etude.base.nearest import did_you_mean
 from etude.report.read import RunFolder
 from etude.report.words import NONE, setting
 
@@ -219,8 +220,8 @@ def _check_key(runs: Iterable[RunFolder], key: str) -> None:
     if key not in known:
         near = [other for other in known if other.endswith(key) or other.startswith(key)]
         near = near or get_close_matches(key, known, n=1)
-        hint = f"; did you mean {', '.join(near[:3])}?" if near else "; runs.csv names all"
-        raise UserError(f"no run has the hyperparameter {key}{hint}")
+        hint = did_you_mean(near[:3]) if near else "runs.csv names all"
+        raise UserError(f"no run has the hyperparameter {key}; {hint}")
 
 
 _OWN = ("name", "state", "device", "precision", "arm", "seed")

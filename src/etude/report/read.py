@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypedDict
 
 from etude.base.errors import UserError
+from etude.base.nearest import did_you_mean
 from etude.runs.environment import Environment, read_environment
 from etude.runs.find import find_runs
 from etude.runs.names import CONFUSION, HYDRA, OVERRIDES, SUMMARY
@@ -199,7 +200,7 @@ def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         beside = [path.name for path in folder.absolute().parent.glob("*/")]
         near = get_close_matches(folder.name, beside, n=1)
-        hint = f"did you mean {folder.parent / near[0]}?" if near else "give one that holds runs"
+        hint = did_you_mean([str(folder.parent / near[0])]) if near else "give one that holds runs"
         raise UserError(f"{folder} is no folder; {hint}")
 
 

@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from statistics import fmean
+from statistics import fmean, median
 
 from etude.base.errors import UserError
+from etude.base.nearest import did_you_mean
 from etude.report.arms import Arm
 from etude.report.equivalence import Verdict, judge
 from etude.report.read import RunFolder
@@ -65,8 +66,8 @@ class ArmResults:
 
     def median(self, metric: str) -> float | None:
         """Give the middle of a number over the finished runs, as `seconds`."""
-        values = sorted(v for run in finished(self.arm) if (v := run.value(metric)) is not None)
-        return values[len(values) // 2] if values else None
+        values = [v for run in finished(self.arm) if (v := run.value(metric)) is not None]
+        return median(values) if values else None
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ def _baseline(results: Results, wanted: str | None) -> tuple[str | None, bool]:
     if wanted is not None:
         if wanted not in labels:
             near = get_close_matches(wanted, labels, n=1)
-            meant = f"did you mean '{near[0]}'? " if near else ""
+            meant = f"{did_you_mean(near)} " if near else ""
             raise UserError(f"--baseline {wanted} is no arm; {meant}there are: {'; '.join(labels)}")
         return wanted, True
     planned = {run.plan["baseline"] for run in results.runs}

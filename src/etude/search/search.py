@@ -10,6 +10,7 @@ from optuna import Study, TrialPruned
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from etude.base.errors import UserError
+from etude.base.text import first_line
 from etude.search.outcome import ERROR, FOLDER, Outcome, Unfinished
 from etude.search.prune import PRUNED
 from etude.search.settings import SearchConf
@@ -110,7 +111,7 @@ class Search:
         except Exception as error:
             if number == 0:  # it is the command that is wrong
                 raise
-            state, notes = TrialState.FAIL, notes | {ERROR: _first_line(error)}
+            state, notes = TrialState.FAIL, notes | {ERROR: _told(error)}
         for other in self.trials:
             if state == TrialState.RUNNING and other.user_attrs.get(FOLDER) == notes[FOLDER]:
                 raise UserError(
@@ -151,7 +152,7 @@ class Search:
         except Exception as error:  # noqa: BLE001 (whatever ends a launcher's workers)
             if len(words) == 1:
                 return [error]
-            log.warning("%s; each of these trials is done again by itself", _first_line(error))
+            log.warning("%s; each of these trials is done again by itself", _told(error))
         return [
             outcome
             for number, own in enumerate(words, first)
@@ -175,7 +176,7 @@ class Search:
                 *(number, self.settings.metric, value, best.number, best.value),
             )
         else:
-            text = _first_line(outcome) if isinstance(outcome, Exception) else "it gave no number"
+            text = _told(outcome) if isinstance(outcome, Exception) else "it gave no number"
             note(self.study, number, ERROR, text)
             self.study.tell(number, state=TrialState.FAIL)
             log.warning("trial %d failed: %s", number, text)
@@ -211,5 +212,5 @@ def _number(outcome: Outcome) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"

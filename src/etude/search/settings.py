@@ -1,12 +1,12 @@
 """The settings of `hydra/sweeper=search`, and their checks."""
 
-import difflib
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from etude.base.errors import UserError
+from etude.base.nearest import unknown
 
 TARGET = "hydra_plugins.etude_search.sweeper.SearchSweeper"
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -83,9 +83,7 @@ def read(node: Any) -> SearchConf:
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
-        near = difflib.get_close_matches(value, choices, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(choices)}"
-        raise UserError(f"hydra.sweeper.{name}={value}: there is no such choice; {hint}")
+        raise UserError(f"hydra.sweeper.{name}={value}: {unknown(value, choices, 'choice')}")
 
 
 def _check_at_least(name: str, value: int, least: int) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from etude.base.atomic import is_full, replacing, told_full
 from etude.base.errors import UserError
+from etude.base.text import first_line
 from etude.runs.names import LAST, PREVIOUS
 from etude.train.state import Saved
 
@@ -146,6 +147,6 @@ def _position(path: Path) -> tuple[int, int] | None:
 def _reason(error: BaseException, path: Path) -> str:
     """Say in a line why: torch reports a full disk as a wrong position in its file."""
     if not is_full(error):
-        return str(error).partition("\n")[0]
+        return first_line(error)
     kept = "the earlier one is kept" if path.exists() else "there is no earlier one"
     return f"{path}: {told_full(path)}; {kept}"

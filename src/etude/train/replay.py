@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from etude.base.errors import UserError
+from etude.base.text import first_line
 from etude.train.cuda import Cuda
 
 # Real calls before the capture, in which libraries choose their kernels and optimizers make what
@@ -84,7 +85,7 @@ class Replay:
         try:
             return self._cuda.capture(self._do)
         except RuntimeError as error:
-            raise CannotCapture(_first_line(error)) from error
+            raise CannotCapture(_cause(error)) from error
 
 
 def _on_host(model: nn.Module) -> dict[str, float]:
@@ -97,8 +98,8 @@ def _on_host(model: nn.Module) -> dict[str, float]:
     }
 
 
-def _first_line(error: BaseException) -> str:
+def _cause(error: BaseException) -> str:
     """Say what went wrong first: ending a capture that has failed fails again."""
     while error.__context__ is not None:
         error = error.__context__
-    return str(error).strip().partition("\n")[0]
+    return first_line(error)

@@ -18,6 +18,7 @@ from etude.base.digests import digest_of_file
 from etude.base.errors import UserError
 from etude.base.identity import as_weights
 from etude.base.lazy import safetensors, torch, torchvision
+from etude.base.text import first_line
 from etude.runs.names import BEST
 from etude.runs.records import read_summary
 from etude.train.layers import LoadedLayers, by_layer, copy_layers
@@ -161,8 +162,9 @@ def read(path: Path) -> dict[str, torch.Tensor]:
             return safetensors.torch.load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a file that is none makes them raise
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"{path} cannot be read as weights and nothing else ({reason})") from error
+        raise UserError(
+            f"{path} cannot be read as weights and nothing else ({first_line(error)})"
+        ) from error
     if not _is_named_tensors(state):
         raise UserError(f"{path} is not a mapping from names to tensors, as state_dict() gives")
     return state

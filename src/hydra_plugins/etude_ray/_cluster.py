@@ -14,6 +14,7 @@ from typing import Any, cast
 import ray
 from hydra.errors import CompactHydraException
 
+from etude.base.text import first_line
 from etude.launch import machine
 
 _PORT_SECONDS = 5.0
@@ -47,9 +48,8 @@ def connect(address: str | None, given: Mapping[str, Any]) -> None:
             init = _start if address is None else _join
             init({**quiet, **own, **given})
     except Exception as error:
-        first_line = str(error).strip().partition("\n")[0]
         raise CompactHydraException(
-            f"hydra.launcher.address={address or 'null'}: {first_line} ({_way_out(address)})"
+            f"hydra.launcher.address={address or 'null'}: {first_line(error)} ({_way_out(address)})"
         ) from error
     # Its messages would come between a table's lines, which say the same.
     vars(sys.modules["ray._private.worker"])["_worker_logs_enabled"] = False

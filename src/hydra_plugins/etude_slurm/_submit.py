@@ -11,6 +11,7 @@ import submitit
 from hydra.errors import CompactHydraException
 from submitit.core.utils import FailedJobError, FailedSubmissionError, JobPaths
 
+from etude.base.text import first_line
 from etude.launch.queue import ask, is_ahead, is_at_work
 from etude.runs.records import read_json, write_json
 from hydra_plugins.etude_slurm._job import Call
@@ -71,8 +72,7 @@ def submit(
         with redirect_stderr(io.StringIO()):  # submitit prints there what it raises as well
             jobs = executor.submit_array(list(calls))
     except (FailedJobError, FailedSubmissionError, OSError) as error:
-        said = str(error).strip().partition("\n")[0]
-        raise CompactHydraException(f"SLURM refused the jobs: {said}") from error
+        raise CompactHydraException(f"SLURM refused the jobs: {first_line(error)}") from error
     paths = [job.paths for job in jobs]
     for path, own in zip(paths, wanted, strict=True):
         note = {"folder": str(own.folder), "words": list(own.words)}
