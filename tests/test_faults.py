@@ -91,26 +91,6 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def children(process: int) -> list[int]:
-    paths = Path(f"/proc/{process}/task").glob("*/children")
-    return [int(child) for path in paths for child in path.read_text().split()]
-
-
-@pytest.mark.slow
-def test_a_worker_that_is_killed_is_told_with_what_may_help(workplace: Path):
-    photos(workplace / "photos", images=60)
-    words = [*FOLDER, "dataset.stream=true", "dataset.normalize=unit", "train.epochs=500"]
-    process = started(*words)
-    wait_for(lambda: any(p.read_text() for p in workplace.glob("outputs/*/*/metrics.jsonl")))
-    for child in children(process.pid):
-        os.kill(child, signal.SIGKILL)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 1, said
-    assert "Traceback" not in said
-    assert "smaller train.batch_size" in said
-    assert summary_of(only_run(workplace))["state"] == "failed"
-
-
 @pytest.mark.slow
 def test_a_second_ctrl_c_ends_a_run_at_once_and_the_same_command_goes_on(workplace: Path):
     words = [*SMALL, "train.epochs=300", "record.tensorboard=false", "train.checkpoint_steps=3"]
