@@ -6,8 +6,8 @@
 # make soak     kill runs, a search and a study for 20 minutes and compare their ends; ARGS=seconds
 # make test-oldest   the tests with the oldest libraries that pyproject.toml allows, in .venv-oldest
 # make check    linters, formatting, types, and the house in figures
-# make bench    Étude's loop beside the bare step and its peers, start-up, growth, memory: on the CPU,
-#               under 10 minutes; make bench-cuda: likewise on a GPU, and whole runs
+# make bench    Étude's loop beside the bare step and its peers, start-up, growth, memory, streamed
+#               images: on the CPU, under 10 minutes; make bench-cuda: on a GPU, and whole runs
 # make check-cuda  whether Étude does on this machine's GPU what it should, and how fast
 # make board    TensorBoard over outputs/, on this machine only
 # make clean    remove caches and builds; .venv and outputs/ stay
@@ -51,7 +51,7 @@ soak: .venv/ready
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 bench: .venv/ready
-	@for part in contest startup growth memory; do $(BIN)/python -m benchmarks.$$part || exit 1; done
+	@for part in contest startup planning growth memory streaming; do $(BIN)/python -m benchmarks.$$part || exit 1; done
 
 bench-cuda: .venv/ready
 	@$(BIN)/python -m benchmarks.contest --device cuda

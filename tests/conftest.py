@@ -2,8 +2,10 @@
 
 import gc
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +53,26 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def etude(workplace: Path) -> Callable[..., int]:
+def etude(workplace: Path) -> Iterator[Callable[..., int]]:
     """The command, in this process; returns its exit code."""
 
     def command(*words: str) -> int:
         return main(list(words))
 
-    return command
+    with as_it_logged():
+        yield command
+
+
+@contextmanager
+def as_it_logged() -> Iterator[None]:
+    """Take away afterwards what Hydra's own words, such as --info, have the whole process log."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    root.setLevel(level)
+    for handler in root.handlers[:]:
+        if handler not in handlers and type(handler) is logging.StreamHandler:
+            root.removeHandler(handler)
 
 
 @pytest.fixture

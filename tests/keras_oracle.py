@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from etude.train.optim.keras import KerasAdam, KerasSGD, parameter_groups, penalty
+from etude.train.optim.decay import parameter_groups, penalty
+from etude.train.optim.keras import KerasAdam, KerasSGD
 from etude.train.schedule import Constant, InverseTime, Schedule, Steps
 
 STEPS = 10

@@ -61,6 +61,7 @@ REFUSED = {
     "photometric=1.1": "a fraction at least 0 and at most 1",
     "colour_std=11.0": "0 to 10",
     "erase_probability=1.5": "a fraction at least 0 and at most 1",
+    "erase_fit=shrink": "one of again, cut",
     "erase_fill=black": "one of value, noise",
 }
 

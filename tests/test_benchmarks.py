@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from benchmarks import check_cuda, check_speed, check_steps, contest, growth, memory, startup
+from benchmarks import (
+    check_cuda,
+    check_speed,
+    check_steps,
+    contest,
+    growth,
+    memory,
+    planning,
+    startup,
+    streaming,
+)
 from benchmarks.contest import compare
 from benchmarks.environments import FOLDER, PACKAGES
 from benchmarks.network import compose
@@ -129,6 +139,8 @@ def test_every_row_runs(row: str):
         growth,
         pytest.param(memory, marks=pytest.mark.slow),
         pytest.param(startup, marks=pytest.mark.slow),
+        pytest.param(planning, marks=pytest.mark.slow),
+        pytest.param(streaming, marks=pytest.mark.slow),
     ],
     ids=lambda part: part.__name__,
 )

@@ -2,6 +2,10 @@
 
 import re
 from pathlib import Path
+from typing import Any
+
+from etude.report.ledger import read_records
+from tools.documents import generated
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "documents.md").read_text(encoding="utf-8")
@@ -13,7 +17,7 @@ def files(group: str) -> set[str]:
 
 def test_every_experiment_and_study_is_listed():
     named = set(re.findall(r"`(\w+)(?: init=[\w.]+)?`", PAGE))
-    documented = {name for name in files("experiment") if not name.endswith("_digits")}
+    documented = {name for name in files("experiment") if not name.endswith(("_digits", "_medium"))}
     assert documented - named == set()
     assert files("study") - named == set()
 
@@ -24,3 +28,30 @@ def test_every_system_of_the_documents_has_an_experiment_that_exists():
     assert [name for name, _ in rows if name[0] == "D"] == [f"D{n:02}" for n in range(1, 15)]
     for _, commands in rows:
         assert set(re.findall(r"`(\w+)", commands)) <= files("experiment")
+
+
+def test_the_page_says_what_the_ledger_says():
+    told = generated(PAGE, read_records(ROOT / "ledger"))
+    assert told == PAGE, "python -m tools.documents writes it anew"
+
+
+def test_a_record_takes_the_place_of_a_rows_last_column():
+    arm = {"values": {"0": 0.9, "1": 0.92}, "mean": 0.91, "deviation": 0.0141}
+    claims = [{"word": "supported"}, {"word": "undecided"}, {"word": "supported"}]
+    shared = {"scale": 1.0, "arms": {"as configured": arm}, "verdict": "undecided"}
+    records: dict[str, Any] = {
+        "lenet5_mnist": {**shared, "name": "lenet5_mnist", "claims": []},
+        "depth_medium": {**shared, "name": "depth_medium", "claims": claims},
+    }
+    text = generated(
+        "| S06 | LeNet | `lenet5_mnist` | 0.98 | | – |\n"
+        "| A3 | `depth` | whether | no | – |\n| | other | `vgg` | | stays |",
+        records,
+    )
+    assert text.splitlines() == [
+        "| S06 | LeNet | `lenet5_mnist` | 0.98 | | 0.9100 ± 0.0141 (2 seeds; "
+        "[record](../ledger/lenet5_mnist.json)) |",
+        "| A3 | `depth` | whether | no | undecided (2 supported, 1 undecided; "
+        "[record](../ledger/depth_medium.json)) |",
+        "| | other | `vgg` | | stays |",
+    ]

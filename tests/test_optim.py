@@ -1,14 +1,18 @@
 import copy
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from keras_oracle import BATCHES, CASES, expected_weights, oracle, train
 from torch import Tensor, nn
 
 from etude.base.errors import UserError
-from etude.train.optim.keras import KerasAdam, KerasSGD, parameter_groups, penalty
+from etude.models.resnet_keras import ResNetKeras
+from etude.train.optim.decay import decayed, parameter_groups, penalty
+from etude.train.optim.keras import KerasAdam, KerasSGD
 
 DROP = "sgd_momentum_rate_drop_at_step_5"
 TOLERANCE = 1e-7  # the largest difference seen is 7.5e-8
@@ -287,8 +291,35 @@ def test_frozen_parameters_and_empty_groups_are_left_out():
 
 
 def test_an_unknown_kind_of_decay_is_named():
-    with pytest.raises(UserError, match=r"decay='biases' .* 'kernels' or 'all'"):
+    with pytest.raises(UserError, match=r"train.decay=biases must be kernels, all, or a list"):
         parameter_groups(small_net(), weight_decay=0.0, decay="biases")
+
+
+def test_patterns_of_names_say_what_is_decayed_and_what_the_penalty_is_of():
+    model = small_net()
+    decayed, spared = parameter_groups(model, weight_decay=5e-4, decay=["0.*", "3.bias"])
+    assert [id(p) for p in decayed["params"]] == [
+        id(p) for p in (model[0].weight, model[0].bias, model[3].bias)
+    ]
+    assert len(spared["params"]) == 3
+    squares = sum(float(p.detach().square().sum()) for p in decayed["params"])
+    assert float(penalty(model, 0.01, ["0.*", "3.bias"])) == pytest.approx(0.01 * squares, rel=1e-6)
+
+
+@pytest.mark.parametrize(("version", "depth"), [(1, 20), (2, 29)])
+def test_keras_resnet_has_its_regulariser_on_all_kernels_but_its_last_layers(
+    version: int, depth: int
+):
+    path = Path(__file__).parents[1] / "conf/experiment/resnet20_keras_cifar10_as_seed.yaml"
+    decay: list[str] = yaml.safe_load(path.read_text(encoding="utf-8"))["train"]["decay"]
+    model = ResNetKeras(3, 10, input_size=32, version=version, depth=depth)
+    kernels = [p for p in decayed(model, "kernels") if p is not model.fc.weight]
+    assert [id(p) for p in decayed(model, decay)] == [id(p) for p in kernels]
+
+
+def test_a_pattern_that_fits_no_name_is_told_beside_names():
+    with pytest.raises(UserError, match=r"train.decay: 0.wieght fits no .* has 0.weight, "):
+        parameter_groups(small_net(), weight_decay=0.0, decay=["0.wieght"])
 
 
 def test_the_penalty_is_lambda_times_the_squares_of_the_kernels():

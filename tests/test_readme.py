@@ -15,7 +15,7 @@ import pytest
 from hydra.errors import HydraException
 
 from etude.base.errors import UserError
-from etude.cli import app, compare, report, status, study_jobs, summary, terminal
+from etude.cli import app, check, compare, report, status, study_jobs, summary, terminal
 from etude.cli import search as searches
 from etude.cli.compose import composing
 from etude.cli.explain import missing_extra
@@ -38,6 +38,7 @@ PARSERS: dict[str, Callable[[], Any]] = {
     "etude-report": report._parser,
     "etude-status": status._parser,
     "etude-compare": compare._parser,
+    "etude-check": check._parser,
 }
 PREPARES = {"mkdir", "cat", "sed"}  # a page's own files, which its later commands read
 ELSEWHERE = {"ray", "source", "grep"}  # other programs, and what only a run leaves behind

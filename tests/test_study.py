@@ -11,6 +11,8 @@ from etude.cli import study_jobs
 from etude.cli.compose import Composer
 from etude.cli.study import read
 from etude.config import build
+from etude.report.claims import read_claim
+from etude.runs.study import read_plan
 from etude.train.memory import count_parameters
 
 Etude = Callable[..., int]
@@ -49,6 +51,59 @@ def test_a_study_trains_every_arm_with_every_seed_and_compares_them(
     assert sorted(rates) == [0.001, 0.001, 0.01, 0.01]
     assert " ± " in text
     assert list(workplace.glob("outputs/*")) == [workplace / "outputs" / "rates"]
+
+
+def tuned_study(workplace: Path, normalize: str = "unit") -> list[str]:
+    """Two arms with a hopeless and a good rate each, on a network that takes no time."""
+    folder = workplace / "conf" / "study"
+    folder.mkdir(parents=True)
+    (folder / "rates.yaml").write_text(
+        "question: Which scale?\nclaim: None.\nsource: nobody\nseeds: [0]\nmargin: 0.05\n"
+        "full: {experiment: lenet5_digits, baseline: one, tune: ['optimizer.lr=1e-6,0.01'], "
+        "claims: [one = other], axes: {scale: {one: [dataset.normalize=mean_std], "
+        f"other: [dataset.normalize={normalize}]}}}}}}\n"
+    )
+    return ["--config-dir=conf", "study=rates", *QUICK, "train.epochs=3", "hydra/launcher=basic"]
+
+
+def test_each_arm_is_given_the_best_of_its_rates_by_another_seed(
+    etude: Etude, workplace: Path, capsys: Output
+):
+    words = tuned_study(workplace)
+    assert etude(*words) == 0
+    tried, made = (
+        [summary_of(p.parent) for p in workplace.glob(f"outputs/{name}/*/summary.json")]
+        for name in ("rates_tuning", "rates")
+    )
+    assert [(s["seed"], s["state"]) for s in tried] == [(1000, "finished")] * 4
+    assert [(s["seed"], s["hyperparameters"]["optimizer.lr"]) for s in made] == [(0, 0.01)] * 2
+    plan = read_plan(workplace / "outputs" / "rates")
+    assert plan is not None
+    assert plan["tuned"]["one"] == "optimizer.lr=0.01 of optimizer.lr=1e-6,0.01"
+    assert (plan["margin"], plan["claims"]) == (0.05, ["one = other"])
+    capsys.readouterr()
+    assert etude(*words) == 0  # the choice is made, and nothing is trained again
+    assert "2 arms × 1 seeds = 2 runs; 2 are done" in capsys.readouterr().out
+
+
+def test_what_is_tuned_is_not_changed_by_a_word_and_needs_a_validation_split(
+    etude: Etude, workplace: Path, capsys: Output
+):
+    words = tuned_study(workplace)
+    assert etude(*words, "optimizer.lr=0.1") == 2
+    assert "the arms of study=rates differ in optimizer.lr" in capsys.readouterr().err
+    assert etude(*words, "dataset.validation_split=none") == 2
+    assert "needs a validation split to choose by" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", ["full", "medium", "small"])
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_claim_is_about_arms_that_there_are(name: str, size: str):
+    node = yaml.safe_load((CONF / f"{name}.yaml").read_text())
+    study = read(name, node, size=size, pretrained=True)
+    for text in study.claims:
+        read_claim(text, [arm.name for arm in study.arms])
+    assert size != "medium" or (study.claims and study.margin and len(study.seeds) == 5)
 
 
 def test_an_arm_may_be_called_as_a_number_is_written():
@@ -100,7 +155,7 @@ def test_a_failed_run_is_counted_and_leaves_the_others_alone(
     ("words", "said"),
     [
         (["study=weight_deca"], "did you mean 'weight_decay'"),
-        (["study=depth", "size=tiny"], "size=tiny must be one of full, small"),
+        (["study=depth", "size=tiny"], "size=tiny must be one of full, medium, small"),
         (["study=depth", "size=small", "train.epocs=3"], "did you mean 'train.epochs'"),
         (["study=depth", "size=small", "optimizer.lr=-1"], "optimizer.lr=-1"),
         (["study=depth"], "cifar-10"),
@@ -114,7 +169,7 @@ def test_a_study_that_cannot_run_is_refused_before_it_starts(
     assert list(workplace.iterdir()) == []
 
 
-@pytest.mark.parametrize("size", ["full", "small"])
+@pytest.mark.parametrize("size", ["full", "medium", "small"])
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_says_what_it_asks_and_every_arm_composes_and_builds(
     composer: Composer, name: str, size: str

@@ -10,6 +10,8 @@ from conftest import SMALL
 
 from etude.runs.records import write_json
 
+HEED = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # tests may run under nohup
+
 
 def _start(module: str, *words: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
@@ -49,10 +51,10 @@ def test_a_terminal_without_utf8_is_written_to(workplace: Path, module: str, enc
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("command", ["etude", "summary", "report", "status", "compare"])
+@pytest.mark.parametrize("command", ["etude", "summary", "report", "status", "compare", "check"])
 def test_ctrl_c_while_a_command_is_imported_leaves_no_traceback(command: str):
     code = (
-        "import os, signal, sys\n"
+        f"import os, signal, sys; {HEED}\n"
         "class AtRich:\n"
         "    def find_spec(self, name, *_):\n"
         "        if name == 'rich.console': os.kill(os.getpid(), signal.SIGINT)\n"
@@ -65,7 +67,7 @@ def test_ctrl_c_while_a_command_is_imported_leaves_no_traceback(command: str):
 
 def test_ctrl_c_once_a_command_is_done_leaves_no_traceback(workplace: Path):
     code = (
-        "import atexit, os, signal, sys; from etude.cli import entry; "
+        f"import atexit, os, signal, sys; {HEED}; from etude.cli import entry; "
         "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT)); "
         f"sys.argv[1:] = {[*SMALL, 'train.epochs=1']}; sys.exit(entry.etude())"
     )

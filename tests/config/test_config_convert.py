@@ -54,6 +54,7 @@ SAME = [
 ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:Implicit conversion:FutureWarning")  # OmegaConf 2.4's
 @pytest.mark.parametrize(("given", "kind"), SAME)
 def test_scalars_are_read_as_omegaconf_reads_them(given: Any, kind: Any):
     @dataclass

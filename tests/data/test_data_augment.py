@@ -3,6 +3,7 @@ import pytest
 import torch
 from augmenting import assert_a_gpu_agrees, assert_changes_images_alike, pixels, random
 from scipy import ndimage
+from scipy.stats import ks_2samp
 from torch import Tensor
 from torch.nn import functional
 
@@ -154,6 +155,63 @@ def test_a_rectangle_that_does_not_fit_is_cut_down_to_the_image():
     erased = erased_by(erasing(erase_area=(0.5, 0.5), erase_ratio=(100.0, 100.0)), 50, 20, 20)
     assert erased.any(2).all()
     assert (erased.any(1).sum(1) == 1).all()
+
+
+def documents_eraser(count: int, height: int, width: int) -> list[tuple[int, int, int, int]]:
+    """Rectangles as document 003 draws them: again and again until one fits."""
+    draw = np.random.default_rng(0)
+    found: list[tuple[int, int, int, int]] = []
+    while len(found) < count:
+        area = draw.uniform(0.02, 0.4) * height * width
+        ratio = draw.uniform(0.3, 3.33)
+        tall, wide = int(np.sqrt(area * ratio)), int(np.sqrt(area / ratio))
+        left, top = draw.integers(width), draw.integers(height)
+        if left + wide <= width and top + tall <= height:
+            found.append((tall, wide, top, left))
+    return found
+
+
+@pytest.mark.parametrize("sides", [(32, 32), (24, 40)])
+def test_rectangles_that_are_drawn_again_are_those_of_document_003(sides: tuple[int, int]):
+    count = 20000
+    augment = erasing(erase_fit="again")
+    erased = augment(torch.zeros(count, 1, *sides), random(count, 2))[:, 0] == 5
+    ours = [
+        erased.any(2).sum(1),
+        erased.any(1).sum(1),
+        erased.any(2).byte().argmax(1),
+        erased.any(1).byte().argmax(1),
+        erased.sum((1, 2)),
+    ]
+    theirs = torch.tensor(documents_eraser(count, *sides)).unbind(1)
+    for mine, other in zip(ours, (*theirs, theirs[0] * theirs[1]), strict=True):
+        # Kolmogorov and Smirnov's distance: 1.95 √(2/n) is exceeded once in a thousand times.
+        assert ks_2samp(mine.numpy(), other.numpy()).statistic < 1.95 * (2 / count) ** 0.5
+    if sides == (32, 32):
+        share = ours[4] / 1024
+        assert share.mean() == pytest.approx(0.136, abs=0.003)
+        assert share.median() == pytest.approx(0.114, abs=0.004)
+        assert (share > 0.3).float().mean() == pytest.approx(0.076, abs=0.007)
+
+
+def test_nothing_is_left_of_a_rectangle_that_never_fits_but_its_part_in_the_image():
+    augment = erasing(erase_area=(0.5, 0.5), erase_ratio=(100.0, 100.0), erase_fit="again")
+    erased = augment(torch.zeros(50, 1, 20, 20), random(50, 2))[:, 0] == 5
+    assert erased.any(2).all()
+    assert (erased.any(1).sum(1) == 1).all()
+
+
+@pytest.mark.parametrize("fill", ["value", "noise"])
+def test_a_rectangle_is_drawn_again_by_an_images_own_numbers(fill: str):
+    augment = erasing(erase_fill=fill, erase_probability=0.5, erase_fit="again")
+    assert augment.draws == (3 if fill == "noise" else 2)
+    assert_changes_images_alike(augment, pixels(32, 3, 12, 12), 12)
+
+
+@pytest.mark.gpu
+def test_a_gpu_draws_the_same_rectangles_again():
+    augment = erasing(erase_probability=0.5, erase_fit="again")
+    assert_a_gpu_agrees(augment, pixels(32, 3, 12, 12), 12, tolerance=0)
 
 
 def test_erasing_happens_with_its_probability():

@@ -20,7 +20,8 @@ from etude.base.errors import UserError
 from etude.data.augment.augment import Augment
 from etude.data.augment.colour import components
 from etude.data.augment.draws import normal
-from etude.data.sources.files import Files, Form
+from etude.data.sources.decode import Form
+from etude.data.sources.files import Files
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from etude.base.errors import UserError
 from etude.data.sources import folder as module
-from etude.data.sources.files import Form, read_image
+from etude.data.sources.decode import Form, read_image
 from etude.data.sources.folder import Folder
 from etude.data.sources.listing import list_images
 

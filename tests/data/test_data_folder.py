@@ -140,6 +140,9 @@ def test_parts_with_different_classes_are_refused(root: Path):
         ({"interpolation": "pad"}, "dataset.interpolation=pad"),
         ({"load_size": 7}, "dataset.load_size=7 must be at least dataset.input_size=8"),
         ({"fit": "squeeze"}, "dataset.fit=squeeze is unknown"),
+        ({"cut_from": "nowhere"}, "dataset.cut_from=nowhere is unknown"),
+        ({"cut_from": "original", "stream": False}, "dataset.stream cannot be false"),
+        ({"cut_from": "original", "interpolation": "lanczos"}, "by bilinear or nearest"),
     ],
 )
 def test_an_impossible_setting_is_refused(root: Path, setting: dict[str, object], reason: str):

@@ -16,7 +16,8 @@ from etude.data.batch import Batch
 from etude.data.normalize import fit
 from etude.data.prepare import prepare
 from etude.data.resident import Resident
-from etude.data.sources.files import Files, Form
+from etude.data.sources.decode import Form
+from etude.data.sources.files import Files
 from etude.data.sources.folder import Folder
 from etude.data.stream import Stream
 
@@ -50,15 +51,22 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "photos"
 
 
-def split(root: Path, *, stream: bool, load_size: int | None = None, **changes: Any) -> Any:
+def split(
+    root: Path,
+    *,
+    stream: bool,
+    load_size: int | None = None,
+    cut_from: str = "kept",
+    **changes: Any,
+) -> Any:
     """The training part, prepared as a run does it."""
     part = {"train": "train", "test": "test", "input_size": 12, "interpolation": "bilinear"}
-    source = Folder(root, **part, load_size=load_size, stream=stream)
+    source = Folder(root, **part, load_size=load_size, cut_from=cut_from, stream=stream)
     data = prepare(source, **SETTINGS, load_size=load_size)
     workers, channels_last = changes.get("workers", 0), changes.get("channels_last", False)
     how: dict[str, Any] = {
         "normalize": data.normalize,
-        "augment": Augment(**EVERYTHING),
+        "augment": Augment(**changes.get("augment", EVERYTHING)),
         "device": "cpu",
         "channels_last": channels_last,
         "size": data.size,
@@ -102,6 +110,69 @@ def test_a_stream_can_begin_at_a_later_batch(root: Path):
     assert_same(stream.epoch(0, 1, 4, 3), iter(list(stream.epoch(0, 1, 4))[3:]))
 
 
+# Windows of every kind; those of `small` are all enlarged, which is done alike from whole pixels.
+CUTS: dict[str, dict[str, Any]] = {
+    "middle": {},
+    "place": {"crop": "place", **EVERYTHING},
+    "small": {"crop": "area", "crop_area": (0.1, 0.4), "flip_probability": 0.5},
+    "area": {"crop": "area", "interpolation": "random", "photometric": 0.5},
+    "scaled": {"crop": "place", "scales": (15, 30)},
+}
+
+
+@pytest.fixture
+def squares(root: Path) -> Path:
+    """The same classes in squares of the side that is kept, as PNG and as JPEG."""
+    for path in sorted(root.rglob("*.png")):
+        with Image.open(path) as image:
+            image.crop((0, 0, 15, 15)).save(path)
+        if path.stem in "02468":
+            Image.open(path).save(path.with_suffix(".jpg"))
+            path.unlink()
+    return root
+
+
+def originals(root: Path, workers: int = 0, **changes: Any) -> Any:
+    how = {"load_size": 15, "cut_from": "original", "workers": workers}
+    return split(root, stream=True, **how, **changes)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker processes")
+@pytest.mark.parametrize("cut", CUTS)
+def test_windows_of_files_are_the_same_with_any_number_of_workers(root: Path, cut: str):
+    batches = list(originals(root, augment=CUTS[cut]).epoch(1, 2, 4))
+    for workers in (1, 2, 3) if cut == "area" else (2,):
+        stream = originals(root, workers, augment=CUTS[cut])
+        assert_same(stream.epoch(1, 2, 4), iter(batches))
+        assert_same(stream.epoch(1, 2, 4, 3), iter(batches[3:]))
+
+
+@pytest.mark.parametrize("cut", ["middle", "place"])
+def test_windows_of_files_of_the_size_that_is_kept_are_those_of_memory(squares: Path, cut: str):
+    stream = originals(squares, augment=CUTS[cut])
+    resident = split(squares, stream=False, load_size=15, augment=CUTS[cut])
+    assert_same(stream.epoch(1, 2, 4), resident.epoch(1, 2, 4))
+    assert_same(stream.in_order(4), resident.in_order(4))
+
+
+def test_windows_of_files_are_those_of_memory_up_to_rounding(squares: Path):
+    """Where they are whole pixels of the file too, and are enlarged, which nothing smooths."""
+    stream = originals(squares, augment=CUTS["small"])
+    resident = split(squares, stream=False, load_size=15, augment=CUTS["small"])
+    for mine, theirs in zip(stream.epoch(1, 2, 4), resident.epoch(1, 2, 4), strict=True):
+        # Theirs is not rounded; mine is after the columns, and after the rows.
+        assert (mine.images - theirs.images).abs().max() * 255 * 0.25 <= 1.1
+
+
+def test_augmenting_beside_workers_leaves_the_number_of_threads_alone(root: Path):
+    before = torch.get_num_threads()
+    batches = originals(root, 2, augment=CUTS["area"]).epoch(0, 0, 4)
+    next(batches)
+    assert torch.get_num_threads() == before
+    list(batches)
+    assert torch.get_num_threads() == before
+
+
 def test_reading_ahead_leaves_the_random_numbers_of_the_network_alone(root: Path):
     stream = split(root, stream=True, workers=1)
     torch.manual_seed(0)
@@ -110,9 +181,10 @@ def test_reading_ahead_leaves_the_random_numbers_of_the_network_alone(root: Path
     assert torch.equal(drawn, torch.rand(3, generator=torch.Generator().manual_seed(0)))
 
 
+@pytest.mark.parametrize("cut_from", ["kept", "original"])
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_broken_image_is_told_by_its_name(root: Path, workers: int):
-    stream = split(root, stream=True, workers=workers)
+def test_a_broken_image_is_told_by_its_name(root: Path, workers: int, cut_from: str):
+    stream = split(root, stream=True, workers=workers, cut_from=cut_from)
     for path in (root / "train").rglob("*.png"):
         path.write_bytes(b"no image")
     with pytest.raises(UserError, match=r"^\S+png cannot be decoded"):
@@ -153,6 +225,11 @@ def test_images_stream_where_they_would_fill_the_memory(
     assert isinstance(source.load().train.images, Files)
 
 
+def test_images_stay_in_their_files_where_windows_are_cut_out_of_them(root: Path):
+    part = {"train": "train", "test": "test", "input_size": 12, "interpolation": "bilinear"}
+    assert isinstance(Folder(root, **part, cut_from="original").load().train.images, Files)
+
+
 @pytest.mark.gpu
 def test_copies_to_a_gpu_arrive_whole(root: Path):
     stream = split(root, stream=True, workers=2)
@@ -182,9 +259,10 @@ OPEN = """
 import torch
 from etude.data.augment.augment import Augment
 from etude.data.normalize import fit
-from etude.data.sources.files import Files, Form
+from etude.data.sources.decode import Form
+from etude.data.sources.files import Files
 from etude.data.stream import Stream
-files = Files({paths!r}, Form(12, "bilinear"), digest="")
+files = Files({paths!r}, Form(12, "bilinear"), digest="", cut_early={early})
 how = dict(normalize=fit("unit", files, None, None), augment=None, device="cpu", workers=2)
 stream = Stream(files, torch.zeros(len(files)).long(), channels_last=False, **how)
 batches = stream.in_order(2)
@@ -192,17 +270,21 @@ next(batches)
 """
 
 
-def test_a_process_ends_after_an_image_that_cannot_be_decoded(root: Path):
+@pytest.mark.parametrize("early", [False, True])
+def test_a_process_ends_after_an_image_that_cannot_be_decoded(root: Path, early: bool):
     paths = [str(path) for path in sorted(root.glob("train/*/*.png"))]
     Path(paths[5]).write_bytes(Path(paths[5]).read_bytes()[:200])
-    done = run_script(OPEN.format(paths=paths) + "list(batches)")
+    done = run_script(OPEN.format(paths=paths, early=early) + "list(batches)")
     assert done.returncode == 1
     assert f"{Path(paths[5]).name} cannot be decoded" in done.stderr.splitlines()[-1]
 
 
 def test_a_process_ends_though_an_error_holds_its_stream(root: Path):
     paths = [str(path) for path in sorted(root.glob("train/*/*.png"))]
-    text = OPEN.format(paths=paths) + "import sys\nsys.held = batches\nraise ValueError('mine')"
+    text = (
+        OPEN.format(paths=paths, early=True)
+        + "import sys\nsys.held = batches\nraise ValueError('mine')"
+    )
     done = run_script(text)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "ValueError: mine"

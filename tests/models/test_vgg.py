@@ -11,7 +11,7 @@ from torchvision.models.vgg import cfgs, make_layers
 from etude.models.lrn import PAPER_LRN
 from etude.models.vgg import STAGES, TORCHVISION, VGG, torchvision_layers
 from etude.train.init import HeNormal
-from etude.train.optim.keras import penalty
+from etude.train.optim.decay import penalty
 
 # Document 004, section 2: Keras's batch norm, also after the last layer.
 DOCUMENT_004 = {"input_size": 32, "batch_norm": True, "bn_eps": 1e-3, "bn_momentum": 0.01}

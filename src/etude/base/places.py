@@ -39,6 +39,15 @@ def cached(path: Path) -> Generator[Path]:
 
 def shipped_conf() -> Path:
     """Find `conf/`: inside the package in a wheel, at the top of the checkout otherwise."""
+    return _shipped("conf")
+
+
+def shipped_ledger() -> Path:
+    """Find `ledger/`, likewise."""
+    return _shipped("ledger")
+
+
+def _shipped(name: str) -> Path:
     package = Path(etude.__file__).parent
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parents[1] / "conf"
+    inside = package / name
+    return inside if inside.is_dir() else package.parents[1] / name

@@ -1,12 +1,9 @@
 """From a command's words to the jobs that they stand for, each composed, checked and named once."""
 
-import os
 import pickle
-import warnings
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,9 +13,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from etude.base.errors import UserError
+from etude.base.garbage import seldom_sought
 from etude.base.identity import Identity, as_weights, short_target
 from etude.cli import hydra_door as door
-from etude.cli import launching
+from etude.cli import interpolations, launching
 from etude.cli.choices import Base
 from etude.cli.hydra_door import Loader
 from etude.cli.job import ComposedJob, Jobs, PlannedJobs, clash, with_run_of_arm
@@ -34,11 +32,6 @@ _HERE = (".BasicLauncher", ".LocalLauncher")
 _NOT_A_RUNS = {"hydra", *KEYS}
 _FREE = {"seed", "precision", "dataset.content"}
 _RUN, _SWEEP = ("hydra.run.dir",), ("hydra.sweep.dir", "hydra.sweep.subdir")
-
-
-def outputs() -> str:
-    """Name the folder that all results go below."""
-    return os.path.expanduser(os.environ.get("ETUDE_OUTPUTS") or "outputs")  # noqa: PTH111
 
 
 class Composer:
@@ -60,16 +53,18 @@ class Composer:
         self._contents = Contents()
         self._to_come: dict[str, str] = {}  # runs to be made, as weights, by their folders
         self._name = ""  # of the job that is being named
+        self._alone: Jobs | None = None  # all that a process needs
         loader.job = self.for_launcher
         self._register()
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave behind what can be found out again."""
-        return {"loader": self.loader, "jobs": self.jobs, "gains": self.gains}
+        """Leave behind what can be found out again, and what the process that gets it needs not."""
+        jobs = self.jobs if self._alone is None else self._alone
+        return {"loader": self.loader, "jobs": jobs, "gains": self.gains}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
-        self._contents, self._to_come, self._name = Contents(), {}, ""
+        self._contents, self._to_come, self._name, self._alone = Contents(), {}, "", None
         self._register()
 
     def __deepcopy__(self, memo: Any) -> "Composer":
@@ -78,13 +73,7 @@ class Composer:
 
     def _register(self) -> None:
         """Make Étude's own interpolations known."""
-        register = partial(OmegaConf.register_new_resolver, replace=True)
-        with warnings.catch_warnings(action="ignore"):  # OmegaConf 2.4 has another name for it
-            register("etude.outputs", outputs)
-            register("etude.absolute", _absolute)
-            register("etude.basename", _basename)
-            register("etude.folder", self._folder)
-            register("etude.subfolder", lambda: self._name)
+        interpolations.register(folder=self._folder, subfolder=lambda: self._name)
 
     def run(self, words: Sequence[str]) -> PlannedJobs:
         """Compose the one job of a command.
@@ -113,6 +102,7 @@ class Composer:
             raise UserError(f"{' '.join(given)} stands for no job at all")
         return self.several(master, wanted)
 
+    @seldom_sought()
     def several(
         self,
         master: DictConfig,
@@ -179,6 +169,16 @@ class Composer:
         """Give the job that a composed configuration belongs to, by its node `hydra`."""
         return self.jobs[tuple(_raw(hydra.overrides.task))][0]
 
+    @contextmanager
+    def alone(self, hydra: DictConfig) -> Generator[None]:
+        """Be pickled with no other job than the one that a composed configuration belongs to."""
+        key = tuple(_raw(hydra.overrides.task))
+        self._alone = Jobs({key: self.jobs[key]})
+        try:
+            yield
+        finally:
+            self._alone = None
+
     def _remember(self, job: ComposedJob, composed: DictConfig) -> None:
         key = tuple(_raw(composed.hydra.overrides.task))
         self.jobs[key] = (job, pickle.dumps(composed))
@@ -193,7 +193,7 @@ class Composer:
         composed, base = self.loader.compose(words)
         with open_dict(composed):
             if number is not None:
-                composed.hydra.job.num = composed.hydra.job.id = number
+                composed.hydra.job.num, composed.hydra.job.id = number, str(number)
         if composed.hydra.job.chdir:
             raise UserError("hydra.job.chdir=true: runs stay in the working folder; leave it out")
         door.make_current(composed)  # `name` and others interpolate from it
@@ -216,7 +216,7 @@ class Composer:
         return job, composed, base
 
     def _folder(self, *, _root_: DictConfig) -> str:
-        return str(Path(outputs(), str(_root_.name), self._name))
+        return str(Path(interpolations.outputs(), str(_root_.name), self._name))
 
 
 @contextmanager
@@ -285,12 +285,3 @@ def _raw(words: Any) -> list[str]:
 
 def _lines(words: Sequence[Override]) -> list[str]:
     return [str(word.input_line) for word in words]
-
-
-def _basename(path: str) -> str:
-    return Path(path).absolute().name
-
-
-def _absolute(variable: str, usual: str) -> str:
-    """Give the folder that a variable of the environment names, or the usual one, from the root."""
-    return str(Path(os.environ.get(variable) or usual).absolute())

@@ -30,6 +30,11 @@ def compare() -> int:
     return _command("compare")
 
 
+def check() -> int:
+    """Hold runs against the ledger."""
+    return _command("check")
+
+
 def status() -> int:
     """Tell where runs stand."""
     return _command("status")

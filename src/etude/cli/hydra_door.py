@@ -8,7 +8,6 @@ import copy
 import os
 import pickle
 from collections.abc import Callable, Sequence
-from itertools import dropwhile
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -77,6 +76,7 @@ class Loader(ConfigLoaderImpl):
     """
 
     job: Callable[[DictConfig, Sequence[str]], DictConfig]
+    _last: Base  # that a configuration was composed from
 
     def __init__(self, config_search_path: Any) -> None:
         self._forget()
@@ -133,7 +133,7 @@ class Loader(ConfigLoaderImpl):
             HydraException: It cannot be composed.
         """
         composed = self.load_configuration(CONFIG_NAME, list(words), run_mode)
-        return composed, self.base(words, run_mode)
+        return composed, self._last
 
     def base(self, words: Sequence[str], run_mode: RunMode = RunMode.RUN) -> Base:
         """Compose nothing but the choices among some words.
@@ -157,7 +157,8 @@ class Loader(ConfigLoaderImpl):
         if validate_sweep_overrides:
             self.validate_sweep_overrides_legal(parsed, run_mode=run_mode, from_shell=from_shell)
         values = self._values(parsed)
-        composed = self._base(config_name, self._choices(parsed, values), run_mode).copy()
+        self._last = self._base(config_name, self._choices(parsed, values), run_mode)
+        composed = self._last.copy()
         self._apply_overrides_to_config(values, composed)
         _note_overrides(composed, parsed)
         return composed
@@ -201,9 +202,9 @@ class Loader(ConfigLoaderImpl):
 
     def _compose_config_from_defaults_list(self, defaults: Any, repo: Any) -> DictConfig:
         self._chosen = dict(final_choices(defaults))
-        own = list(dropwhile(_is_hydras, defaults))
-        hydras = _Composed(self._hydras(defaults[: len(defaults) - len(own)], repo))
-        both: Any = [hydras, *own]
+        are_hydras = [str(default.config_path).startswith("hydra/") for default in defaults]
+        first_own = [*are_hydras, False].index(False)
+        both: Any = [_Composed(self._hydras(defaults[:first_own], repo)), *defaults[first_own:]]
         return super()._compose_config_from_defaults_list(both, repo)
 
     def _hydras(self, defaults: Any, repo: Any) -> DictConfig:
@@ -235,10 +236,6 @@ class _Composed(NamedTuple):
 
     config: DictConfig
     config_path: str = "hydra"
-
-
-def _is_hydras(default: Any) -> bool:
-    return str(default.config_path).startswith("hydra/")
 
 
 def _note_overrides(composed: DictConfig, parsed: Sequence[Override]) -> None:

@@ -24,6 +24,7 @@ from etude.cli.outcomes import (
     tell,
     verdict,
 )
+from etude.cli.study import Study
 from etude.cli.terminal import (
     announce_report,
     announce_study,
@@ -97,8 +98,21 @@ def _sweep(composer: Composer, planned: PlannedJobs) -> int:
 
 
 def _launch_study(composer: Composer, words: list[str], *, dry_run: bool) -> int:
-    """Say what a study asks and what it will take, run it, and tell how its arms compare."""
+    """Run a study, after the runs that choose its arms' rates where there are such."""
     study, planned = study_jobs.plan(composer, words)
+    code = _carry_out(composer, words, study, planned, dry_run=dry_run)
+    if not study.chooses or dry_run:
+        return code
+    study, planned = study_jobs.plan(composer, words)
+    if study.chooses:  # some of those runs are still to be made
+        return code
+    return _carry_out(composer, words, study, planned, dry_run=False)
+
+
+def _carry_out(
+    composer: Composer, words: list[str], study: Study, planned: PlannedJobs, *, dry_run: bool
+) -> int:
+    """Say what a study asks and what it will take, run it, and tell how its arms compare."""
     jobs = planned.jobs
     try:
         inspect_jobs(planned)

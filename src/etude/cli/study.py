@@ -6,7 +6,7 @@ which belong together, what is varied, and what its document claims.
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from etude.base.errors import UserError
@@ -14,7 +14,9 @@ from etude.base.nearest import unknown
 from etude.cli.study_file import check_file
 from etude.runs.study import PlannedRun, StudyPlan
 
-SIZES = ("full", "small")
+SIZES = ("full", "medium", "small")
+# Of the runs that choose an arm's rate: no seed of the study, so that none owes its result to luck.
+TUNING_SEED = 1000
 METRICS = ("test_accuracy", "train_accuracy")
 # Keys that a study is chosen and changed with; its runs know nothing of them.
 KEYS = ("study", "size", "pretrained")
@@ -23,11 +25,19 @@ _PRETRAINED = "init.weights=imagenet"
 
 @dataclass(frozen=True)
 class StudyArm:
-    """One combination of levels: its name, the words that make it, and its level on each axis."""
+    """One combination of levels.
+
+    Args:
+        name: Of its levels.
+        words: That make it.
+        levels: Its level on each axis.
+        tune: Words with several values, of which it is given the best on the validation split.
+    """
 
     name: str
     words: tuple[str, ...]
     levels: tuple[str, ...] = ()
+    tune: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,11 @@ class Study:
             about the training error.
         reach: A value of the metric; the first epoch that reached it is told beside. None tells
             none.
+        margin: δ, the smallest difference of the metric that matters; stated before it is run.
+        claims: What the document claims, each as `A > B` or `A = B` of two arms; see
+            `etude.report.claims`.
+        tuned: Of each arm the words that tuning chose for it.
+        chooses: Whether it is itself the tuning, whose runs choose another study's rates.
     """
 
     name: str
@@ -63,6 +78,10 @@ class Study:
     metric: str
     reach: float | None
     axes: tuple[str, ...] = ()
+    margin: float | None = None
+    claims: tuple[str, ...] = ()
+    tuned: Mapping[str, str] = field(default_factory=dict[str, str])
+    chooses: bool = False
 
     def runs(self) -> Iterator[tuple[StudyArm, tuple[str, ...]]]:
         """Give the words of every run, arm by arm."""
@@ -88,6 +107,10 @@ class Study:
             "arms": {arm.name: list(arm.levels) for arm in self.arms},
             "command": ["etude", *command],
             "runs": dict(runs),
+            "reach": self.reach,
+            "margin": self.margin,
+            "claims": list(self.claims),
+            "tuned": dict(self.tuned),
         }
 
 
@@ -97,7 +120,8 @@ def read(name: str, content: object, *, size: str, pretrained: bool) -> Study:
     Args:
         name: The file's.
         content: What it says.
-        size: `full`, or `small` for its twin that runs anywhere in minutes.
+        size: `full`; `medium` for narrower networks of the same depth, on fewer of the same images;
+            or `small` for its twin that runs anywhere in minutes.
         pretrained: Whether the arms that need pretrained weights belong to it.
 
     Raises:
@@ -107,7 +131,7 @@ def read(name: str, content: object, *, size: str, pretrained: bool) -> Study:
         raise UserError(f"size={size} must be one of {', '.join(SIZES)}")
     node = check_file(name, content, size)
     twin = node[size]
-    arms = tuple(_arms(twin["axes"], pretrained=pretrained))
+    arms = tuple(_arms(twin["axes"], twin.get("tune", ()), pretrained=pretrained))
     study = Study(
         name=name if size == "full" else f"{name}_{size}",
         question=str(node["question"]),
@@ -115,12 +139,14 @@ def read(name: str, content: object, *, size: str, pretrained: bool) -> Study:
         source=str(node["source"]),
         experiment=str(twin["experiment"]),
         baseline=str(twin["baseline"]),
-        seeds=_seeds(node["seeds"]),
+        seeds=_seeds(twin.get("seeds", node["seeds"])),
         arms=arms,
         words=tuple(twin.get("words", ())),
         metric=str(node.get("metric", METRICS[0])),
         reach=node.get("reach"),
         axes=tuple(twin["axes"]),
+        margin=node.get("margin"),
+        claims=tuple(twin.get("claims", ())),
     )
     if study.metric not in METRICS:
         raise UserError(f"study={name}: metric={study.metric} must be one of {', '.join(METRICS)}")
@@ -151,11 +177,17 @@ def _with_baseline(study: Study, *, pretrained: bool) -> Study:
 
 
 def _arms(
-    axes: Mapping[str, Mapping[str, Sequence[str]]], *, pretrained: bool
+    axes: Mapping[str, Mapping[str, Sequence[str]]],
+    tune: Sequence[str] | Mapping[str, Sequence[str]],
+    *,
+    pretrained: bool,
 ) -> Iterator[StudyArm]:
+    """Combine levels; what is tuned is one list for all arms, or one for those of a level."""
     levels = [list(axis.items()) for axis in axes.values()]
     for combination in itertools.product(*levels):
         words = tuple(word for _, own in combination for word in own)
         if pretrained or _PRETRAINED not in words:
             names = tuple(str(name) for name, _ in combination)  # YAML reads 1e-3 as a number
-            yield StudyArm(" ".join(names), words, names)
+            own = [tune.get(name, ()) for name in names] if isinstance(tune, Mapping) else [tune]
+            tuned = tuple(word for words in own for word in words)
+            yield StudyArm(" ".join(names), words, names, tuned)

@@ -28,6 +28,7 @@ def check_file(name: str, node: object, size: str) -> Mapping[str, Any]:
     if lacking:
         raise UserError("\n".join(f"study={name} has no {key}" for key in lacking))
     _check_words(f"study={name}: {size}.words", twin.get("words", []))
+    _check_tuned(f"study={name}: {size}.tune", twin.get("tune", []))
     axes = _mapping(f"study={name}: {size}.axes", twin.get("axes", {}))
     for axis, levels in axes.items():
         named = _mapping(f"study={name}: {size}.axes.{axis}", levels)
@@ -42,6 +43,15 @@ def _mapping(where: str, value: object) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise UserError(f"{where} is {value!r}; it must be a mapping of names, as name: …")
     return cast("Mapping[str, Any]", value)
+
+
+def _check_tuned(where: str, value: object) -> None:
+    """Refuse anything but a list of words, or one for each of some levels."""
+    if isinstance(value, Mapping):
+        for level, words in cast("Mapping[str, object]", value).items():
+            _check_words(f"{where}.{level}", words)
+    else:
+        _check_words(where, value)
 
 
 def _check_words(where: str, value: object) -> None:

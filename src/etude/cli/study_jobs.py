@@ -1,6 +1,7 @@
 """A study's runs: from the words of a command to the jobs of its arms and seeds."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 from hydra.core.override_parser.types import Override
@@ -11,6 +12,7 @@ from etude.cli.compose import Composer
 from etude.cli.hydra_door import Loader
 from etude.cli.job import PlannedJobs
 from etude.cli.study import KEYS, Study, read
+from etude.cli.study_tuning import chosen, tuned, tuning_of
 from etude.cli.words import parse, product
 
 
@@ -85,11 +87,14 @@ def chosen_by(composer: Composer, own: Sequence[str]) -> Chosen:
 
 
 def plan(composer: Composer, words: Sequence[str]) -> tuple[Study, PlannedJobs]:
-    """Compose and check every run of a study.
+    """Compose and check every run of a study, or those that are to choose its arms' rates first.
 
     Args:
         composer: Composes.
         words: The command's: the study's, and others that go to all of its runs.
+
+    Returns:
+        The study, its arms as tuning left them; or the tuning itself while a run of it is left.
 
     Raises:
         UserError: The study or a run's configuration is not valid.
@@ -99,6 +104,18 @@ def plan(composer: Composer, words: Sequence[str]) -> tuple[Study, PlannedJobs]:
     name, node, size, pretrained = chosen_by(composer, given.own)
     study = read(name, node, size=size, pretrained=pretrained)
     _check_others(study, given.others)
+    if any(arm.tune for arm in study.arms):
+        tuning = tuning_of(study, partial(product, composer.loader))
+        planned = _composed(composer, tuning, given)
+        choices = chosen(tuning, planned.jobs)
+        if choices is None:
+            return tuning, planned
+        study = tuned(study, choices)
+    return study, _composed(composer, study, given)
+
+
+def _composed(composer: Composer, study: Study, given: StudyWords) -> PlannedJobs:
+    """Compose the runs of a study's arms and seeds."""
     master = composer.master([], *given.own, *given.hydra, f"name={study.name}")
     wanted = [
         (arm.name, expanded)
@@ -108,13 +125,13 @@ def plan(composer: Composer, words: Sequence[str]) -> tuple[Study, PlannedJobs]:
     # A study's file knows what its own choices leave behind; a user may not.
     planned = composer.several(master, wanted, heeded={_key(word) for word in given.others})
     if lost := {arm.name for arm in study.arms} - {job.label for job in planned.jobs}:
-        raise UserError(f"study={name}: arm {min(lost)} is the same run as an earlier arm")
-    return study, planned
+        raise UserError(f"study={study.name}: arm {min(lost)} is the same run as an earlier arm")
+    return planned
 
 
 def _check_others(study: Study, others: Sequence[str]) -> None:
     """Refuse a word that would make arms alike, or that the study has a word of its own for."""
-    varied = {word.partition("=")[0] for arm in study.arms for word in arm.words}
+    varied = {w.partition("=")[0] for arm in study.arms for w in (*arm.words, *arm.tune)}
     for word in others:
         key = word.partition("=")[0]
         if key in {"experiment", "name"}:

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -46,8 +47,8 @@ _HINTS = {
 class Worker:
     """What Hydra calls for each job: trains it, and keeps its failure from ending the others.
 
-    `about`, `memory`, `progress`, `preload` and `exit_code` are what the local launcher may ask
-    for, see `etude.launch.task`; other launchers do without.
+    `about`, `memory`, `progress`, `alone`, `preload` and `exit_code` are what Étude's launchers may
+    ask for, see `etude.launch.task`; others do without.
 
     Args:
         composer: Knows the jobs, by their words.
@@ -140,6 +141,10 @@ class Worker:
             score="" if run.accuracy is None else f"accuracy {run.accuracy:.4f}",
             seconds_left=run.seconds_left,
         )
+
+    def alone(self, composed: DictConfig) -> AbstractContextManager[None]:
+        """Leave the other jobs of a sweep behind when this is pickled for one."""
+        return self._composer.alone(composed.hydra)
 
     def _tell_once(self, changes: Sequence[str]) -> None:
         for change in changes:

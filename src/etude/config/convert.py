@@ -61,7 +61,9 @@ def convert(value: Any, kind: Any, key: str, problems: list[Problem]) -> Any:
         problems: Takes it if it does not fit; what is returned is then of no use.
     """
     declared = _read(kind)
-    if value is UNRESOLVED or (value is None and declared.optional) or declared.base is Any:
+    if value is UNRESOLVED or (value is None and declared.optional):
+        return value
+    if declared.base is Any and declared.rule is None:
         return value
     try:
         taken = _taken(value, declared, key, problems)
@@ -127,6 +129,8 @@ def _taken(value: Any, declared: _Declared, key: str, problems: list[Problem]) -
     """
     if dataclasses.is_dataclass(declared.base):
         return _section_of(value, cast("type[Any]", declared.base), key, problems)
+    if declared.base is Any:
+        return value
     if declared.base is list:
         return [convert(item, declared.item, key, problems) for item in _instance(value, list)]
     if declared.base is dict:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from etude.base.seeds import mix
 from etude.data.augment.augment import Augment
+from etude.data.augment.crop import Cut, middle
 from etude.data.augment.gather import central
 from etude.data.normalize import Normalize
 
@@ -29,13 +30,22 @@ class Input:
         augment: Applied where there are random numbers; None for evaluation splits.
         like: One image (1, C, H, W) uint8 on the device, in the memory format of the batches.
         size: Side of what the network sees, in pixels; None for whole images.
+        is_cut: Whether images come as the windows that `windows` placed.
     """
 
     def __init__(
-        self, normalize: Normalize, augment: Augment | None, like: Tensor, size: int | None = None
+        self,
+        normalize: Normalize,
+        augment: Augment | None,
+        like: Tensor,
+        size: int | None = None,
+        *,
+        is_cut: bool = False,
     ) -> None:
         self.augment = augment
-        self.size = size or like.shape[-1]
+        self.side = like.shape[-1]
+        self.size = size or self.side
+        self.is_cut = is_cut
         seen = central(like, self.size)
         self.normalize = normalize.to(like.device).cut(self.size).laid_out(seen)
         last = like.is_contiguous(memory_format=torch.channels_last)
@@ -47,6 +57,12 @@ class Input:
             return None
         generator = torch.Generator().manual_seed(mix(seed, "augment", epoch))
         return torch.rand(images, self.augment.draws, generator=generator)
+
+    def windows(self, images: int, draws: Tensor | None) -> Cut:
+        """Place what is seen in so many images of which nothing but the side is known."""
+        if self.augment is None or draws is None:
+            return middle(images, self.side, self.size)
+        return self.augment.windows(draws, self.side, self.size)
 
     def __call__(self, images: Tensor, draws: Tensor | None) -> Tensor:
         """Turn images (N, C, H, W) uint8 into a batch, augmented with draws (N, K) if given."""
@@ -64,7 +80,7 @@ class Input:
         if self.augment is None or draws is None:
             self.normalize(central(images, self.size), out=made)
             return
-        images = self.augment.cut(images, draws, self.size)
+        images = images if self.is_cut else self.augment.cut(images, draws, self.size)
         if self.augment.after_normalize:
             made.copy_(self.augment(self.normalize(images), draws))
         else:

@@ -1,7 +1,9 @@
 """A data set that stays in its files: worker processes decode batches ahead of the network.
 
-The same images, order and random numbers as from a resident data set, so the same batches. On CUDA
-the next batch is copied from pinned memory while the network works on the one before.
+The same images, order and random numbers as from a resident data set, so the same batches, unless
+windows are cut early: then out of the images as they are in their files. However many workers there
+are, the batches are the same. On CUDA the next batch is copied from pinned memory while the network
+works on the one before.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ import atexit
 import signal
 import sys
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -22,7 +25,9 @@ from etude.data.augment.augment import Augment
 from etude.data.batch import Batch
 from etude.data.input import Input, order_of
 from etude.data.normalize import Normalize
+from etude.data.sources.decode import jpeg_decoder
 from etude.data.sources.files import Files
+from etude.data.windows import Windows
 
 
 class Stream:
@@ -57,7 +62,8 @@ class Stream:
         self._files = images
         layout = torch.channels_last if channels_last else torch.contiguous_format
         like = torch.zeros(1, *images.shape[1:], dtype=torch.uint8, device=self.device)
-        self._input = Input(normalize, augment, like.contiguous(memory_format=layout), size)
+        like = like.contiguous(memory_format=layout)
+        self._input = Input(normalize, augment, like, size, is_cut=images.cut_early)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -67,22 +73,34 @@ class Stream:
     ) -> Iterator[Batch]:
         """Give every image once, shuffled and augmented; see `Resident.epoch`."""
         parts = order_of(len(self), seed, epoch).split(batch_size)[start_batch:]
-        draws = self._input.draws(len(self), seed, epoch)
-        for part, pixels in zip(parts, self._decoded(parts), strict=True):
-            own = None if draws is None else draws[part].to(self.device, non_blocking=True)
-            yield Batch(self._input(pixels, own), self.labels[part.to(self.device)])
+        return self._batches(parts, self._input.draws(len(self), seed, epoch))
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Give every image once, in the split's order, without augmentation."""
-        parts = torch.arange(len(self)).split(batch_size)
-        for labels, pixels in zip(self.labels.split(batch_size), self._decoded(parts), strict=True):
-            yield Batch(self._input(pixels, None), labels)
+        return self._batches(torch.arange(len(self)).split(batch_size), None)
 
-    def _decoded(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
+    def _batches(self, parts: Sequence[Tensor], draws: Tensor | None) -> Iterator[Batch]:
+        """Make the batches of an epoch, with the random numbers of all of its images."""
+        for part, pixels in zip(parts, self._decoded(parts, self._placed(draws)), strict=True):
+            own = None if draws is None else draws[part].to(self.device, non_blocking=True)
+            with _few_threads(self.workers):
+                images = self._input(pixels, own)
+            yield Batch(images, self.labels[part.to(self.device)])
+
+    def _placed(self, draws: Tensor | None) -> Windows | None:
+        """Place the windows of all images where they are cut out of the files; see `Files`."""
+        if not self._files.cut_early:
+            return None
+        cut = self._input.windows(len(self), draws)
+        return Windows.of(cut, self._input.side, self._files.interpolation)
+
+    def _decoded(self, parts: Sequence[Tensor], windows: Windows | None) -> Iterator[Tensor]:
         """Decode parts, a batch (N, C, H, W) uint8 each, ahead of who wants them."""
         workers = min(self.workers, len(parts))
+        if windows is not None:
+            jpeg_decoder()
         loader = DataLoader(
-            _Parts(self._files, parts),
+            _Parts(self._files, parts, windows, self._input.size),
             batch_size=None,
             num_workers=workers,
             # Python 3.14's own choice would import all anew in every worker of every epoch, and run
@@ -95,19 +113,41 @@ class Stream:
         return _copied_ahead(_sound(loader), self.device)
 
 
+@contextmanager
+def _few_threads(workers: int) -> Generator[None]:
+    """Leave the cores to the workers while a batch is augmented: threads would wait for each other.
+
+    It changes no bit of what is done to every pixel by itself.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if workers else threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 class _Parts(Dataset[Tensor | UserError]):
     """An epoch's batches, by number; an error is given like one, as a loader would rewrite it."""
 
-    def __init__(self, files: Files, parts: Sequence[Tensor]) -> None:
+    def __init__(
+        self, files: Files, parts: Sequence[Tensor], windows: Windows | None, size: int
+    ) -> None:
         self._files = files
         self._parts = parts
+        self._windows = windows
+        self._size = size
 
     def __len__(self) -> int:
         return len(self._parts)
 
     def __getitem__(self, index: int) -> Tensor | UserError:
+        part = self._parts[index]
+        files = self._files[part]
         try:
-            return self._files[self._parts[index]].tensor()
+            if self._windows is None:
+                return files.tensor()
+            return files.windows(self._windows.at(part), self._size)
         except UserError as error:
             return error
 

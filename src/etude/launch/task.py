@@ -8,6 +8,8 @@ launcher's process with the job's whole configuration, the node `hydra` and its 
     about(config) -> About           before any job is started
     memory(config) -> int | None     bytes that it will need on a GPU, asked where there is one
     progress(config) -> Progress     again and again while it runs, and once after its end
+    alone(config) -> a context       while the task is pickled for this job's process, so that it
+                                     can leave behind what only other jobs need
 
 Two attributes are looked at besides:
 
@@ -18,6 +20,7 @@ Two attributes are looked at besides:
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,3 +93,8 @@ class TaskMethods:
         """Tell how far a job is."""
         progress = getattr(self._task, "progress", None)
         return Progress() if progress is None else progress(config)
+
+    def alone(self, config: Any) -> AbstractContextManager[None]:
+        """Have the task be pickled for one job's process."""
+        alone = getattr(self._task, "alone", None)
+        return nullcontext() if alone is None else alone(config)

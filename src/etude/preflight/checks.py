@@ -3,10 +3,13 @@
 import logging
 import warnings
 from collections.abc import Collection, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from etude.base import startup
 from etude.base.errors import UserError
+from etude.base.once import Once
 from etude.config import Config, build, schedule_of, settings, source_of
 from etude.data.sides import Sides
 from etude.data.sources.source import DatasetInfo
@@ -42,7 +45,8 @@ class Inspected(NamedTuple):
 def inspect(configs: Sequence[Config], to_come: Collection[str]) -> None:
     """Check that runs' data and weights are there, and that their networks can be built.
 
-    What needs no torch comes first, for all of them.
+    What needs no torch comes first, for all of them. Runs that differ in nothing but their seeds
+    are one here, and what several share is tried once.
 
     Args:
         configs: Those that are to be trained on this machine.
@@ -51,7 +55,11 @@ def inspect(configs: Sequence[Config], to_come: Collection[str]) -> None:
     Raises:
         UserError: One could not be trained.
     """
-    runs = [_inspected(config, to_come) for config in configs]
+    unlike: dict[str, Config] = {}
+    for config in configs:
+        unlike.setdefault(repr(replace(config, seed=0)), config)
+    once = Once()
+    runs = [_inspected(config, to_come, once) for config in unlike.values()]
     if runs:
         log.info("loading PyTorch …")
         from etude.preflight import networks  # noqa: PLC0415 (seconds, which every job needs)
@@ -61,10 +69,12 @@ def inspect(configs: Sequence[Config], to_come: Collection[str]) -> None:
     startup.mark("checks")
 
 
-def _inspected(config: Config, to_come: Collection[str]) -> Inspected:
+def _inspected(config: Config, to_come: Collection[str], once: Once) -> Inspected:
     dataset, size = config.dataset, config.train.batch_size
     check_receiver(config.record.notify)
-    facts: DatasetInfo = source_of(config).facts()
+    facts: DatasetInfo = once(
+        f"data {config.dataset} {config.packages}", lambda: source_of(config).facts()
+    )
     sides = Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
     images = min(facts.train_images, dataset.limit_train or facts.train_images)
     images -= held_out(images, dataset.validation_split, dataset.validation_fraction)
@@ -76,7 +86,8 @@ def _inspected(config: Config, to_come: Collection[str]) -> Inspected:
     if wanted.weights in to_come:
         wanted = wanted._replace(weights=None, weights_names=None)
     weights.find(wanted)
-    augment: Augment = build(config.augment, config.packages)
+    make = partial(build, config.augment, config.packages)
+    augment: Augment = once(f"augment {config.augment} {config.packages}", make)
     augment.check(channels=facts.channels, **sides._asdict())
     _bind(config, images)
     return Inspected(config, facts, sides, images, wanted)

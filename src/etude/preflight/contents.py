@@ -1,7 +1,9 @@
 """What a run reads besides its configuration, by content: data, weights, a user's own code."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
+from etude.base.once import Once
 from etude.config import Config, settings, source_of
 from etude.config.build import targets_of
 from etude.config.code import source_digest
@@ -16,7 +18,7 @@ class Contents:
     """Digests, each made once; a sweep's jobs mostly read the same."""
 
     def __init__(self) -> None:
-        self._known: dict[str, str | None] = {}
+        self._once = Once()
 
     def of(self, config: Config, runs: Mapping[str, str]) -> dict[str, str]:
         """Give the digests of what a run reads, by what they are for.
@@ -40,19 +42,15 @@ class Contents:
         return {name: digest for name, digest in found.items() if digest is not None}
 
     def _data(self, config: Config) -> str | None:
-        key = f"dataset {settings(config.dataset)}"
-        if key not in self._known:
-            named = settings(config.dataset).get("name")
-            elsewhere = None if named is None else f"{_ELSEWHERE}{named}"
-            self._known[key] = source_of(config).content() or elsewhere
-        return self._known[key]
+        named = settings(config.dataset).get("name")
+        elsewhere = None if named is None else f"{_ELSEWHERE}{named}"
+        content = self._once(f"dataset {config.dataset}", lambda: source_of(config).content())
+        return content or elsewhere
 
     def _code(self, targets: Sequence[str], config: Config) -> str | None:
         """Digest what all of a part's targets stand for, those of the parts inside it included."""
-        key = f"code {targets} {config.packages}"
-        if key not in self._known:
-            self._known[key] = source_digest(targets, config.packages)
-        return self._known[key]
+        find = partial(source_digest, targets, config.packages)
+        return self._once(f"code {targets} {config.packages}", find)
 
 
 def changed(then: Mapping[str, str], config: Config) -> list[str]:

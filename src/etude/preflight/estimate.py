@@ -3,10 +3,12 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 
 from etude.base.allocator import keep_memory
+from etude.base.once import Once
 from etude.config import Config, source_of
 from etude.data.prepare import Data
 from etude.data.sides import Sides
@@ -29,16 +31,19 @@ def seconds_of_each(configs: Sequence[Config]) -> list[float]:
     """
     if len(configs) > 1:
         torch.set_num_threads(1)
-    known: dict[str, float] = {}
+    once = Once()
     all_gain = all(gains(config) for config in configs)
     seconds: list[float] = []
     for config in configs:
-        facts: DatasetInfo = source_of(config).facts()
+        facts = once(f"data {config.dataset} {config.packages}", partial(_facts, config))
         kind = repr((config.model, config.dataset, config.augment, config.train, config.precision))
-        if kind not in known:
-            known[kind] = _seconds_of_step(config, facts, gains=all_gain)
-        seconds.append(known[kind] * _steps(config, facts) * config.epochs)
+        step = once(kind, partial(_seconds_of_step, config, facts, gains=all_gain))
+        seconds.append(step * _steps(config, facts) * config.epochs)
     return seconds
+
+
+def _facts(config: Config) -> DatasetInfo:
+    return source_of(config).facts()
 
 
 def _steps(config: Config, facts: DatasetInfo) -> float:

@@ -14,6 +14,7 @@ from etude.preflight.forward import Network
 from etude.train import weights
 from etude.train.choices import needs_two
 from etude.train.hardware import choose_device, choose_precision
+from etude.train.optim.decay import decayed
 from etude.train.test_time_views import check_test_views
 
 log = logging.getLogger(__name__)
@@ -27,15 +28,23 @@ def check(runs: Sequence[Inspected]) -> None:
     """
     for choices in {(c.device, c.precision, c.train.step) for c, *_ in runs}:
         _check_device(*choices)
-    networks = [Network.of(run.config, run.facts) for run in runs]
-    for run, network in zip(runs, networks, strict=True):
+    networks = {_question(run): (Network.of(run.config, run.facts), run) for run in runs}
+    for network, run in networks.values():
         with torch.device("meta"), warnings.catch_warnings(action="ignore"):  # shapes only
             model = network.build()
         sides = run.sides
         check_test_views(model, run.config.train.test_crops, kept=sides.kept, seen=sides.seen)
         weights.check(model, run.weights)
+        decayed(model, run.config.train.decay)
         _check_last_batch(run, network, model)
-    forward.check([n for n, run in zip(networks, runs, strict=True) if _is_foreign(run)])
+    forward.check([network for network, run in networks.values() if _is_foreign(run)])
+
+
+def _question(run: Inspected) -> str:
+    """Give all that a network's check depends on; many runs ask the same."""
+    config, train = run.config, run.config.train
+    network = (config.model, config.packages, config.dataset.input_size, run.facts, run.weights)
+    return repr((network, train.test_crops, train.batch_size, run.sides, run.images))
 
 
 def _is_foreign(run: Inspected) -> bool:

@@ -17,7 +17,8 @@ class Sentence:
     """One thing to know.
 
     Args:
-        kind: `failed`, `worse`, `better`, `open`, `even`, `pruned`, `unknown` or `note`.
+        kind: `failed`, `worse`, `better`, `open`, `even`, `pruned`, `unknown` or `note`; of a
+            claim `supported`, `refuted` or `undecided`.
         text: In plain words.
     """
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from etude.report.answer import Sentence
 from etude.report.arms import axes
+from etude.report.layers import records
 from etude.report.read import RunFolder
 from etude.report.references import TITLES, DocumentFigure
 from etude.report.results import ArmResults, Results
@@ -27,6 +28,12 @@ def arms_csv(results: Results) -> str:
 def runs_csv(results: Results) -> str:
     """Write one line a run, every hyperparameter included."""
     return _csv([_run(row.label, run) for row in results.rows for run in row.arm.runs])
+
+
+def layers_csv(results: Results) -> str:
+    """Give every layer of every run before its first step; nothing where none was recorded."""
+    found = list(records(results))
+    return _csv(found) if found else ""
 
 
 def markdown(

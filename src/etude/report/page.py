@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
+from etude.report import layers
 from etude.report.answer import Sentence, verdict
 from etude.report.arms import varied
 from etude.report.assets import asset, render
@@ -33,6 +34,9 @@ _TAGS = {
     "even": "no difference found",
     "pruned": "given up",
     "unknown": "cannot be told",
+    "supported": "supported",
+    "refuted": "refuted",
+    "undecided": "undecided",
 }
 _LARGEST = 1.35  # times a chart's own size: larger letters than the text's look loud
 _COMMANDS = 20  # shown
@@ -92,6 +96,7 @@ def page(
         largest=_LARGEST,
         arms=_arms(results),
         documents=_documents(documents),
+        layers=_layers(results),
         configuration=_configuration(results),
         runs=_runs(results, folder),
         style=asset("page.css") + asset("chart.css"),
@@ -160,6 +165,11 @@ def _arms(results: Results) -> SortedTable:
         for row in results.rows
     ]
     return SortedTable("arms-table", heads, lines)
+
+
+def _layers(results: Results) -> SortedTable:
+    heads = [Head(title, hint, left=title == "arm") for title, hint in layers.TITLES]
+    return SortedTable("signals", heads, [TableLine("", row) for row in layers.lines(results)])
 
 
 def _documents(documents: Sequence[DocumentFigure]) -> SortedTable:

@@ -20,7 +20,7 @@ from etude.runs.study import PlannedRun, StudyPlan, read_plan
 Values = Mapping[str, Any]
 NO_PLAN: Final = StudyPlan(
     study="", question="", claim="", source="", baseline="", metric="", axes=[], arms={},
-    command=[], runs={},
+    command=[], runs={}, reach=None, margin=None, claims=[], tuned={},
 )  # fmt: skip
 
 

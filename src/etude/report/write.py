@@ -10,6 +10,7 @@ from etude.report import files
 from etude.report.answer import Sentence, answer
 from etude.report.arms import group as by_arm
 from etude.report.arms import where
+from etude.report.claims import told
 from etude.report.read import RunFolder, read
 from etude.report.references import DocumentFigure, figures
 from etude.report.results import METRIC, Results, compare
@@ -52,7 +53,7 @@ def make(
     _check_data(runs)
     chosen = metric or _of_the_study(runs)
     results = compare(by_arm(runs, list(group_by)), metric=chosen, baseline=baseline)
-    return Report(results, answer(results), figures(results))
+    return Report(results, [*told(results), *answer(results)], figures(results))
 
 
 def _check_data(runs: Collection[RunFolder]) -> None:
@@ -97,6 +98,8 @@ def write(
     if "csv" in formats:
         write_text(folder / "arms.csv", files.arms_csv(results))
         write_text(folder / "runs.csv", files.runs_csv(results))
+        if layers := files.layers_csv(results):
+            write_text(folder / "layers.csv", layers)
     if "md" in formats:
         text = files.markdown(results, report.sentences, report.figures)
         write_text(folder / "table.md", text)

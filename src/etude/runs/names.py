@@ -7,6 +7,7 @@ SUMMARY: Final = "summary.json"
 METRICS: Final = "metrics.jsonl"  # a line an epoch
 ENVIRONMENT: Final = "environment.json"
 CONFUSION: Final = "confusion.json"
+LAYERS: Final = "layers.json"  # how signals spread before the first step
 CURVES: Final = "curves.png"
 CONFIG: Final = "config.yaml"  # as resolved
 COMPOSED: Final = ".hydra/config.yaml"

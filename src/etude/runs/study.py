@@ -27,6 +27,10 @@ class StudyPlan(TypedDict):
     arms: dict[str, list[str]]  # of each arm its level on each axis
     command: list[str]
     runs: dict[str, PlannedRun]  # by the names of their folders
+    reach: float | None  # of the metric: what epochs are counted to
+    margin: float | None  # the smallest difference that matters
+    claims: list[str]  # as `one arm > another`
+    tuned: dict[str, str]  # of each arm the words that were chosen for it
 
 
 def write_plan(folder: Path, plan: StudyPlan) -> None:

@@ -35,7 +35,7 @@ from etude.train.graph import Captured
 from etude.train.hardware import choose_device, choose_precision, make_deterministic, set_tf32
 from etude.train.layers import LoadedLayers
 from etude.train.loop import Plan, StepRunner
-from etude.train.optim.keras import parameter_groups
+from etude.train.optim.decay import parameter_groups
 from etude.train.optim.light import spare_compiler
 from etude.train.schedule import Schedule
 from etude.train.skipped import Updates, begin_velocities
@@ -250,6 +250,7 @@ def make_plan(config: Config, data: Data, device: torch.device, precision: str) 
         evaluator=CapturedEvaluation(**how) if captured else partial(evaluate, **how),
         precision=precision,
         l2=config.l2,
+        decay=config.train.decay,
         label_smoothing=config.train.label_smoothing,
         test_views=test_views,
     )

@@ -16,7 +16,7 @@ from etude.train.checkpoint import Checkpoints
 from etude.train.evaluate import Score
 from etude.train.evaluator import Evaluator
 from etude.train.hardware import peak_memory, synchronize
-from etude.train.optim.keras import penalty
+from etude.train.optim.decay import Decay, penalty
 from etude.train.state import Best, State
 from etude.train.stop import Stop
 
@@ -90,6 +90,7 @@ class Plan:
         evaluator: Scores the network after every epoch.
         precision: float32, bfloat16 or float16.
         l2: Keras's λ; its penalty is reported apart from the losses.
+        decay: Which parameters it is of.
         label_smoothing: Share of the target that is spread over all classes, while it is learned.
         test_views: Puts something around the network that asks it about several views of a test
             image; None asks about one, as in `evaluations`.
@@ -106,6 +107,7 @@ class Plan:
     evaluator: Evaluator
     precision: str
     l2: float
+    decay: Decay = "kernels"
     label_smoothing: float = 0.0
     test_views: Callable[[nn.Module], nn.Module] | None = None
 
@@ -204,7 +206,7 @@ def _finish_epoch(state: State, plan: Plan) -> EpochRow:
     scores = {
         name: plan.evaluator(state.evaluated, data) for name, data in plan.evaluations.items()
     }
-    decay = float(penalty(state.evaluated, plan.l2)) if plan.l2 else 0.0
+    decay = float(penalty(state.evaluated, plan.l2, plan.decay)) if plan.l2 else 0.0
     lr = state.schedule.lr_at(state.global_step - 1)
     for loss in (*(score.loss for score in scores.values()), decay):
         check_loss(loss, state, state.epoch + 1)

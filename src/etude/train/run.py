@@ -16,8 +16,15 @@ from etude.base.text import epoch_line, near
 from etude.config import Config
 from etude.runs.claim import claimed, set_aside
 from etude.runs.identity import check_identity
-from etude.runs.names import CURVES, METRICS
-from etude.runs.records import EpochRow, Summary, append_line, keep_rows, read_summary
+from etude.runs.names import CURVES, LAYERS, METRICS
+from etude.runs.records import (
+    EpochRow,
+    Summary,
+    append_line,
+    keep_rows,
+    read_summary,
+    write_json,
+)
 from etude.train.builders import Parts, make_parts
 from etude.train.checkpoint import Checkpoints
 from etude.train.finish import finish, record_predictions
@@ -27,6 +34,7 @@ from etude.train.loop import Display, fit
 from etude.train.opening import begin
 from etude.train.peek import Peek
 from etude.train.record.curves import draw
+from etude.train.record.layers import layer_spreads
 from etude.train.record.tensorboard import shown
 from etude.train.record.view import View
 from etude.train.reference import compare
@@ -107,6 +115,7 @@ def run(
             Stop() as stop,
             shown(config, folder, identity, parts, arm) as view,
         ):
+            _look_ahead(config, folder, parts)
             rows = _train(folder, parts, checkpoints, stop, view, display, prune)
             ending = finish(folder, parts, rows, view, fingerprint=identity.fingerprint)
             how = {"test_crops": config.train.test_crops, "compiled": parts.state.compiler.on}
@@ -150,6 +159,16 @@ def _resume(config: Config, folder: Path, identity: Identity, parts: Parts) -> C
         parts.state.load_state_dict(saved)
         log.info("going on from epoch %d, step %d", parts.state.epoch + 1, parts.state.step)
     return checkpoints
+
+
+def _look_ahead(config: Config, folder: Path, parts: Parts) -> None:
+    """Tell how signals spread through the network, where that is asked for."""
+    state, plan = parts.state, parts.plan
+    if not config.record.layers or state.global_step:
+        return
+    batch = next(plan.train.epoch(plan.seed, 0, plan.batch_size))
+    spreads = layer_spreads(state.model, batch, label_smoothing=plan.label_smoothing)
+    write_json(folder / LAYERS, {"layers": spreads})
 
 
 def _train(

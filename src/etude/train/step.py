@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from etude.base.errors import UserError
 from etude.base.identity import mark_of
 from etude.data.batch import Batch, Split
+from etude.train.at_once import WeightsAtOnce
 from etude.train.compiler import Compiler, one_kernel, what_passes_change
 from etude.train.hardware import autocast
 from etude.train.loss import OwnLoss, training_losses
@@ -77,6 +78,7 @@ class Step:
         self._clip_norm = clip_norm
         self._accumulate, self._smallest_part = accumulate, smallest_part
         self._compiler = compiler or Compiler()
+        self._plain_passes = partial(_passes, forward=WeightsAtOnce(model))
         self._compiled_passes = self._compiler(_passes)
         self._compiled_update = self._compiler(optimizer.step)
 
@@ -120,11 +122,11 @@ class Step:
             return Result(loss, correct)
 
         if not compiled:
-            return by(_passes)
+            return by(self._plain_passes)
         return self._compiler.attempt(
             f"passes-{self._mark(images)}",
             partial(by, self._compiled_passes),
-            partial(by, _passes),
+            partial(by, self._plain_passes),
             keep=partial(what_passes_change, self._model, self._optimizer, self._device),
         )
 
@@ -168,10 +170,14 @@ def _passes(
     device: torch.device,
     label_smoothing: float,
     share: float,
+    forward: Callable[[Tensor], Any] | None = None,
 ) -> _Passed:
-    """Compute what is made small, and what is told of it, of a part of a batch."""
+    """Compute what is made small, and what is told of it, of a part of a batch.
+
+    Where it is compiled, `forward` is the network itself: casts become parts of other kernels.
+    """
     with autocast(precision, device):
-        output = model(images)
+        output = (forward or model)(images)
     total, loss, logits = training_losses(model, output, labels, label_smoothing=label_smoothing)
     if share != 1:
         loss, total = loss * share, total * share

@@ -5,7 +5,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cloudpickle
 from hydra.core.hydra_config import HydraConfig
@@ -31,11 +31,12 @@ def compose(
     """Compose a job's configuration, its number and its output folder included."""
     composed = context.config_loader.load_sweep_config(config, list(overrides))
     with open_dict(composed):
-        composed.hydra.job.id = number
+        composed.hydra.job.id = str(number)
         composed.hydra.job.num = number
     before = HydraConfig.instance().cfg
     try:
-        HydraConfig.instance().set_config(composed)  # the folder's name may interpolate from it
+        # The folder's name may interpolate from it; `set_config` would copy all of the node.
+        HydraConfig.instance().cfg = cast("Any", composed)
         folder = Path(*(str(OmegaConf.select(composed, key)) for key in _FOLDER)).absolute()
     finally:
         HydraConfig.instance().cfg = before

@@ -14,6 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from etude.base.garbage import seldom_sought
 from etude.launch import machine
 from etude.launch.client import Forks
 from etude.launch.job import Entry, Job, Settings, labels
@@ -64,8 +65,9 @@ class LocalLaunch:
         setup_globals()
         configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
         Path(str(self._config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-        numbered = enumerate(overrides, first)
-        composed = [compose(self._context, self._config, *pair) for pair in numbered]
+        with seldom_sought():
+            numbered = enumerate(overrides, first)
+            composed = [compose(self._context, self._config, *pair) for pair in numbered]
         _refuse_held(composed)
         asked = TaskMethods(self._task)
         names = labels([filter_overrides(own) for own in overrides])
@@ -87,8 +89,9 @@ class LocalLaunch:
 
     def _pickled(self, config: DictConfig) -> bytes:
         # By value where a name would not do: decorated functions, and those of a script.
-        state = Singleton.get_state()
-        return cloudpickle.dumps(partial(work, self._context, self._task, config, state))
+        call = partial(work, self._context, self._task, config, Singleton.get_state())
+        with TaskMethods(self._task).alone(config):
+            return cloudpickle.dumps(call)
 
     def _run(self, jobs: Sequence[Job], asked: TaskMethods) -> list[Entry]:
         slots, places, threads = self._share(jobs)

@@ -71,7 +71,7 @@ class Sweep:
         """
         composed = self._loader.load_sweep_config(self._config, words)
         with open_dict(composed):
-            composed.hydra.job.num = composed.hydra.job.id = number
+            composed.hydra.job.num, composed.hydra.job.id = number, str(number)
         before = HydraConfig.instance().cfg
         HydraConfig.instance().set_config(composed)
         try:

@@ -12,6 +12,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 from submitit.helpers import DelayedSubmission
 
+from etude.launch.task import TaskMethods
 from etude.runs.claim import wait_while_claimed
 from hydra_plugins.etude_local._job import work
 
@@ -26,13 +27,14 @@ class Call:
     """
 
     def __init__(self, context: HydraContext, task: TaskFunction, config: DictConfig) -> None:
-        self._packed = cloudpickle.dumps((context, task, config, Singleton.get_state()))
+        with TaskMethods(task).alone(config):
+            self._packed = cloudpickle.dumps((context, task, config, Singleton.get_state()))
 
     def __call__(self) -> tuple[bytes, int]:
         """Do it; give what it returned, pickled, and an exit code."""
         context, task, config, singletons = pickle.loads(self._packed)  # noqa: S301 (our own)
         with read_write(config.hydra.job), open_dict(config.hydra.job):
-            config.hydra.job.id = submitit.JobEnvironment().job_id
+            config.hydra.job.id = str(submitit.JobEnvironment().job_id)
         _wait_for_former_self(Path(config.hydra.runtime.output_dir))
         return work(context, task, config, singletons)
 

@@ -52,6 +52,7 @@ class FolderConf(DatasetConf):
     train: str
     test: str
     fit: Literal["stretch", "crop"] = field(metadata=since("stretch"))
+    cut_from: Literal["kept", "original"] = field(metadata=since("kept"))
     stream: bool | None = field(metadata=NO_RESULT)
 
 
@@ -95,6 +96,7 @@ class AugmentConf(Plain):
     erase_probability: Probability
     erase_area: list[Portion]
     erase_ratio: list[Positive]
+    erase_fit: Literal["again", "cut"] = field(metadata=since("cut"))
     erase_fill: Literal["value", "noise"] = field(metadata=since("value"))
     erase_value: float
     erase_noise: list[float] = field(metadata=since([0.0, 255.0]))

@@ -11,6 +11,7 @@ from etude.config.schema.rules import (
     NotNegative,
     Portion,
     Positive,
+    Rule,
     Seed,
     matching,
     since,
@@ -21,10 +22,19 @@ _METRIC = matching(
 )
 _NAME = matching("letters, digits, '.', '_' and '-', at most 80 of them", r"[\w][\w.-]{0,79}")
 _EVALUATED = matching("auto, or a whole number above 0", r"auto|[1-9]\d*")
+# A word, or patterns of names; train.optim.decay has what they mean.
+_DECAY = Rule(
+    "kernels, all, or a list of patterns of names, as ['*conv*.weight']",
+    lambda given: given in ("kernels", "all") or (isinstance(given, list) and _are_names(given)),
+)
 # What compile was has another key, of which the check tells.
 _STEP = matching("auto, eager or graph", r"auto|eager|graph|compile")
 _COMPILE = matching("auto, true or false", r"auto|[tT]rue|[fF]alse")
 _DEVICE = matching("auto, cpu, cuda or cuda:<number>", r"auto|cpu|cuda(:\d+)?")
+
+
+def _are_names(given: list[Any]) -> bool:
+    return bool(given) and all(isinstance(name, str) and name for name in given)
 
 
 @dataclass
@@ -36,7 +46,7 @@ class Train:
     label_smoothing: Fraction
     clip_norm: Positive | None
     accumulate: Counting
-    decay: Literal["kernels", "all"]
+    decay: Annotated[Any, _DECAY]
     average_decay: Portion | None = field(metadata=since(None))
     test_every_epoch: bool
     test_crops: Literal[1, 2, 10] = field(metadata=since(1))
@@ -61,6 +71,7 @@ class Record:
     curves: bool
     confusion: bool
     norms: bool
+    layers: bool
     graph: bool
     augmented: bool
     predictions: bool

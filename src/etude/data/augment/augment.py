@@ -17,7 +17,7 @@ from torch import Tensor
 from etude.base.errors import UserError
 from etude.data.augment.affine import Affine
 from etude.data.augment.colour import Colour, components
-from etude.data.augment.crop import Area, Place, Scaled
+from etude.data.augment.crop import Area, Cut, Place, Scaled, middle
 from etude.data.augment.erase import Erase
 from etude.data.augment.gather import central
 from etude.data.augment.moves import Flip, PaddedCrop, Shift
@@ -70,6 +70,7 @@ class Augment:
         erase_probability: Of erasing one rectangle. See `etude.data.augment.erase`.
         erase_area: The rectangle's least and greatest part of the image's area.
         erase_ratio: Its least and greatest height over width, drawn uniformly.
+        erase_fit: What happens to one that does not fit: `again` or `cut`.
         erase_fill: What it is filled with: `value` or `noise`.
         erase_value: The value, in the images' scale.
         erase_noise: The least and greatest value of the noise, likewise.
@@ -99,6 +100,7 @@ class Augment:
     erase_probability: float | None = None
     erase_area: Sequence[float] | None = None
     erase_ratio: Sequence[float] | None = None
+    erase_fit: str = "cut"
     erase_fill: str = "value"
     erase_value: float = 0.0
     erase_noise: Sequence[float] = (0.0, 255.0)
@@ -131,12 +133,18 @@ class Augment:
             changes.append(Flip(self.flip_probability))
         changes += self._made_colours()
         if self.erase_probability:
-            noise = self.erase_noise if self.erase_fill == "noise" else None
-            area, ratio = self.erase_area or (), self.erase_ratio or ()
-            changes.append(
-                Erase(self.erase_probability, area, ratio, value=self.erase_value, noise=noise)
-            )
+            changes.append(self._made_erase(self.erase_probability))
         return changes
+
+    def _made_erase(self, probability: float) -> Erase:
+        return Erase(
+            probability,
+            self.erase_area or (),
+            self.erase_ratio or (),
+            value=self.erase_value,
+            noise=self.erase_noise if self.erase_fill == "noise" else None,
+            again=self.erase_fit == "again",
+        )
 
     def _made_moves(self) -> list[Change]:
         """Shift alone, or as a part of one map with what turns and bends."""
@@ -208,6 +216,12 @@ class Augment:
         if self._window is None:
             return central(images, size)
         return self._window(images, draws[:, : self._window.draws], size)
+
+    def windows(self, draws: Tensor, side: int, size: int) -> Cut:
+        """Place what `cut` cuts out of images of `side` pixels, for images that are not here."""
+        if self._window is None:
+            return middle(len(draws), side, size)
+        return self._window.cut(draws[:, : self._window.draws], side, size)
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Change images, from which the window has been cut.

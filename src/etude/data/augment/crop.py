@@ -6,6 +6,7 @@ Windows are cut before anything else happens to an image, out of its pixels from
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +17,32 @@ from etude.data.augment.limits import check_pair
 from etude.data.resample import INTERPOLATIONS, Span, resample
 
 
+class Cut(NamedTuple):
+    """Windows, one an image.
+
+    Attributes:
+        rows: Where they lie.
+        columns: Likewise.
+        kind: By what they are brought to their size: one of `INTERPOLATIONS`, or the place in it of
+            every image's own, (N,) int64; `own` where it is up to the data set.
+    """
+
+    rows: Span
+    columns: Span
+    kind: str | Tensor
+
+
+def middle(images: int, side: int, size: int) -> Cut:
+    """Place windows of `size` in the middle of images of `side` pixels, as `central` does."""
+    corner = torch.full((images,), (side - size) // 2)
+    return Cut(_span(corner, size), _span(corner, size), "own")
+
+
+def _span(corner: Tensor, size: int) -> Span:
+    length = torch.full_like(corner, size)
+    return Span(corner.double(), length.double(), corner, corner + length - 1)
+
+
 class Place:
     """A window at a random place: Krizhevsky et al. 2012, section 4.1."""
 
@@ -24,9 +51,18 @@ class Place:
     def __call__(self, images: Tensor, draws: Tensor, size: int) -> Tensor:
         """Cut out of images (N, C, H, W): (N, C, size, size); draws (N, 2): top, left."""
         height, width = images.shape[-2:]
-        top, left = columns(draws)
-        corner = integers(top, height - size + 1), integers(left, width - size + 1)
-        return windows(images, *corner, size, size)
+        top, left = _corner(draws, height, width, size)
+        return windows(images, top, left, size, size)
+
+    def cut(self, draws: Tensor, side: int, size: int) -> Cut:
+        """Place the windows in images of `side` pixels."""
+        top, left = _corner(draws, side, side, size)
+        return Cut(_span(top, size), _span(left, size), "own")
+
+
+def _corner(draws: Tensor, height: int, width: int, size: int) -> tuple[Tensor, Tensor]:
+    top, left = columns(draws)
+    return integers(top, height - size + 1), integers(left, width - size + 1)
 
 
 class Interpolation:
@@ -54,7 +90,7 @@ class Scaled:
 
     Two departures. The papers rescale the original image by its shorter side; here it is the square
     that is kept, so the long side's ends are never seen, and an S above the side at which images
-    are kept enlarges them.
+    are kept enlarges them, unless windows are cut out of the files (`dataset.cut_from=original`).
 
     Args:
         scales: The least and the greatest S, in pixels.
@@ -69,11 +105,16 @@ class Scaled:
 
     def __call__(self, images: Tensor, draws: Tensor, size: int) -> Tensor:
         """Cut out of images (N, C, H, H); draws (N, 3 or 4): scale, top, left, interpolation."""
+        rows, across, kind = self.cut(draws, images.shape[-1], size)
+        return resample(images, rows, across, size, kind)
+
+    def cut(self, draws: Tensor, kept: int, size: int) -> Cut:
+        """Place the windows in images of `kept` pixels a side."""
         scale, top, left, *chosen = columns(draws)
         least, most = self.scales
         side = least + integers(scale, most - least + 1)
-        rows, across = (_at_scale(draw, side, size, images.shape[-1]) for draw in (top, left))
-        return resample(images, rows, across, size, self.interpolation(chosen))
+        rows, across = (_at_scale(draw, side, size, kept) for draw in (top, left))
+        return Cut(rows, across, self.interpolation(chosen))
 
 
 def _at_scale(draw: Tensor, side: Tensor, size: int, kept: int) -> Span:
@@ -109,11 +150,18 @@ class Area:
 
     def __call__(self, images: Tensor, draws: Tensor, size: int) -> Tensor:
         """Cut out of images (N, C, H, W); draws (N, 4 or 5): area, aspect, top, left, kind."""
+        rows, across, kind = self._placed(draws, *images.shape[-2:])
+        return resample(images, rows, across, size, kind)
+
+    def cut(self, draws: Tensor, side: int, _: int) -> Cut:
+        """Place the windows in images of `side` pixels."""
+        return self._placed(draws, side, side)
+
+    def _placed(self, draws: Tensor, height: int, width: int) -> Cut:
         area, aspect, top, left, *chosen = columns(draws)
-        height, width = images.shape[-2:]
         tall, wide = self._sides(area, aspect, height, width)
         rows, across = _whole(top, tall, height), _whole(left, wide, width)
-        return resample(images, rows, across, size, self.interpolation(chosen))
+        return Cut(rows, across, self.interpolation(chosen))
 
     def _sides(
         self, area: Tensor, aspect: Tensor, height: int, width: int

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from etude.base.errors import UserError
-from etude.base.lazy import PIL, np, torch
-from etude.data.sources.colour import in_rgb
-
-
-class Form(NamedTuple):
-    """What becomes of an image file.
-
-    Attributes:
-        size: Side of the square that it is brought to, in pixels.
-        interpolation: PIL's `nearest`, `bilinear` or `lanczos`.
-        fit: `stretch` squeezes the whole image into the square; `crop` keeps its aspect and takes
-            the middle, so that the shorter side becomes the square's.
-    """
-
-    size: int
-    interpolation: str
-    fit: str = "stretch"
+from etude.base.lazy import np, torch
+from etude.data.sources.decode import Form, Window, read_image, read_window
 
 
 class Files:
@@ -33,11 +16,16 @@ class Files:
         paths: N image files.
         form: What each becomes.
         digest: Stands for the data set that they belong to.
+        cut_early: Whether a window is cut out of the image as it is in its file, not out of the
+            square of `form`.
     """
 
-    def __init__(self, paths: Sequence[str], form: Form, *, digest: str) -> None:
+    def __init__(
+        self, paths: Sequence[str], form: Form, *, digest: str, cut_early: bool = False
+    ) -> None:
         self._paths = np.array(paths)  # one block of memory, which worker processes can share
         self.digest = digest
+        self.cut_early = cut_early
         self._form = form
 
     def __len__(self) -> int:
@@ -48,47 +36,36 @@ class Files:
         """Give (N, 3, size, size)."""
         return len(self), 3, self._form.size, self._form.size
 
+    @property
+    def interpolation(self) -> str:
+        """Tell what brings an image to its size."""
+        return self._form.interpolation
+
     def __getitem__(self, places: Any) -> Files:
         """Choose the images at some places: int64 (n,), or a slice."""
         paths: Any = self._paths[places if isinstance(places, slice) else places.numpy()]
-        return Files(paths, self._form, digest=self.digest)
+        return Files(paths, self._form, digest=self.digest, cut_early=self.cut_early)
 
     def tensor(self) -> torch.Tensor:
-        """Decode all images, in this thread: (N, 3, size, size) uint8."""
-        images = torch.empty(self.shape, dtype=torch.uint8)
-        for place, path in zip(images.numpy(), self._paths, strict=True):
-            pixels = read_image(str(path), self._form)
-            place[:] = pixels.transpose(2, 0, 1)
+        """Decode all images, in this thread: (N, 3, size, size) uint8, channels-last."""
+        images = torch.empty(self.shape, dtype=torch.uint8, memory_format=torch.channels_last)
+        stored = images.permute(0, 2, 3, 1).numpy()
+        for place, path in zip(stored, self._paths, strict=True):
+            place[:] = read_image(str(path), self._form)
         return images
 
+    def windows(self, windows: Sequence[Window], size: int) -> torch.Tensor:
+        """Cut one window out of every image, in this thread.
 
-def read_image(path: str, form: Form) -> np.typing.NDArray[np.uint8]:
-    """Decode one image: (size, size, 3).
+        Args:
+            windows: One an image.
+            size: Side that they are brought to.
 
-    Raises:
-        UserError: The file is no image, or breaks off.
-    """
-    try:
-        with PIL.Image.open(path) as image:
-            resampling = PIL.Image.Resampling[form.interpolation.upper()]
-            upright = in_rgb(image)
-            box = _middle(*upright.size) if form.fit == "crop" else None
-            sides = (form.size, form.size)
-            return np.asarray(upright.resize(sides, resampling, box))
-    # What PIL's decoders raise on broken files, as its plugins' sources have it.
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        struct.error,
-        PIL.Image.DecompressionBombError,
-    ) as error:
-        raise UserError(f"{path} cannot be decoded ({error}); replace or remove it") from error
-
-
-def _middle(width: int, height: int) -> tuple[float, float, float, float]:
-    """Give the largest square in the middle of an image: left, top, right and bottom."""
-    side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
-    return left, top, left + side, top + side
+        Returns:
+            (N, 3, size, size) uint8, channels-last.
+        """
+        shape = (len(self), 3, size, size)
+        images = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
+        for image, path, window in zip(images, self._paths, windows, strict=True):
+            image.copy_(read_window(str(path), window, self._form, size))
+        return images

@@ -21,7 +21,8 @@ from etude.base.lazy import PIL, torch
 from etude.base.places import cache_folder
 from etude.data.sides import Sides
 from etude.data.sources import cache
-from etude.data.sources.files import Files, Form, read_image
+from etude.data.sources.decode import Form, read_image
+from etude.data.sources.files import Files
 from etude.data.sources.listing import Listing, list_images
 from etude.data.sources.source import DatasetInfo, Labelled, Loaded
 
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 INTERPOLATIONS = ("nearest", "bilinear", "lanczos")
 FITS = ("stretch", "crop")
+CUTS = ("kept", "original")
 # Raise it when the same file would give other pixels: it is part of the cache's name, and of what
 # the folder is known by. 2: upright, more than 8 bits scaled, transparency on white.
 DECODER = 2
@@ -47,7 +49,9 @@ class Folder:
         input_size: Side of the square that a network sees of every image, in pixels.
         interpolation: PIL's `nearest` (Keras's default), `bilinear` or `lanczos`.
         load_size: Side of the square that every image is resized to; None for what is seen.
-        fit: How an image that is no square becomes one; see `etude.data.sources.files.Form`.
+        fit: How an image that is no square becomes one; see `etude.data.sources.decode.Form`.
+        cut_from: What windows are cut out of: `kept`, the square of `load_size`; `original`, the
+            image as it is in its file, where it then stays, the same part of it as of that square.
         stream: Whether images stay in their files, and are decoded anew in every epoch; None
             streams them where their pixels would take over half of the machine's memory.
     """
@@ -62,6 +66,7 @@ class Folder:
         interpolation: str,
         load_size: int | None = None,
         fit: str = "stretch",
+        cut_from: str = "kept",
         stream: bool | None = None,
     ) -> None:
         self.root = Path(root).expanduser()
@@ -71,6 +76,7 @@ class Folder:
         self.interpolation = interpolation
         self.load_size = load_size
         self.fit = fit
+        self.cut_from = cut_from
         self.stream = stream
         self._copies = 0  # images to train on that are test images as well; `content` counts them
 
@@ -140,11 +146,14 @@ class Folder:
 
     def streams(self, needed: int) -> bool:
         """Decide where the pixels, so many bytes, are held."""
+        if self.cut_from == "original":
+            return True
         return not _fits(needed) if self.stream is None else self.stream
 
     def _in_files(self, part: Listing, form: Form, key: str) -> Labelled:
         paths = [image.path for image in part.images]
-        return _labelled(Files(paths, form, digest=key[:16]), part)
+        early = self.cut_from == "original"
+        return _labelled(Files(paths, form, digest=key[:16], cut_early=early), part)
 
     def _check_settings(self) -> Sides:
         if self.interpolation not in INTERPOLATIONS:
@@ -154,12 +163,30 @@ class Folder:
             )
         if self.fit not in FITS:
             raise UserError(f"dataset.fit={self.fit} is unknown; use one of {', '.join(FITS)}")
+        self._check_cut()
         if self.input_size is None or self.input_size < 1:
             raise UserError(
                 f"dataset.input_size={'null' if self.input_size is None else self.input_size}: "
                 "image files differ in size, so give the side in pixels that they are resized to"
             )
         return Sides.of(self.input_size, input_size=self.input_size, load_size=self.load_size)
+
+    def _check_cut(self) -> None:
+        """Refuse what does not go with windows of the images themselves."""
+        if self.cut_from not in CUTS:
+            raise UserError(
+                f"dataset.cut_from={self.cut_from} is unknown; use one of {', '.join(CUTS)}"
+            )
+        if self.cut_from == "original" and self.stream is False:
+            raise UserError(
+                "dataset.cut_from=original decodes every window from its file, so dataset.stream "
+                "cannot be false; set it to null, or dataset.cut_from=kept"
+            )
+        if self.cut_from == "original" and self.interpolation == "lanczos":
+            raise UserError(
+                "dataset.cut_from=original brings windows to their size by bilinear or nearest, so "
+                "set dataset.interpolation to one of them, or dataset.cut_from=kept"
+            )
 
     def listings(self) -> tuple[Listing, Listing]:
         """List the images to train on and those to test on.

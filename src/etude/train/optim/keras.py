@@ -1,4 +1,4 @@
-"""Optimizers as Keras 2 wrote them, what weight decay applies to, and the penalty it stands for.
+"""Optimizers as Keras 2 wrote them.
 
 SGD and Adam differ from PyTorch's at one point each, and have a class here. Keras's Adadelta and
 RMSprop are `torch.optim.Adadelta(lr=1.0, rho=0.95, eps=1e-7)` and
@@ -12,70 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.optimizer import ParamsT
-
-from etude.base.errors import UserError
 
 Group = dict[str, Any]
 
 # A step from which on PyTorch's Adam finds nothing left to correct of its running means.
 _LONG_AGO = 1e30
-
-
-def parameter_groups(model: nn.Module, *, weight_decay: float, decay: str) -> list[Group]:
-    """Split the trainable parameters into those that are decayed and those that are not.
-
-    Args:
-        model: Its order of parameters is kept within each group.
-        weight_decay: PyTorch's coefficient: the gradient gains `weight_decay * w`. Keras's λ, for a
-            loss with `λ·Σw²`, is `weight_decay = 2λ`.
-        decay: "kernels" decays the weights of convolutions and linear layers only; "all" decays
-            biases and normalisation parameters too, as Caffe's recipes do.
-
-    Returns:
-        Groups for a `torch.optim` optimizer, decayed first; a group without parameters is left out.
-
-    Raises:
-        UserError: If `decay` is neither "kernels" nor "all".
-    """
-    if decay not in ("kernels", "all"):
-        raise UserError(f"decay={decay!r} is not known; take 'kernels' or 'all'")
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    decayed = [p for p in trainable if decay == "all" or _is_kernel(p)]
-    spared = [p for p in trainable if decay == "kernels" and not _is_kernel(p)]
-    groups: list[Group] = [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": spared, "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
-
-
-@torch.no_grad()
-def penalty(model: nn.Module, l2: float) -> Tensor:
-    """Compute λ·Σw² over the kernels, frozen ones included: what Keras adds to the loss it reports.
-
-    The gradient comes from `parameter_groups(weight_decay=2 * l2)`, so none flows through here.
-
-    Args:
-        model: Parameters of two or more dimensions count as kernels.
-        l2: λ of Keras's `kernel_regularizer=l2(λ)`, without a factor ½.
-
-    Returns:
-        A tensor of shape () on the kernels' device, which the host does not wait for; float32, or
-        float64 if kernels are.
-    """
-    # A norm reads the kernel once; squaring first would write a copy of every weight.
-    norms: list[Tensor] = [
-        torch.linalg.vector_norm(p, dtype=torch.promote_types(p.dtype, torch.float32))
-        for p in model.parameters()
-        if _is_kernel(p)
-    ]
-    return l2 * torch.stack(norms).square().sum() if norms else torch.zeros(())
-
-
-def _is_kernel(parameter: Tensor) -> bool:
-    return parameter.ndim >= 2
 
 
 class KerasSGD(torch.optim.SGD):

@@ -1,0 +1,109 @@
+"""Records of what was measured, and runs held against them."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from fake_runs import Make, maker
+
+from etude.base.errors import UserError
+from etude.cli.check import main
+from etude.report import ledger
+from etude.report.write import make as make_report
+
+VALUES = (0.98, 0.982, 0.979, 0.981, 0.98)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    return maker(tmp_path)
+
+
+@pytest.fixture
+def recorded(make: Make, tmp_path: Path) -> Path:
+    """A ledger with one record, of five seeds, whose runs are gone."""
+    fill(make, VALUES)
+    assert main(["--record", str(tmp_path / "ledger"), str(tmp_path / "runs")]) == 0
+    (tmp_path / "runs").rename(tmp_path / "earlier")
+    return tmp_path / "ledger"
+
+
+def fill(make: Make, values: Sequence[float], **more: object) -> None:
+    for seed, value in enumerate(values):
+        make("0.1", seed, value, **more)
+
+
+@pytest.fixture
+def check(recorded: Path, tmp_path: Path) -> Callable[[], int]:
+    return lambda: main(["--ledger", str(recorded), str(tmp_path / "runs")])
+
+
+def test_a_record_holds_what_there_is_to_compare_with(recorded: Path):
+    (made,) = ledger.read_records(recorded).values()
+    assert made["name"] == "runs"
+    (arm,) = made["arms"].values()
+    assert list(arm["values"].values()) == list(VALUES)
+    assert arm["mean"] == pytest.approx(0.9804)
+    assert arm["fingerprints"]["3"] == "00000003"
+    assert made["made_with"]["device"] == "cpu"
+    assert made["verdict"] is None
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ((0.981,), 0),
+        ((0.9815, 0.979, 0.98), 0),
+        ((0.9,), 1),
+        ((0.975, 0.974, 0.976), 1),
+    ],
+)
+def test_runs_agree_if_the_seeds_spread_explains_the_difference(
+    make: Make, check: Callable[[], int], values: Sequence[float], code: int
+):
+    fill(make, values)
+    assert check() == code
+
+
+def test_one_seed_against_one_may_differ_by_what_the_test_split_allows(make: Make, tmp_path: Path):
+    fill(make, [0.9])
+    report = make_report([tmp_path / "runs"])
+    made = ledger.record(report)
+    (held,) = ledger.hold(report.results, made)
+    assert held.allowed == pytest.approx(1.96 * (0.9 * 0.1 / 360 * 2) ** 0.5, rel=1e-3)
+
+
+def test_a_documents_figure_that_is_missed_differs(make: Make, check: Callable[[], int]):
+    figure = {"metric": "final.test_accuracy", "value": 0.99, "rule": "± 0.001", "source": "d",
+              "ours": 0.98, "agrees": False}  # fmt: skip
+    fill(make, [0.98], reference=[figure])
+    assert check() == 1
+
+
+def test_what_has_no_record_is_refused_with_the_names_that_there_are(
+    make: Make, check: Callable[[], int], capsys: pytest.CaptureFixture[str]
+):
+    fill(make, [0.98], name="run")
+    assert check() == 2
+    assert "the ledger has no run: there is no such record; did you mean 'runs'?" in (
+        capsys.readouterr().err
+    )
+
+
+def test_runs_at_another_scale_are_not_compared(make: Make, check: Callable[[], int]):
+    fill(make, [0.98], scale=0.5)
+    assert check() == 2
+
+
+def test_json_is_for_scripts(make: Make, recorded: Path, tmp_path: Path, capsys):
+    fill(make, [0.98])
+    capsys.readouterr()
+    assert main(["--json", "--ledger", str(recorded), str(tmp_path / "runs")]) == 0
+    assert json.loads(capsys.readouterr().out)["agrees"] is True
+
+
+def test_a_file_that_is_no_record_is_refused(recorded: Path):
+    (recorded / "runs.json").write_text('{"name": 3}')
+    with pytest.raises(UserError, match="is no record"):
+        ledger.read_records(recorded)

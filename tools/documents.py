@@ -1,0 +1,54 @@
+"""Put what the ledger says into docs/documents.md: `python -m tools.documents`.
+
+The last column of a row is the ledger's where there is a record of what the row names, and stays as
+it is where there is none: a row without a record says by hand what it wants that is not here.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from etude.report.ledger import Record, read_records
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "documents.md"
+LEDGER = ROOT / "ledger"
+
+_ROW = re.compile(r"^\|(?: [SDA][\d, A]*)? ?\| .*\|$")
+_NAME = re.compile(r"`(\w+)`")
+
+
+def generated(text: str, records: Mapping[str, Record]) -> str:
+    """Give the page with its last column as the ledger has it."""
+    return "\n".join(_line(line, records) for line in text.split("\n"))
+
+
+def _line(line: str, records: Mapping[str, Record]) -> str:
+    if not _ROW.match(line):
+        return line
+    cells = line.strip("|").split("|")
+    study = line.startswith("| A")
+    named = [name for name in _NAME.findall("|".join(cells[:3])) if name]
+    wanted = [f"{name}_medium" if study else name for name in named]
+    found = [_said(records[name], study=study) for name in wanted if name in records]
+    if found:
+        cells[-1] = f" {', '.join(found)} "
+    return f"|{'|'.join(cells)}|"
+
+
+def _said(record: Record, *, study: bool) -> str:
+    """Say what a record came to: a study's word, or an experiment's mean over its seeds."""
+    link = f"[record](../ledger/{record['name']}.json)"
+    scale = "" if record["scale"] == 1 else f" at scale {record['scale']:g}"
+    if study:
+        words = [claim["word"] for claim in record["claims"]]
+        counts = ", ".join(f"{words.count(w)} {w}" for w in dict.fromkeys(words))
+        return f"{record['verdict']} ({counts}{scale}; {link})"
+    arm = next(iter(record["arms"].values()))
+    spread = "" if arm["deviation"] is None else f" ± {arm['deviation']:.4f}"
+    seeds = len(arm["values"])
+    return f"{arm['mean']:.4f}{spread} ({seeds} seed{'s' * (seeds > 1)}{scale}; {link})"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(generated(PAGE.read_text(encoding="utf-8"), read_records(LEDGER)), "utf-8")
