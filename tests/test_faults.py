@@ -16,8 +16,6 @@ from conftest import SMALL, only_run, summary_of
 from PIL import Image
 from test_full_disk import MOUNT, needs_mount
 
-from etude.runs.records import read_rows
-
 Etude = Callable[..., int]
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "faults.md"
@@ -46,21 +44,6 @@ def test_every_one_of_the_41_faults_has_a_test():
     for line in PAGE.read_text(encoding="utf-8").splitlines():
         if re.match(r"\| \d+ \|", line):
             assert "`tests/" in line, line
-
-
-# --- clocks -----------------------------------------------------------------------------------
-def test_a_clock_that_is_set_back_while_training_changes_no_duration(
-    etude: Etude, workplace: Path, monkeypatch: pytest.MonkeyPatch
-):
-    now, back = time.time(), iter(range(0, 10**9, 3600))
-    monkeypatch.setattr(time, "time", lambda: now - next(back))  # an hour at every look
-    assert etude(*SMALL) == 0
-    folder = only_run(workplace)
-    summary = summary_of(folder)
-    assert 0 < summary["seconds"] < 100
-    rows = read_rows(folder)
-    assert [row["epoch"] for row in rows] == [1, 2]
-    assert all(0 < row["seconds"] < 100 for row in rows)
 
 
 # --- disks that may only be read --------------------------------------------------------------
@@ -108,26 +91,6 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def children(process: int) -> list[int]:
-    paths = Path(f"/proc/{process}/task").glob("*/children")
-    return [int(child) for path in paths for child in path.read_text().split()]
-
-
-@pytest.mark.slow
-def test_a_worker_that_is_killed_is_told_with_what_may_help(workplace: Path):
-    photos(workplace / "photos", images=60)
-    words = [*FOLDER, "dataset.stream=true", "dataset.normalize=unit", "train.epochs=500"]
-    process = started(*words)
-    wait_for(lambda: any(p.read_text() for p in workplace.glob("outputs/*/*/metrics.jsonl")))
-    for child in children(process.pid):
-        os.kill(child, signal.SIGKILL)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 1, said
-    assert "Traceback" not in said
-    assert "smaller train.batch_size" in said
-    assert summary_of(only_run(workplace))["state"] == "failed"
-
-
 @pytest.mark.slow
 def test_a_second_ctrl_c_ends_a_run_at_once_and_the_same_command_goes_on(workplace: Path):
     words = [*SMALL, "train.epochs=300", "record.tensorboard=false", "train.checkpoint_steps=3"]
@@ -150,15 +113,13 @@ def test_a_run_listens_nowhere(etude: Etude, workplace: Path, monkeypatch: pytes
 
 
 # --- words ------------------------------------------------------------------------------------
-@pytest.mark.parametrize("word", ["model=true", "~model=true", "optimizer=3"])
-def test_hydras_own_words_on_a_choice_that_is_none_are_refused_in_a_line(
-    etude: Etude, capsys: pytest.CaptureFixture[str], word: str
-):
+def test_hydras_own_words_on_a_choice_that_is_none_are_refused_in_a_line(workplace: Path):
     """Found by throwing random words."""
-    assert etude("--info", "defaults", word) == 2
-    output, errors = capsys.readouterr()
-    assert errors.startswith("etude: ")
-    assert "Traceback" not in output + errors
+    process = started("--info", "defaults", "model=true")
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert said.splitlines()[-1].startswith("etude: ")
+    assert "Traceback" not in said
 
 
 def test_a_job_is_in_the_working_folder_whatever_hydra_is_told(

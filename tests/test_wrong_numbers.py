@@ -272,13 +272,14 @@ def test_classes_called_by_numbers_keep_their_names(workplace: Path):
 
 def test_every_seed_holds_out_the_same_images(workplace: Path):
     parts = [make_parts(package.compose([*SMALL, f"seed={seed}"])) for seed in (0, 1)]
-    held = [next(part.plan.validation.in_order(1000)) for part in parts]
+    held = [next(part.plan.evaluations["validation"].in_order(1000)) for part in parts]
     assert torch.equal(held[0].images, held[1].images)
     assert torch.equal(held[0].labels, held[1].labels)
 
 
 def test_a_network_learns_in_training_mode_after_each_evaluation(workplace: Path):
-    words = ["experiment=resnet_digits", "model.depth=8", "train.epochs=3"]
+    words = ["experiment=resnet_digits", "model.depth=8", "train.epochs=3",
+             "dataset.validation_split=stratified"]  # fmt: skip
     made = package.run([*SMALL, *words, "train.batch_size=60"], quiet=True)
     counts = {
         int(value)
