@@ -83,7 +83,7 @@ def test_each_arm_is_given_the_best_of_its_rates_by_another_seed(
     assert (plan["margin"], plan["claims"]) == (0.05, ["one = other"])
     capsys.readouterr()
     assert etude(*words) == 0  # the choice is made, and nothing is trained again
-    assert "2 arms × 1 seeds = 2 runs of 3 epochs; 2 are done" in capsys.readouterr().out
+    assert "2 arms × 1 seeds = 2 runs; 2 are done" in capsys.readouterr().out
 
 
 def test_what_is_tuned_is_not_changed_by_a_word_and_needs_a_validation_split(
@@ -180,8 +180,10 @@ def test_every_study_says_what_it_asks_and_every_arm_composes_and_builds(
     assert study.source.startswith("document")
     assert study.baseline in {arm.name for arm in study.arms}
     assert len({arm.words for arm in study.arms}) == len(study.arms)
-    _, planned = study_jobs.plan(composer, [f"study={name}", f"size={size}", "study.seeds=0"])
-    assert [job.label for job in planned.jobs] == [arm.name for arm in study.arms]
+    made, planned = study_jobs.plan(composer, [f"study={name}", f"size={size}", "study.seeds=0"])
+    assert [job.label for job in planned.jobs] == [arm.name for arm in made.arms]
+    assert made.chooses == any(arm.tune for arm in study.arms)
+    assert made.chooses or made.arms == study.arms
     assert not planned.remarks
     for job in planned.jobs:
         with torch.device("meta"):

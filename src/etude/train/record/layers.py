@@ -3,7 +3,7 @@
 import copy
 import math
 from functools import partial
-from typing import TypedDict
+from typing import TypedDict, cast
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +55,7 @@ def layer_spreads(model: nn.Module, batch: Batch, *, label_smoothing: float) -> 
             layer=name,
             activation=_deviation(value),
             gradient=_deviation(gradient),
-            gain=_gain(named[name].weight),
+            gain=_gain(cast("Tensor", named[name].weight)),
         )
         for (name, value), gradient in zip(outputs.items(), found, strict=True)
     ]
