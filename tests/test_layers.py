@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import only_run, summary_of
+from conftest import summary_of
 
 from etude.data.batch import Batch
 from etude.models.vgg import VGG
@@ -68,10 +68,11 @@ def test_the_network_and_the_random_numbers_stay_as_they_are():
 def test_a_run_writes_them_where_they_are_asked_for_and_learns_the_same(
     etude: Callable[..., int], workplace: Path
 ):
-    assert etude(*QUICK) == 0
-    folder = only_run(workplace)
-    assert not layers_of(read_run(folder))
-    loss = summary_of(folder)["final"]["train_loss"]
-    assert etude(*QUICK, "record.layers=true", "fresh=true") == 0
-    assert summary_of(folder)["final"]["train_loss"] == loss
-    assert layers_of(read_run(folder))[0]["layer"] == "features.0"
+    plain, asked = (["name=plain"], ["name=asked", "record.layers=true"])
+    assert etude(*QUICK, *plain) == etude(*QUICK, *asked) == 0
+    one, other = (next(workplace.glob(f"outputs/{name}/*")) for name in ("plain", "asked"))
+    assert one.name == other.name
+    losses = [summary_of(folder)["final"]["train_loss"] for folder in (one, other)]
+    assert losses[0] == losses[1]
+    assert not layers_of(read_run(one))
+    assert layers_of(read_run(other))[0]["layer"] == "features.0"

@@ -180,8 +180,10 @@ def test_every_study_says_what_it_asks_and_every_arm_composes_and_builds(
     assert study.source.startswith("document")
     assert study.baseline in {arm.name for arm in study.arms}
     assert len({arm.words for arm in study.arms}) == len(study.arms)
-    _, planned = study_jobs.plan(composer, [f"study={name}", f"size={size}", "study.seeds=0"])
-    assert [job.label for job in planned.jobs] == [arm.name for arm in study.arms]
+    made, planned = study_jobs.plan(composer, [f"study={name}", f"size={size}", "study.seeds=0"])
+    assert [job.label for job in planned.jobs] == [arm.name for arm in made.arms]
+    assert made.chooses == any(arm.tune for arm in study.arms)
+    assert made.chooses or made.arms == study.arms
     assert not planned.remarks
     for job in planned.jobs:
         with torch.device("meta"):

@@ -91,6 +91,14 @@ def test_what_has_no_record_is_refused_with_the_names_that_there_are(
     )
 
 
+def test_a_run_with_other_settings_is_not_compared(
+    make: Make, check: Callable[[], int], capsys: pytest.CaptureFixture[str]
+):
+    make("0.2", 0, 0.98)
+    assert check() == 2
+    assert "nothing here has the settings of runs as it was recorded" in capsys.readouterr().err
+
+
 def test_runs_at_another_scale_are_not_compared(make: Make, check: Callable[[], int]):
     fill(make, [0.98], scale=0.5)
     assert check() == 2

@@ -81,9 +81,17 @@ def chosen_by(composer: Composer, own: Sequence[str]) -> Chosen:
     composed = composer.master([], *own)
     if not isinstance(composed.pretrained, bool):
         raise UserError(f"pretrained={composed.pretrained} must be true or false")
-    node = cast("Mapping[str, Any]", OmegaConf.to_container(composed.study, resolve=True))
+    node = cast("dict[str, Any]", OmegaConf.to_container(composed.study, resolve=True))
+    if any(word.startswith("study.seeds=") for word in own):  # they go before a size's own
+        node = {key: _without_seeds(value) for key, value in node.items()}
     name = str(composed.hydra.runtime.choices.study)
     return Chosen(name, node, composed.size, composed.pretrained)
+
+
+def _without_seeds(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {key: inner for key, inner in value.items() if key != "seeds"}  # pyright: ignore[reportUnknownVariableType]
 
 
 def plan(composer: Composer, words: Sequence[str]) -> tuple[Study, PlannedJobs]:

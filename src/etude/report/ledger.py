@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import NamedTuple, TypedDict
 
 from etude.base.errors import UserError
+from etude.base.identity import mark_of
 from etude.base.nearest import unknown
 from etude.report.claims import conclusion, judge
 from etude.report.references import DocumentFigure
@@ -36,8 +37,12 @@ class MadeWith(TypedDict):
 
 
 class RecordedArm(TypedDict):
-    """One arm: each finished run's fingerprint and metric by its seed, and how long one takes."""
+    """One arm: each finished run's fingerprint and metric by its seed, and how long one takes.
 
+    `mark` is a hash of all settings that its runs share.
+    """
+
+    mark: str
     fingerprints: dict[str, str]
     values: dict[str, float]
     mean: float
@@ -179,7 +184,7 @@ def record_of(records: Mapping[str, Record], name: str) -> Record:
 
 
 def hold(results: Results, made: Record) -> Iterator[Held]:
-    """Hold arms against their records: those that both have, by their means.
+    """Hold arms against their records by their means: those that have a record, by their settings.
 
     The difference of two means of so many seeds is a t-distributed number of standard errors; all
     arms together are found to agree in 95 % of all repetitions.
@@ -192,11 +197,19 @@ def hold(results: Results, made: Record) -> Iterator[Held]:
     if scales - {made["scale"]}:
         raise UserError(f"{made['name']} was recorded at scale={made['scale']:g}, the only one to "
                         "compare with")  # fmt: skip
-    rows = [row for row in results.rows if row.label in made["arms"] and row.result is not None]
+    recorded = {arm["mark"]: arm for arm in made["arms"].values()}
+    rows = [row for row in results.rows if _mark(row) in recorded and row.result is not None]
     if not rows or results.metric != made["metric"]:
-        raise UserError(f"no arm here has a {made['metric']} that {made['name']} has recorded")
+        raise UserError(
+            f"nothing here has the settings of {made['name']} as it was recorded: "
+            f"{' '.join(made['command'])}"
+        )
     for row in rows:
-        yield _held(row, made["arms"][row.label], len(rows))
+        yield _held(row, recorded[_mark(row)], len(rows))
+
+
+def _mark(row: ArmResults) -> str:
+    return mark_of(row.arm.settings)
 
 
 def _held(row: ArmResults, other: RecordedArm, among: int) -> Held:
@@ -222,6 +235,7 @@ def _arm(row: ArmResults) -> RecordedArm:
     values = {str(seed): value for seed, value in row.values.items() if str(seed) in runs}
     images = min((run.summary.get("data", {}).get("test", 0) for run in runs.values()), default=0)
     return {
+        "mark": _mark(row),
         "fingerprints": {seed: str(runs[seed].summary["fingerprint"]) for seed in values},
         "values": values,
         "mean": fmean(values.values()),
