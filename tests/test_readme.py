@@ -15,7 +15,18 @@ import pytest
 from hydra.errors import HydraException
 
 from etude.base.errors import UserError
-from etude.cli import app, check, compare, report, status, study_jobs, summary, terminal
+from etude.cli import (
+    app,
+    check,
+    compare,
+    queue,
+    report,
+    status,
+    study_jobs,
+    summary,
+    sweeps,
+    terminal,
+)
 from etude.cli import search as searches
 from etude.cli.compose import composing
 from etude.cli.explain import missing_extra
@@ -39,6 +50,7 @@ PARSERS: dict[str, Callable[[], Any]] = {
     "etude-status": status._parser,
     "etude-compare": compare._parser,
     "etude-check": check._parser,
+    "etude-queue": queue._parser,
 }
 PREPARES = {"mkdir", "cat", "sed"}  # a page's own files, which its later commands read
 ELSEWHERE = {"ray", "source", "grep"}  # other programs, and what only a run leaves behind
@@ -129,6 +141,8 @@ def plan(words: list[str]) -> tuple[PlannedJobs | None, Any]:
             return planned, study
         if not args.multirun:
             return composer.run(args.overrides), None
+        if sweeps.is_written_so(args.overrides):
+            return sweeps.plan(composer, args.overrides), None
         if searches.of_words(composer, args.overrides) is not None:
             return None, None
         return composer.sweep(args.overrides), None

@@ -28,15 +28,21 @@ from etude.launch.commands import (
 
 _LOOK = 0.3  # seconds between two looks at what another process holds
 _PATIENCE = 10  # looks at a server that may be about to end
-_CODE = "import sys; from etude.launch.commands_server import serve; serve(sys.argv[1])"
+# Its parent ends at once, so that nobody is left to wait for it.
+_CODE = """import os, sys
+if os.fork():
+    os._exit(0)
+from etude.launch.commands_server import serve
+serve(sys.argv[1])"""
 
 
 def start(queue: CommandQueue) -> None:
     """Start a server that outlives this process and its terminal; a second one ends by itself."""
     with (queue.folder / "server.log").open("ab") as log:
-        subprocess.Popen(  # noqa: S603 (our own)
+        subprocess.run(  # noqa: S603 (our own)
             [sys.executable, "-c", _CODE, str(queue.folder)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
+            check=True,
         )  # fmt: skip
 
 
