@@ -15,6 +15,7 @@ from etude.cli import search as searches
 from etude.cli.compose import Composer
 from etude.cli.job import ComposedJob, PlannedJobs
 from etude.cli.outcomes import (
+    exit_code_of,
     finished,
     launch_all,
     launcher_needed,
@@ -22,7 +23,6 @@ from etude.cli.outcomes import (
     outcome,
     outputs_needed,
     tell,
-    verdict,
 )
 from etude.cli.terminal import (
     announce_report,
@@ -93,7 +93,7 @@ def _sweep(composer: Composer, planned: PlannedJobs) -> int:
             composer.launch(planned, planned.jobs, worker)
     show_sweep(outcome(job) for job in planned.jobs)
     tell(planned.jobs)
-    return verdict(planned.jobs)
+    return exit_code_of(planned.jobs)
 
 
 def _launch_study(composer: Composer, words: list[str], *, dry_run: bool) -> int:
@@ -125,7 +125,7 @@ def _launch_study(composer: Composer, words: list[str], *, dry_run: bool) -> int
     )
     _report(jobs[0].folder.parent)
     tell(jobs)
-    return verdict(jobs)
+    return exit_code_of(jobs)
 
 
 def _report(folder: Path) -> None:
