@@ -13,8 +13,8 @@ from etude.data.prepare import Data
 from etude.data.sides import Sides
 from etude.data.sources.source import DatasetInfo, Labelled
 from etude.preflight.stand_in import stand_in
+from etude.train.bfloat16_gains import gains
 from etude.train.builders import make_model, make_plan, make_state
-from etude.train.gains import gains
 from etude.train.hardware import (
     choose_device,
     choose_precision,

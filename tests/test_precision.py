@@ -12,7 +12,7 @@ from test_made_images import make_images
 from etude.cli.compose import Composer
 from etude.cli.study_jobs import plan
 from etude.train import hardware
-from etude.train.gains import gains
+from etude.train.bfloat16_gains import gains
 from etude.train.hardware import choose_precision
 
 CPU = torch.device("cpu")

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from launch.processes import wait_for
 
-from etude.base import startup
-from etude.launch import job, machine
+from etude.base import processes, startup
+from etude.launch import machine
 from etude.runs.environment import environment
 from etude.train.hardware import choose_precision, torch
 
@@ -44,10 +44,10 @@ def test_what_is_read_there_is_done_without(no_proc: None):
 
 def test_a_process_is_there_until_it_is_reaped(no_proc: None):
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    assert job.exists(process.pid)
+    assert processes.exists(process.pid)
     process.communicate(b"\n")
-    assert not job.exists(process.pid)
-    assert not job.exists(0)
+    assert not processes.exists(process.pid)
+    assert not processes.exists(0)
 
 
 def test_another_users_process_is_there_as_well(monkeypatch: pytest.MonkeyPatch):
@@ -55,7 +55,7 @@ def test_another_users_process_is_there_as_well(monkeypatch: pytest.MonkeyPatch)
         raise PermissionError
 
     monkeypatch.setattr(os, "kill", kill)
-    assert job.exists(1)
+    assert processes.exists(1)
 
 
 def test_windows_is_told_in_one_line_where_it_runs():

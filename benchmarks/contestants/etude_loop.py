@@ -9,8 +9,8 @@ import etude
 from benchmarks.network import compose
 from benchmarks.referee import Referee, options
 from etude.config import Config
+from etude.train.bfloat16_gains import gains
 from etude.train.builders import make_parts
-from etude.train.gains import gains
 from etude.train.hardware import choose_precision, peak_memory
 from etude.train.loop import fit
 from etude.train.state import State

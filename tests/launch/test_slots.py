@@ -3,8 +3,8 @@
 import pytest
 
 from etude.launch import machine
+from etude.launch.check import problems
 from etude.launch.machine import CPU, MIB, Device, quota, visible
-from etude.launch.settings import problems
 from etude.launch.slots import CONTEXT_BYTES, Slots, jobs_per_device, threads, visible_devices
 
 GIB = 2**30

@@ -8,6 +8,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from etude.base.processes import exists
+
 _END = ".tmp"
 
 
@@ -94,7 +96,7 @@ def remove_stale(folder: Path) -> None:
     """Remove what writers of this machine left in a folder when they were killed."""
     for file in folder.glob(f"*.{socket.gethostname()}.*{_END}"):
         process = file.suffixes[-2][1:]
-        if process.isdigit() and not _is_alive(int(process)):
+        if process.isdigit() and not exists(int(process)):
             file.unlink(missing_ok=True)
 
 
@@ -102,13 +104,3 @@ def remove_all(folder: Path) -> None:
     """Remove what writers left half-written in a folder that nobody else writes to."""
     for file in folder.glob(f".*{_END}"):
         file.unlink(missing_ok=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # somebody else's
-    return True

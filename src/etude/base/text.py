@@ -23,6 +23,12 @@ def near(path: Path) -> str:
     return str(path) if relative.startswith("..") else relative
 
 
+def tag(key: str) -> str:
+    """Give TensorBoard's tag for a key of `metrics.jsonl`: `test_accuracy` is `accuracy/test`."""
+    part, _, quantity = key.partition("_")
+    return f"{quantity}/{part}" if part in {"train", "validation", "test"} else f"run/{key}"
+
+
 def epoch_line(row: Mapping[str, Any], epochs: int) -> str:
     """Put an epoch's metrics into one line."""
     parts = [f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}"]

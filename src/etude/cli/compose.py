@@ -25,7 +25,7 @@ from etude.cli.words import is_choice, parse, product
 from etude.config import Config, check, describe, identify
 from etude.config.schema import GROUPS, DownloadedConf
 from etude.preflight.contents import Contents
-from etude.train.gains import gains
+from etude.train.bfloat16_gains import gains
 
 # The launchers whose jobs find the data, the weights and the devices that this process finds.
 _HERE = (".BasicLauncher", ".LocalLauncher")
@@ -43,7 +43,7 @@ class Composer:
     Attributes:
         jobs: Those to be started, by their words.
         gains: Whether bfloat16 is worth it for all that it composed, so that arms of one study
-            never compute in different numbers; see `etude.train.gains`.
+            never compute in different numbers; see `etude.train.bfloat16_gains`.
     """
 
     def __init__(self, loader: Loader) -> None:

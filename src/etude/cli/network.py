@@ -21,8 +21,8 @@ from etude.preflight import forward
 from etude.preflight.footprint import precisions
 from etude.preflight.rehearsal import Rehearsal, rehearse
 from etude.preflight.stand_in import stand_in
+from etude.train.bfloat16_gains import gains
 from etude.train.builders import make_state
-from etude.train.gains import gains
 from etude.train.hardware import (
     choose_device,
     choose_precision,

@@ -42,7 +42,7 @@ def outcome(job: ComposedJob) -> tuple[str, str, float | None, str]:
     return job.folder.name, run.state, accuracy, run.error
 
 
-def verdict(planned: Sequence[ComposedJob]) -> int:
+def exit_code_of(planned: Sequence[ComposedJob]) -> int:
     """Give the exit code of several jobs, and say how many did not finish."""
     unfinished = sum(outcome(job)[1] not in {"finished", "pruned"} for job in planned)
     if unfinished:

@@ -15,6 +15,7 @@ from etude.cli import search as searches
 from etude.cli.compose import Composer
 from etude.cli.job import ComposedJob, PlannedJobs
 from etude.cli.outcomes import (
+    exit_code_of,
     finished,
     launch_all,
     launcher_needed,
@@ -22,7 +23,6 @@ from etude.cli.outcomes import (
     outcome,
     outputs_needed,
     tell,
-    verdict,
 )
 from etude.cli.study import Study
 from etude.cli.terminal import (
@@ -109,7 +109,7 @@ def _sweep(composer: Composer, planned: PlannedJobs) -> int:
 
     compare_jobs(planned.jobs)
     tell(planned.jobs)
-    return verdict(planned.jobs)
+    return exit_code_of(planned.jobs)
 
 
 def _launch_study(composer: Composer, words: list[str], *, dry_run: bool) -> int:
@@ -156,7 +156,7 @@ def _carry_out(
 
     report_study(jobs[0].folder.parent)
     tell(jobs)
-    return verdict(jobs)
+    return exit_code_of(jobs)
 
 
 def _list(planned: list[ComposedJob]) -> int:

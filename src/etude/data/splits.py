@@ -75,6 +75,18 @@ def split(
     return np.setdiff1d(everything, chosen, assume_unique=True), np.sort(chosen)
 
 
+def check_batch_size(batch_size: int, images: int) -> None:
+    """Refuse a batch that is larger than the split that it would be taken from.
+
+    Raises:
+        UserError: It is.
+    """
+    if batch_size > images:
+        raise UserError(
+            f"train.batch_size={batch_size} is larger than the training split of {images} images"
+        )
+
+
 def permutation(n: int, seed: int) -> Indices:
     """Permute 0..n-1, the same with every version of numpy: (n,).
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -199,17 +198,6 @@ def last_line(path: Path) -> str:
         return ""
     said = [line.strip() for line in lines if line.strip()]
     return said[-1].removeprefix("etude: ") if said else ""
-
-
-def exists(process: int) -> bool:
-    """Say whether there is such a process; 0 stands for none."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return process != 0
 
 
 def _signal_name(number: int) -> str:

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from etude.base.processes import exists
 from etude.launch.child import GRACE
 from etude.launch.client import Forks, Lost
-from etude.launch.job import Entry, Job, Settings, exists, ran_out_of_cuda_memory
+from etude.launch.job import Entry, Job, Settings, ran_out_of_cuda_memory
 from etude.launch.loop import TICK, JobsDisplay, Loop
 from etude.launch.slots import Slots, visible_devices
 from etude.launch.wire import STARTED

@@ -8,12 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from etude.base import startup
-from etude.base.errors import UserError
 from etude.base.once import Once
 from etude.config import Config, build, schedule_of, settings, source_of
 from etude.data.sides import Sides
 from etude.data.sources.source import DatasetInfo
-from etude.data.splits import held_out
+from etude.data.splits import check_batch_size, held_out
 from etude.runs.notify import check_receiver
 from etude.train import weights
 from etude.train.weights import WeightsSource
@@ -70,7 +69,7 @@ def inspect(configs: Sequence[Config], to_come: Collection[str]) -> None:
 
 
 def _inspected(config: Config, to_come: Collection[str], once: Once) -> Inspected:
-    dataset, size = config.dataset, config.train.batch_size
+    dataset = config.dataset
     check_receiver(config.record.notify)
     facts: DatasetInfo = once(
         f"data {config.dataset} {config.packages}", lambda: source_of(config).facts()
@@ -78,10 +77,7 @@ def _inspected(config: Config, to_come: Collection[str], once: Once) -> Inspecte
     sides = Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
     images = min(facts.train_images, dataset.limit_train or facts.train_images)
     images -= held_out(images, dataset.validation_split, dataset.validation_fraction)
-    if size > images:
-        raise UserError(
-            f"train.batch_size={size} is larger than the training split of {images} images"
-        )
+    check_batch_size(config.train.batch_size, images)
     wanted = WeightsSource.of(settings(config.init))
     if wanted.weights in to_come:
         wanted = wanted._replace(weights=None, weights_names=None)

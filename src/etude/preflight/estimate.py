@@ -15,8 +15,8 @@ from etude.data.sides import Sides
 from etude.data.sources.source import DatasetInfo, Labelled
 from etude.data.splits import held_out
 from etude.preflight.stand_in import stand_in
+from etude.train.bfloat16_gains import gains
 from etude.train.builders import make_model, make_plan, make_state
-from etude.train.gains import gains
 from etude.train.hardware import choose_device, choose_precision, synchronize
 
 _STEPS = 3

@@ -14,6 +14,7 @@ import numpy as np
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from etude.base.text import tag
 from etude.report.arms import Arm
 from etude.report.results import Results
 
@@ -31,12 +32,6 @@ def write_averages(results: Results, folder: Path) -> None:
         tables = {key: table for key in _keys(row.arm) if (table := _table(row.arm, key)).size}
         for kind, average in _AVERAGES.items():
             _write(folder / name / kind, {key: average(t, axis=0) for key, t in tables.items()})
-
-
-def tag(key: str) -> str:
-    """Give the tag that a run's own scalar has: `test_accuracy` is `accuracy/test`."""
-    part, _, quantity = key.partition("_")
-    return f"{quantity}/{part}" if part in {"train", "validation", "test"} else f"run/{key}"
 
 
 def _keys(arm: Arm) -> list[str]:

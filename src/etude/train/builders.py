@@ -9,7 +9,6 @@ from torch import nn
 
 from etude.base import startup
 from etude.base.allocator import keep_memory
-from etude.base.errors import UserError
 from etude.base.seeds import mix
 from etude.config import Config, build, network_of, schedule_of, settings, source_of
 from etude.config.schema import DATASET
@@ -19,8 +18,10 @@ from etude.data.prepare import Data, prepare
 from etude.data.resident import Resident, lay_out
 from etude.data.sources.files import Files
 from etude.data.sources.source import Labelled
+from etude.data.splits import check_batch_size
 from etude.data.stream import Stream
 from etude.train.automatic import Automatic
+from etude.train.bfloat16_gains import gains
 from etude.train.choices import (
     choose_compiled,
     choose_eval_batch_size,
@@ -30,13 +31,12 @@ from etude.train.choices import (
 from etude.train.compiler import Compiler
 from etude.train.evaluate import evaluate
 from etude.train.evaluator import CapturedEvaluation
-from etude.train.gains import gains
 from etude.train.graph import Captured
 from etude.train.hardware import choose_device, choose_precision, make_deterministic, set_tf32
 from etude.train.layers import LoadedLayers
 from etude.train.loop import Plan, StepRunner
 from etude.train.optim.decay import parameter_groups
-from etude.train.optim.light import spare_compiler
+from etude.train.optim.spare_compiler import spare_compiler
 from etude.train.schedule import Schedule
 from etude.train.skipped import Updates, begin_velocities
 from etude.train.state import State
@@ -162,10 +162,7 @@ def make_state(
 ) -> tuple[State, Step]:
     """Put the optimizer, the schedule and the step around a network."""
     batch_size, images = config.train.batch_size, len(data.train.labels)
-    if batch_size > images:
-        raise UserError(
-            f"train.batch_size={batch_size} is larger than the training split of {images} images"
-        )
+    check_batch_size(batch_size, images)
     steps = -(-images // batch_size)
     optimizer = _optimizer(config, model, device)
     schedule: Schedule = schedule_of(config)

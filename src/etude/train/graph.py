@@ -15,7 +15,7 @@ from torch import Tensor
 from etude.data.batch import Split
 from etude.data.resident import Resident
 from etude.train.cuda import Cuda
-from etude.train.optim.follows import follows_device
+from etude.train.optim.capturable import follows_device
 from etude.train.replay import CannotCapture, Replay
 from etude.train.state import State
 from etude.train.step import Step

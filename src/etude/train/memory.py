@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 from etude.base.lazy import torch
 
-MIB = 2**20
 FLOAT_BYTES = 4
 # Values that an optimizer keeps for each weight: the weight itself, its gradient, running means.
 # Étude's own optimizers keep what the PyTorch classes that they extend keep.

@@ -27,7 +27,8 @@ from etude.runs.records import (
 )
 from etude.train.builders import Parts, make_parts
 from etude.train.checkpoint import Checkpoints
-from etude.train.finish import finish, record_predictions
+from etude.train.ending import verdict
+from etude.train.final_test import finish, record_predictions
 from etude.train.hardware import choose_device, choose_precision
 from etude.train.logfile import logged
 from etude.train.loop import Display, fit
@@ -40,7 +41,6 @@ from etude.train.record.view import View
 from etude.train.reference import compare
 from etude.train.state import State
 from etude.train.stop import Pruned, Stop
-from etude.train.verdict import verdict
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def run(
         documented: Whether it is an experiment as its document has it, so that figures are judged.
         display: Makes what shows its progress.
         gains: Whether bfloat16 is worth it for all runs that this one belongs with; see
-            `etude.train.gains`.
+            `etude.train.bfloat16_gains`.
         prune: Says, from the epochs so far, whether a search gives the run up; None asks nobody.
 
     Raises:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from etude.train.compiler import Compiler
-from etude.train.optim.follows import follows_device
+from etude.train.optim.capturable import follows_device
 from etude.train.schedule import Schedule
 from etude.train.weight_average import WeightAverage
 

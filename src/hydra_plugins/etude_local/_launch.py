@@ -16,12 +16,12 @@ from rich.console import Console
 
 from etude.base.garbage import seldom_sought
 from etude.launch import machine
+from etude.launch.check import problems
 from etude.launch.client import Forks
 from etude.launch.job import Entry, Job, Settings, labels
 from etude.launch.loop import Loop
 from etude.launch.machine import Device
 from etude.launch.pool import Pool
-from etude.launch.settings import problems
 from etude.launch.slots import Slots, jobs_per_device, threads
 from etude.launch.table import LiveTable, PlainLines, show_all
 from etude.launch.task import TaskMethods

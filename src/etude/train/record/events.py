@@ -11,6 +11,8 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from torch.utils.tensorboard.summary import hparams
 from torch.utils.tensorboard.writer import SummaryWriter
 
+from etude.base.text import tag
+
 # Code that a protobuf compiler wrote, and that says nothing of its types.
 _summary: Any = summary_pb2
 _api: Any = api_pb2
@@ -111,12 +113,6 @@ class Events:
     def _give_up(self, error: OSError) -> None:
         log.warning("TensorBoard's files cannot be written (%s); training goes on without", error)
         self._writer = None
-
-
-def tag(key: str) -> str:
-    """Give the scalar's tag for a key of `metrics.jsonl`: `test_accuracy` is `accuracy/test`."""
-    part, _, quantity = key.partition("_")
-    return f"{quantity}/{part}" if part in {"train", "validation", "test"} else f"run/{key}"
 
 
 def _plain(value: object) -> str | int | float | bool:

@@ -1,4 +1,4 @@
-"""How a run ends: its weights are scored on the test split, kept, and looked at."""
+"""The final test: the weights are scored on the test split, kept, and looked at."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
