@@ -12,9 +12,9 @@ from hydra.utils import instantiate
 from torchvision import models
 
 from etude.cli.summary import main
+from etude.launch.machine import MIB
 from etude.models.vgg import VGG
 from etude.train.memory import (
-    MIB,
     count_outputs,
     count_parameters,
     predicted_bytes,
