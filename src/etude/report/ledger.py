@@ -14,7 +14,7 @@ from typing import NamedTuple, TypedDict
 from etude.base.errors import UserError
 from etude.base.identity import mark_of
 from etude.base.nearest import unknown
-from etude.report.claims import conclusion, judge
+from etude.report.claims import Judged, conclusion, judge
 from etude.report.references import DocumentFigure
 from etude.report.results import ArmResults, Results, finished
 from etude.report.statistics import LEVEL, quantile, variance
@@ -134,17 +134,7 @@ def record(report: Report) -> Record:
         "figures": [_figure(figure) for figure in report.figures],
         "margin": plan["margin"],
         "tuned": dict(plan["tuned"]),
-        "claims": [
-            {
-                "claim": one.claim.text,
-                "word": one.word,
-                "difference": None if one.found is None else one.found.mean,
-                "low": one.interval and one.interval[0],
-                "high": one.interval and one.interval[1],
-                "more": one.more,
-            }
-            for one in judged
-        ],
+        "claims": [_claim(one) for one in judged],
         "verdict": conclusion(judged) if judged else _agreement(report.figures),
     }
 
@@ -255,6 +245,17 @@ def _figure(figure: DocumentFigure) -> RecordedFigure:
         "agreeing": figure.agreeing,
         "judged": figure.judged,
         "source": figure.source,
+    }
+
+
+def _claim(one: Judged) -> RecordedClaim:
+    return {
+        "claim": one.claim.text,
+        "word": one.word,
+        "difference": None if one.found is None else one.found.mean,
+        "low": one.interval and one.interval[0],
+        "high": one.interval and one.interval[1],
+        "more": one.more,
     }
 
 
