@@ -17,8 +17,8 @@ from etude.report.words import NONE, difference, lasted, number, probability, si
 _BESIDE = ("− baseline", "its 95 % interval", "p", "time", "images/s", "memory")
 _FILE_WIDTH = 132  # characters; a terminal's own width otherwise
 _MARKS = {
-    "failed": "red", "worse": "red", "better": "green", "open": "yellow", "note": "",
-    "supported": "green", "refuted": "red", "undecided": "yellow",
+    "headline": "bold", "failed": "red", "worse": "red", "better": "green", "equivalent": "green",
+    "open": "yellow", "note": "", "supported": "green", "refuted": "red", "undecided": "yellow",
 }  # fmt: skip
 
 
