@@ -33,6 +33,7 @@ class Data(NamedTuple):
         normalize: Fitted to `train` alone, after the cut and the resize.
         channels: Of an image.
         size: Side of what the network sees of an image, in pixels.
+        loaded: Side of the source's images, before any resize, in pixels.
         digest: 16 hex digits over the source's images and labels as they were loaded, before any
             limit, split or resize: two runs with one digest had the same data set.
     """
@@ -44,6 +45,7 @@ class Data(NamedTuple):
     normalize: Normalize
     channels: int
     size: int
+    loaded: int
     digest: str
 
 
@@ -103,6 +105,7 @@ def prepare(
         normalize=fit(normalize, train.images, mean, std),
         channels=train.images.shape[1],
         size=sides.seen,
+        loaded=own,
         digest=_digest(loaded),
     )
 

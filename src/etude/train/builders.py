@@ -15,6 +15,7 @@ from etude.config import Config, build, network_of, schedule_of, settings, sourc
 from etude.config.schema import DATASET
 from etude.data.augment.augment import Augment
 from etude.data.batch import Split
+from etude.data.preparation import Preparation
 from etude.data.prepare import Data, prepare
 from etude.data.resident import Resident, lay_out
 from etude.data.sources.files import Files
@@ -78,7 +79,7 @@ class Parts(NamedTuple):
         steps: How an epoch's steps are carried out.
         plan: How long, on what, and what judges.
         images: What the data set is.
-        classes: Names, in the order of the labels.
+        preparation: What becomes of an image; it has the classes' names.
         loaded: The weights that it begins with; None for random ones.
     """
 
@@ -86,8 +87,13 @@ class Parts(NamedTuple):
     steps: StepRunner
     plan: Plan
     images: Images
-    classes: Sequence[str]
+    preparation: Preparation
     loaded: LoadedLayers | None
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Names, in the order of the labels."""
+        return self.preparation.classes
 
 
 def make_parts(config: Config, precision: str | None = None) -> Parts:
@@ -113,8 +119,24 @@ def make_parts(config: Config, precision: str | None = None) -> Parts:
     if config.train.keep_memory and device.type == "cpu":
         keep_memory()  # from here on: what reading the data took is given back
     startup.mark("network and optimizer")
-    return Parts(
-        state, make_steps(config, step, device), plan, _images(config, data), data.classes, loaded
+    steps, images = make_steps(config, step, device), _images(config, data)
+    return Parts(state, steps, plan, images, preparation_of(config, data), loaded)
+
+
+def preparation_of(config: Config, data: Data) -> Preparation:
+    """Say what becomes of an image before the network sees it."""
+    dataset = settings(config.dataset)
+    return Preparation(
+        classes=data.classes,
+        channels=data.channels,
+        loaded=data.loaded,
+        kept=data.train.images.shape[-1],
+        seen=data.size,
+        interpolation=dataset["interpolation"],
+        fit=dataset.get("fit", "stretch"),
+        views=config.train.test_crops,
+        mode=dataset["normalize"],
+        normalize=data.normalize,
     )
 
 
