@@ -10,7 +10,6 @@ from etude.base.errors import UserError
 from etude.config import Config, build, schedule_of, settings, source_of
 from etude.data.sides import Sides
 from etude.data.sources.source import DatasetInfo
-from etude.data.splits import held_out
 from etude.runs.notify import check_receiver
 from etude.train import weights
 from etude.train.weights import WeightsSource
@@ -67,7 +66,7 @@ def _inspected(config: Config, to_come: Collection[str]) -> Inspected:
     facts: DatasetInfo = source_of(config).facts()
     sides = Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
     images = min(facts.train_images, dataset.limit_train or facts.train_images)
-    images -= held_out(images, dataset.validation_split, dataset.validation_fraction)
+    images, _ = facts.divided(images, dataset.validation_split, dataset.validation_fraction)
     if size > images:
         raise UserError(
             f"train.batch_size={size} is larger than the training split of {images} images"

@@ -34,6 +34,7 @@ from etude.train.evaluator import CapturedEvaluation
 from etude.train.gains import gains
 from etude.train.graph import Captured
 from etude.train.hardware import choose_device, choose_precision, make_deterministic, set_tf32
+from etude.train.images import Images, preparation_of
 from etude.train.layers import LoadedLayers
 from etude.train.loop import Plan, StepRunner
 from etude.train.optim.keras import parameter_groups
@@ -45,30 +46,6 @@ from etude.train.step import Eager, Step
 from etude.train.test_time_views import MeanOfViews, check_test_views
 from etude.train.weight_average import WeightAverage
 from etude.train.weights import WeightsSource, load
-
-
-class Images(NamedTuple):
-    """Which images a run has, and how many of them in each split.
-
-    Attributes:
-        digest: Of the data set as it was loaded.
-        root: Its folder, as configured; None if it needs none.
-        train: Images to learn from.
-        validation: Images that select, 0 without such a split.
-        test: Images that the result is measured on.
-        channels: Of an image.
-        classes: Of the data set.
-        size: Side of what the network sees of an image, in pixels.
-    """
-
-    digest: str
-    root: str | None
-    train: int
-    validation: int
-    test: int
-    channels: int
-    classes: int
-    size: int
 
 
 class Parts(NamedTuple):
@@ -119,38 +96,8 @@ def make_parts(config: Config, precision: str | None = None) -> Parts:
     if config.train.keep_memory and device.type == "cpu":
         keep_memory()  # from here on: what reading the data took is given back
     startup.mark("network and optimizer")
-    steps, images = make_steps(config, step, device), _images(config, data)
+    steps, images = make_steps(config, step, device), Images.of(config, data)
     return Parts(state, steps, plan, images, preparation_of(config, data), loaded)
-
-
-def preparation_of(config: Config, data: Data) -> Preparation:
-    """Say what becomes of an image before the network sees it."""
-    dataset = settings(config.dataset)
-    return Preparation(
-        classes=data.classes,
-        channels=data.channels,
-        loaded=data.loaded,
-        kept=data.train.images.shape[-1],
-        seen=data.size,
-        interpolation=dataset["interpolation"],
-        fit=dataset.get("fit", "stretch"),
-        views=config.train.test_crops,
-        mode=dataset["normalize"],
-        normalize=data.normalize,
-    )
-
-
-def _images(config: Config, data: Data) -> Images:
-    return Images(
-        digest=data.digest,
-        root=settings(config.dataset).get("root"),
-        train=len(data.train.labels),
-        validation=0 if data.validation is None else len(data.validation.labels),
-        test=len(data.test.labels),
-        channels=data.channels,
-        classes=len(data.classes),
-        size=data.size,
-    )
 
 
 def load_data(config: Config) -> Data:
