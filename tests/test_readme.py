@@ -15,10 +15,24 @@ import pytest
 from hydra.errors import HydraException
 
 from etude.base.errors import UserError
-from etude.cli import app, compare, report, status, study_jobs, summary, terminal
+from etude.cli import (
+    app,
+    clean,
+    compare,
+    evaluate,
+    export,
+    predict,
+    report,
+    runs,
+    status,
+    study_jobs,
+    summary,
+    terminal,
+)
 from etude.cli import search as searches
-from etude.cli.compose import Planned, composing
+from etude.cli.compose import composing
 from etude.cli.explain import missing_extra
+from etude.cli.job import PlannedJobs
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -37,6 +51,11 @@ PARSERS: dict[str, Callable[[], Any]] = {
     "etude-report": report._parser,
     "etude-status": status._parser,
     "etude-compare": compare._parser,
+    "etude-eval": evaluate._parser,
+    "etude-predict": predict._parser,
+    "etude-runs": runs._parser,
+    "etude-clean": clean._parser,
+    "etude-export": export._parser,
 }
 PREPARES = {"mkdir", "cat", "sed"}  # a page's own files, which its later commands read
 ELSEWHERE = {"ray", "source", "grep"}  # other programs, and what only a run leaves behind
@@ -114,7 +133,7 @@ def _is_last(line: str, ends: str | None) -> bool:
     return line == ends if ends else not line.endswith("\\")
 
 
-def plan(words: list[str]) -> tuple[Planned | None, Any]:
+def plan(words: list[str]) -> tuple[PlannedJobs | None, Any]:
     """Compose and check the jobs that a command stands for, and its study; no job for a search."""
     args = app._parser().parse_intermixed_args(words)
     own = app._own_files(args.config_dir)

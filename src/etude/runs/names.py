@@ -8,6 +8,7 @@ METRICS: Final = "metrics.jsonl"  # a line an epoch
 ENVIRONMENT: Final = "environment.json"
 CONFUSION: Final = "confusion.json"
 INFERENCE: Final = "inference.json"  # all that its network needs to be used
+EVALUATION: Final = "evaluation.json"
 CURVES: Final = "curves.png"
 CONFIG: Final = "config.yaml"  # as resolved
 COMPOSED: Final = ".hydra/config.yaml"
