@@ -126,7 +126,7 @@ ROWS: dict[str, Row] = {
         ),
         Row(
             name="vgg19",
-            words=("experiment=vgg19_cifar10", *cifar10()),
+            words=("experiment=vgg19_cifar10", *cifar10(), "dataset.validation_split=none"),
             augment="shift_flip",
             batch_size=16,
             steps=1,

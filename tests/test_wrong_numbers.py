@@ -33,7 +33,7 @@ from etude.train.builders import make_parts
 from etude.train.evaluate import Scorer, evaluate
 from etude.train.loop import _train_score
 from etude.train.loss import loss_of
-from etude.train.record.confusion import Confusion
+from etude.train.record.confusion import ConfusionCounter
 from etude.train.schedule.planned import Cosine
 from etude.train.step import Step
 from etude.train.weight_average import WeightAverage
@@ -131,7 +131,7 @@ def test_batch_norm_scores_an_image_alike_alone_and_among_others(workplace: Path
 
 
 def test_a_confusion_matrix_has_a_row_for_each_true_class():
-    confusion = Confusion(3, CPU)
+    confusion = ConfusionCounter(3, CPU)
     always_two = functional.one_hot(torch.full((5,), 2), 3).float()
     confusion(Batch(always_two, torch.tensor([0, 0, 1, 2, 2])), always_two)
     assert confusion.counts().tolist() == [[0, 0, 2], [0, 0, 1], [0, 0, 2]]

@@ -175,7 +175,7 @@ def _check_metric(settings: SearchConf, config: Config) -> None:
 
 def _tell(some: ComposedJob) -> None:
     """Tell whom it may concern what the trials came to."""
-    states = Counter(run.state for run in listed(some.folder.parent))
+    states = Counter(str(run.state) for run in listed(some.folder.parent))
     notify(some.config.record.notify, of_many(some.folder.parent, states))
 
 
