@@ -18,9 +18,14 @@ from etude.base.errors import UserError
 from etude.cli import (
     app,
     check,
+    clean,
     compare,
+    evaluate,
+    export,
+    predict,
     queue,
     report,
+    runs,
     status,
     study_jobs,
     summary,
@@ -51,6 +56,11 @@ PARSERS: dict[str, Callable[[], Any]] = {
     "etude-compare": compare._parser,
     "etude-check": check._parser,
     "etude-queue": queue._parser,
+    "etude-eval": evaluate._parser,
+    "etude-predict": predict._parser,
+    "etude-runs": runs._parser,
+    "etude-clean": clean._parser,
+    "etude-export": export._parser,
 }
 PREPARES = {"mkdir", "cat", "sed"}  # a page's own files, which its later commands read
 ELSEWHERE = {"ray", "source", "grep"}  # other programs, and what only a run leaves behind

@@ -1,21 +1,29 @@
 """Étude: a research experiment framework for the classic convolutional networks.
 
-From Python: `compose` words into a configuration, `run` one, `load` its network, and list `runs`.
+From Python: `compose` words into a configuration, `run` one, `load` its network, turn image files
+into its `inputs` or `predict` what they show, and list `runs`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from etude.cli.inference import inputs, predict
     from etude.cli.load import load
     from etude.cli.python import compose, run
     from etude.runs.frame import frame as runs
 
 __version__ = "0.1.0"
-__all__ = ["compose", "load", "run", "runs"]
+__all__ = ["compose", "inputs", "load", "predict", "run", "runs"]
 
 # Found when they are asked for: `import etude` alone imports neither Hydra nor PyTorch.
-_WHERE = {"compose": "etude.cli.python", "run": "etude.cli.python", "load": "etude.cli.load"}
+_WHERE = {
+    "compose": "etude.cli.python",
+    "run": "etude.cli.python",
+    "load": "etude.cli.load",
+    "inputs": "etude.cli.inference",
+    "predict": "etude.cli.inference",
+}
 
 
 def __getattr__(name: str) -> Any:

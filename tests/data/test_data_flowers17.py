@@ -40,7 +40,7 @@ def test_a_fifth_of_the_images_is_for_the_test_and_every_label_is_its_images(roo
 
 
 def test_the_seed_decides_which_fifth(root: Path):
-    first, again, other = (source(root, shuffle_seed=seed).listings()[1] for seed in (0, 0, 1))
+    first, again, other = (source(root, shuffle_seed=seed).divide().test for seed in (0, 0, 1))
     names = [[image.name for image in part.images] for part in (first, again, other)]
     assert names[0] == names[1]
     assert names[0] != names[2]

@@ -45,6 +45,31 @@ def queue() -> int:
     return _command("queue")
 
 
+def runs() -> int:
+    """List runs."""
+    return _command("runs")
+
+
+def clean() -> int:
+    """Remove what nobody needs."""
+    return _command("clean")
+
+
+def evaluate() -> int:
+    """Look closer at what a run's network makes of images with known classes."""
+    return _command("evaluate")
+
+
+def predict() -> int:
+    """Say what images show."""
+    return _command("predict")
+
+
+def export() -> int:
+    """Write a run's network as one file."""
+    return _command("export")
+
+
 def _command(module: str) -> int:
     """Import a command and do it; Ctrl-C ends it without a traceback at any moment.
 

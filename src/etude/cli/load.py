@@ -30,10 +30,7 @@ def load(
 ) -> nn.Module:
     """Give a run's network, in evaluation mode, on the CPU.
 
-    It takes images (N, C, H, W) as the run prepared them: of the side `dataset.input_size`, their
-    pixels normalised as `dataset.normalize` says. Statistics of the training images are not in a
-    run's folder: a run computes them from its data, and `etude.train.builders.make_parts(config)`
-    gives the splits with them. The network gives logits (N, classes).
+    It takes images (N, C, H, W) as `etude.inputs` makes them, and gives logits (N, classes).
 
     Nothing in the folder is run or unpickled: weights are read as tensors, and the network's class
     has to be one of Étude's, PyTorch's, torchvision's, or of a package that is named here.

@@ -13,6 +13,21 @@ class Words(argparse.ArgumentParser):
 
     listed_by = "--help"
 
+    def add_completion(self) -> None:
+        """Offer what completes the options by Tab: eval "$(<command> --completion bash)"."""
+        self.add_argument(
+            "--completion", action=_Completion, choices=("bash", "zsh", "fish"),
+            help="print what completes its options by Tab, for eval",
+        )  # fmt: skip
+
+    def completion(self, shell: str) -> str:
+        """Give a shell's words that complete options, and files and folders besides."""
+        options = [o for a in self._actions for o in a.option_strings if o.startswith("--")]
+        if shell == "fish":
+            return "\n".join(f"complete -c {self.prog} -l {option[2:]}" for option in options)
+        first = "autoload -U +X bashcompinit && bashcompinit\n" if shell == "zsh" else ""
+        return f"{first}complete -o default -W '{' '.join(options)}' {self.prog}"
+
     def error(self, message: str) -> NoReturn:
         """Refuse the words.
 
@@ -20,6 +35,15 @@ class Words(argparse.ArgumentParser):
             UserError: Always.
         """
         raise UserError(f"{message}; the options are listed by {self.listed_by}")
+
+
+class _Completion(argparse.Action):
+    """Print what completes a command's words, and end it, as --help does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> None:
+        assert isinstance(parser, Words)  # noqa: S101 (which alone has the option)
+        print(parser.completion(given[1]))  # noqa: T201 (for eval: no terminal's colours)
+        parser.exit()
 
 
 class Parser(Words):

@@ -27,6 +27,7 @@ from etude.data.sources.files import Files
 MODES = ("none", "unit", "mean_std", "mean_only", "pixel_mean", "caffe", "lecun")
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 LECUN_RANGE = (-0.1, 1.175)
+SAMPLE_IMAGES = 100  # of a stream, for a suggestion
 CHUNK_IMAGES = 1024  # bounds the temporary int64 copies of images
 
 
@@ -93,7 +94,7 @@ def fit(
     channels = train_images.shape[1]
     _check(mode, channels, mean, std)
     if isinstance(train_images, Files):
-        _check_given(mode, mean, std)
+        _check_given(mode, mean, std, train_images)
         train_images = torch.empty(0, *train_images.shape[1:], dtype=torch.uint8)
     if mode == "mean_std":
         return _mean_std(train_images, mean, std)
@@ -166,14 +167,28 @@ def _per_channel(
     )
 
 
-def _check_given(mode: str, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
+def _check_given(
+    mode: str, mean: Sequence[float] | None, std: Sequence[float] | None, images: Files
+) -> None:
     """Refuse to read a whole stream of images for their statistics."""
     needed = {"mean_std": (mean, std), "mean_only": (mean,), "pixel_mean": (None,)}.get(mode, ())
     if any(value is None for value in needed):
         raise UserError(
             f"dataset.normalize={mode} needs the mean of all images, which are streamed from their "
-            "files; give dataset.mean and dataset.std, or set dataset.normalize=unit"
+            f"files; give dataset.mean and dataset.std{_suggestion(mode, images)}, or set "
+            "dataset.normalize=unit"
         )
+
+
+def _suggestion(mode: str, images: Files) -> str:
+    """Say what some of the images have."""
+    if mode == "pixel_mean":
+        return ""
+    some = images[:: max(1, len(images) // SAMPLE_IMAGES)]
+    factor = 255 if mode == "mean_only" else 1
+    mean, std = (",".join(f"{factor * v:.4g}" for v in part) for part in statistics(some.tensor()))
+    told = f"dataset.mean=[{mean}]" + ("" if mode == "mean_only" else f" dataset.std=[{std}]")
+    return f" ({len(some)} of them have {told})"
 
 
 def _check(

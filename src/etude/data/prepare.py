@@ -33,6 +33,7 @@ class Data(NamedTuple):
         normalize: Fitted to `train` alone, after the cut and the resize.
         channels: Of an image.
         size: Side of what the network sees of an image, in pixels.
+        loaded: Side of the source's images, before any resize, in pixels.
         digest: 16 hex digits over the source's images and labels as they were loaded, before any
             limit, split or resize: two runs with one digest had the same data set.
     """
@@ -44,6 +45,7 @@ class Data(NamedTuple):
     normalize: Normalize
     channels: int
     size: int
+    loaded: int
     digest: str
 
 
@@ -86,13 +88,9 @@ def prepare(
     _check_labels(loaded)
     own = loaded.train.images.shape[-1]  # of files: at which they are decoded
     sides = Sides.of(own, input_size=input_size, load_size=load_size)
-    kept, held = _cut(
-        _limit("train", loaded.train, limit_train, split_seed),
-        validation_split,
-        validation_fraction,
-        split_seed,
+    kept, held, tested = divide(
+        loaded, validation_split, validation_fraction, split_seed, limit_train, limit_test
     )
-    tested = _limit("test", loaded.test, limit_test, split_seed)
     _tell_of_classes(kept, tested if held is None else held, validation_split, loaded.classes)
     train, test = (_resized(part, sides.kept, interpolation) for part in (kept, tested))
     return Data(
@@ -103,8 +101,28 @@ def prepare(
         normalize=fit(normalize, train.images, mean, std),
         channels=train.images.shape[1],
         size=sides.seen,
+        loaded=own,
         digest=_digest(loaded),
     )
+
+
+def divide(
+    loaded: Loaded,
+    policy: str,
+    fraction: float | None,
+    seed: int,
+    limit_train: int | None,
+    limit_test: int | None,
+) -> tuple[Labelled, Labelled | None, Labelled]:
+    """Give what is trained on, what validates, and what is tested on; see `prepare`.
+
+    A validation part of the data set's own takes the place of what would be cut off.
+    """
+    train = _limit("train", loaded.train, limit_train, seed)
+    tested = _limit("test", loaded.test, limit_test, seed)
+    if loaded.validation is not None and policy != "none":
+        return train, loaded.validation, tested
+    return *_cut(train, policy, fraction, seed), tested
 
 
 def _check_labels(loaded: Loaded) -> None:
@@ -167,7 +185,7 @@ def _digest(loaded: Loaded) -> str:
     if isinstance(loaded.train.images, Files):
         return loaded.train.images.digest
     digest = hashlib.blake2b(digest_size=8)
-    for tensor in cast("tuple[Tensor, ...]", (*loaded.train, *loaded.test)):
+    for tensor in cast("list[Tensor]", [own for part in loaded.parts() for own in part]):
         digest.update(str(tuple(tensor.shape)).encode())
         digest.update(tensor.contiguous().view(-1).numpy().data)
     return digest.hexdigest()

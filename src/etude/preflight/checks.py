@@ -12,7 +12,7 @@ from etude.base.once import Once
 from etude.config import Config, build, schedule_of, settings, source_of
 from etude.data.sides import Sides
 from etude.data.sources.source import DatasetInfo
-from etude.data.splits import check_batch_size, held_out
+from etude.data.splits import check_batch_size
 from etude.runs.notify import check_receiver
 from etude.train import weights
 from etude.train.weights import WeightsSource
@@ -76,7 +76,7 @@ def _inspected(config: Config, to_come: Collection[str], once: Once) -> Inspecte
     )
     sides = Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
     images = min(facts.train_images, dataset.limit_train or facts.train_images)
-    images -= held_out(images, dataset.validation_split, dataset.validation_fraction)
+    images, _ = facts.divided(images, dataset.validation_split, dataset.validation_fraction)
     check_batch_size(config.train.batch_size, images)
     wanted = WeightsSource.of(settings(config.init))
     if wanted.weights in to_come:

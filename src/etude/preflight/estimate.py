@@ -13,7 +13,6 @@ from etude.config import Config, source_of
 from etude.data.prepare import Data
 from etude.data.sides import Sides
 from etude.data.sources.source import DatasetInfo, Labelled
-from etude.data.splits import held_out
 from etude.preflight.stand_in import stand_in
 from etude.train.bfloat16_gains import gains
 from etude.train.builders import make_model, make_plan, make_state
@@ -50,10 +49,12 @@ def _steps(config: Config, facts: DatasetInfo) -> float:
     """Give the steps of an epoch, evaluation included as the part of a step that it costs."""
     dataset = config.dataset
     images = min(facts.train_images, dataset.limit_train or facts.train_images)
-    validation = held_out(images, dataset.validation_split, dataset.validation_fraction)
+    images, validation = facts.divided(
+        images, dataset.validation_split, dataset.validation_fraction
+    )
     test = facts.test_images if config.train.test_every_epoch else 0
     evaluated = validation + min(test, dataset.limit_test or test)
-    return (images - validation + _FORWARD_SHARE * evaluated) / config.train.batch_size
+    return (images + _FORWARD_SHARE * evaluated) / config.train.batch_size
 
 
 def _seconds_of_step(config: Config, facts: DatasetInfo, *, gains: bool) -> float:

@@ -22,7 +22,6 @@ from etude.data.prepare import Data
 from etude.data.resident import Resident
 from etude.data.sides import Sides
 from etude.data.sources.source import DatasetInfo, Labelled
-from etude.data.splits import held_out
 from etude.preflight.forward import Network
 from etude.preflight.pretend import Pretend
 from etude.preflight.stand_in import stand_in
@@ -188,8 +187,8 @@ def made_up(config: Config, facts: DatasetInfo) -> Data:
     sides = Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
     images = min(facts.train_images, dataset.limit_train or facts.train_images)
     tested = min(facts.test_images, dataset.limit_test or facts.test_images)
-    held = held_out(images, dataset.validation_split, dataset.validation_fraction)
-    counts = [images - held, held, tested]
+    kept, held = facts.divided(images, dataset.validation_split, dataset.validation_fraction)
+    counts = [kept, held, tested]
     if _streamed(config, sum(counts) * facts.channels * sides.kept**2):
         counts = [size, size if held else 0, int(config.train.eval_batch_size)]
     shape = (facts.channels, sides.kept, sides.kept)

@@ -32,5 +32,6 @@ def stand_in(
         normalize=fit(normalize, train.images),
         channels=facts.channels,
         size=size,
+        loaded=train.images.shape[-1],
         digest="",
     )

@@ -8,6 +8,8 @@ METRICS: Final = "metrics.jsonl"  # a line an epoch
 ENVIRONMENT: Final = "environment.json"
 CONFUSION: Final = "confusion.json"
 LAYERS: Final = "layers.json"  # how signals spread before the first step
+INFERENCE: Final = "inference.json"  # all that its network needs to be used
+EVALUATION: Final = "evaluation.json"
 CURVES: Final = "curves.png"
 CONFIG: Final = "config.yaml"  # as resolved
 COMPOSED: Final = ".hydra/config.yaml"
@@ -20,6 +22,7 @@ OUTPUT_LOG: Final = "output.log"  # all that a launcher's job prints
 LAST: Final = "last.ckpt"
 PREVIOUS: Final = "last.ckpt.previous"
 BEST: Final = "best.safetensors"
+WEIGHTS: Final = "etude"  # the key of what its header says: whose weights, and how to use them
 
 LOCK: Final = ".lock"  # there while a process is at work in the folder
 

@@ -14,6 +14,7 @@ from etude.config import Config, build, network_of, schedule_of, settings, sourc
 from etude.config.schema import DATASET
 from etude.data.augment.augment import Augment
 from etude.data.batch import Split
+from etude.data.preparation import Preparation
 from etude.data.prepare import Data, prepare
 from etude.data.resident import Resident, lay_out
 from etude.data.sources.files import Files
@@ -33,6 +34,7 @@ from etude.train.evaluate import evaluate
 from etude.train.evaluator import CapturedEvaluation
 from etude.train.graph import Captured
 from etude.train.hardware import choose_device, choose_precision, make_deterministic, set_tf32
+from etude.train.images import Images, preparation_of
 from etude.train.layers import LoadedLayers
 from etude.train.loop import Plan, StepRunner
 from etude.train.optim.decay import parameter_groups
@@ -46,30 +48,6 @@ from etude.train.weight_average import WeightAverage
 from etude.train.weights import WeightsSource, load
 
 
-class Images(NamedTuple):
-    """Which images a run has, and how many of them in each split.
-
-    Attributes:
-        digest: Of the data set as it was loaded.
-        root: Its folder, as configured; None if it needs none.
-        train: Images to learn from.
-        validation: Images that select, 0 without such a split.
-        test: Images that the result is measured on.
-        channels: Of an image.
-        classes: Of the data set.
-        size: Side of what the network sees of an image, in pixels.
-    """
-
-    digest: str
-    root: str | None
-    train: int
-    validation: int
-    test: int
-    channels: int
-    classes: int
-    size: int
-
-
 class Parts(NamedTuple):
     """All that a run needs before its first step.
 
@@ -78,7 +56,7 @@ class Parts(NamedTuple):
         steps: How an epoch's steps are carried out.
         plan: How long, on what, and what judges.
         images: What the data set is.
-        classes: Names, in the order of the labels.
+        preparation: What becomes of an image; it has the classes' names.
         loaded: The weights that it begins with; None for random ones.
     """
 
@@ -86,8 +64,13 @@ class Parts(NamedTuple):
     steps: StepRunner
     plan: Plan
     images: Images
-    classes: Sequence[str]
+    preparation: Preparation
     loaded: LoadedLayers | None
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Names, in the order of the labels."""
+        return self.preparation.classes
 
 
 def make_parts(config: Config, precision: str | None = None) -> Parts:
@@ -113,22 +96,8 @@ def make_parts(config: Config, precision: str | None = None) -> Parts:
     if config.train.keep_memory and device.type == "cpu":
         keep_memory()  # from here on: what reading the data took is given back
     startup.mark("network and optimizer")
-    return Parts(
-        state, make_steps(config, step, device), plan, _images(config, data), data.classes, loaded
-    )
-
-
-def _images(config: Config, data: Data) -> Images:
-    return Images(
-        digest=data.digest,
-        root=settings(config.dataset).get("root"),
-        train=len(data.train.labels),
-        validation=0 if data.validation is None else len(data.validation.labels),
-        test=len(data.test.labels),
-        channels=data.channels,
-        classes=len(data.classes),
-        size=data.size,
-    )
+    steps, images = make_steps(config, step, device), Images.of(config, data)
+    return Parts(state, steps, plan, images, preparation_of(config, data), loaded)
 
 
 def load_data(config: Config) -> Data:

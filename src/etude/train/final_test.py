@@ -1,5 +1,6 @@
 """The final test: the weights are scored on the test split, kept, and looked at."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, cast
@@ -7,7 +8,7 @@ from typing import TypedDict, cast
 from safetensors.torch import save_file
 
 from etude.base.atomic import replacing
-from etude.runs.names import BEST
+from etude.runs.names import BEST, WEIGHTS
 from etude.runs.records import EpochRow
 from etude.train.builders import Parts
 from etude.train.evaluate import Reader, Scorer, ask
@@ -55,7 +56,7 @@ def finish(
         best = _result(state, plan, row)
     if "test" not in plan.evaluations:
         view.scalars({key: final[key] for key in ("epoch", "test_loss", "test_accuracy")})
-    _keep(folder, state, f"{fingerprint}, epoch {row['epoch']}")
+    _keep(folder, parts, {"run": fingerprint, "epoch": row["epoch"]})
     images = len(plan.train) * len(rows)
     training = sum(len(plan.train) / row["images_per_second"] for row in rows)
     return {
@@ -70,11 +71,13 @@ def finish(
     }
 
 
-def _keep(folder: Path, state: State, owner: str) -> None:
-    """Write the weights that the model holds, in one go, with whose they are."""
-    weights = {key: value.contiguous() for key, value in state.evaluated.state_dict().items()}
+def _keep(folder: Path, parts: Parts, owner: Mapping[str, object]) -> None:
+    """Write the weights that the model holds, with whose they are and how to use them."""
+    state = parts.state.evaluated.state_dict()
+    weights = {key: value.contiguous() for key, value in state.items()}
+    told = json.dumps({**owner, "inference": parts.preparation.plain()}, ensure_ascii=False)
     with replacing(folder / BEST) as temporary:  # of two keys, the order would be random
-        save_file(weights, temporary, metadata={"run": owner})
+        save_file(weights, temporary, metadata={WEIGHTS: told})
 
 
 def record_predictions(

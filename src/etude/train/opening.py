@@ -8,7 +8,7 @@ from etude.base.atomic import write_text
 from etude.base.identity import Identity
 from etude.config import Config
 from etude.runs.environment import since, write_environment
-from etude.runs.names import SUMMARY
+from etude.runs.names import INFERENCE, SUMMARY
 from etude.runs.records import write_json
 from etude.train.builders import Parts
 from etude.train.hardware import describe
@@ -40,6 +40,7 @@ def begin(
     write_environment(folder)
     parameters = count_parameters(parts.state.model)
     summary = _first_summary(config, identity, parts, parameters)
+    write_json(folder / INFERENCE, parts.preparation.plain())
     write_json(folder / SUMMARY, summary)
     _announce(parts, parameters)
     return summary

@@ -19,7 +19,7 @@ from etude.base.errors import UserError
 from etude.base.identity import as_weights
 from etude.base.lazy import safetensors, torch, torchvision
 from etude.base.text import first_line
-from etude.runs.names import BEST
+from etude.runs.names import BEST, WEIGHTS
 from etude.runs.records import read_summary
 from etude.train.layers import LoadedLayers, by_layer, copy_layers
 
@@ -177,7 +177,7 @@ def best_of(folder: Path, fingerprint: str) -> Path:
         UserError: They are another run's.
     """
     path = folder / BEST
-    owner = _told(path).get("run", fingerprint).partition(",")[0]  # earlier ones do not say
+    owner = str(told_of(path).get("run", fingerprint))  # earlier ones do not say
     if owner != fingerprint:
         raise UserError(
             f"{path} has the weights of run {owner}, and {folder} is run {fingerprint}; "
@@ -186,13 +186,15 @@ def best_of(folder: Path, fingerprint: str) -> Path:
     return path
 
 
-def _told(path: Path) -> dict[str, str]:
+def told_of(path: Path) -> Mapping[str, Any]:
     """Read what a file of weights says of itself, in its header; nothing of one that has none."""
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             header: Any = json.loads(file.read(min(length, _HEADER)))
-        return dict(header.get("__metadata__", {}))
+        told = dict(header.get("__metadata__", {}))
+        owner = {"run": told["run"].partition(",")[0]} if "run" in told else {}  # of earlier ones
+        return {**owner, **json.loads(told.get(WEIGHTS, "{}"))}
     except (OSError, ValueError, struct.error, AttributeError, TypeError):
         return {}  # whoever reads the weights tells what is wrong
 

@@ -50,7 +50,11 @@ class FolderConf(DatasetConf):
     root: str = field(metadata=NO_RESULT)
     name: str = field(metadata=NO_RESULT)
     train: str
+    validation: str | None = field(metadata=since(None))
     test: str
+    labels: str | None = field(metadata={**NO_RESULT, **since(None)})
+    test_fraction: Share = field(metadata=since(0.2))
+    on_bad_image: Literal["error", "skip"] = field(metadata={**NO_RESULT, **since("error")})
     fit: Literal["stretch", "crop"] = field(metadata=since("stretch"))
     cut_from: Literal["kept", "original"] = field(metadata=since("kept"))
     stream: bool | None = field(metadata=NO_RESULT)

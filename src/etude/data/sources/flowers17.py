@@ -12,6 +12,7 @@ from pathlib import Path
 from etude.base.digests import digest_of_tree
 from etude.base.errors import UserError
 from etude.data.sources.folder import Folder
+from etude.data.sources.layout import Division
 from etude.data.sources.listing import Listing
 from etude.data.splits import permutation
 
@@ -72,7 +73,7 @@ class Flowers17(Folder):
             return None
         return digest_of_tree(self.root, [image.name for image in images])
 
-    def listings(self) -> tuple[Listing, Listing]:
+    def divide(self) -> Division:
         """Divide the 1,360 images, of a fifth for the test 1,088 and 272.
 
         Raises:
@@ -86,7 +87,7 @@ class Flowers17(Folder):
             Listing(CLASSES, part, [_number(image) // IMAGES_PER_CLASS for image in part])
             for part in parts
         )
-        return train, test
+        return Division(train, test)
 
     def _images(self) -> list[os.DirEntry[str]]:
         if not self.root.is_dir():

@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from etude.base.digests import combined, digests_of_files
@@ -21,9 +20,11 @@ from etude.base.lazy import PIL, torch
 from etude.base.places import cache_folder
 from etude.data.sides import Sides
 from etude.data.sources import cache
-from etude.data.sources.decode import Form, read_image
+from etude.data.sources.decode import Form
+from etude.data.sources.decode_many import damaged, decode, shown_names, typical_side
 from etude.data.sources.files import Files
-from etude.data.sources.listing import Listing, list_images
+from etude.data.sources.layout import Division, Layout
+from etude.data.sources.listing import Listing
 from etude.data.sources.source import DatasetInfo, Labelled, Loaded
 
 log = logging.getLogger(__name__)
@@ -34,17 +35,19 @@ CUTS = ("kept", "original")
 # Raise it when the same file would give other pixels: it is part of the cache's name, and of what
 # the folder is known by. 2: upright, more than 8 bits scaled, transparency on white.
 DECODER = 2
-PROGRESS_SECONDS = 5.0
+# Sides that networks were made for: LeNet's, CIFAR's, Tiny ImageNet's, ImageNet's, Inception's.
+USUAL_SIDES = (28, 32, 64, 96, 128, 150, 224, 299)
 
 
 class Folder:
-    """Images at `root/<part>/<class>/**`, the classes in alphabetical order.
+    """Images in folders of classes, or named by a table; see `etude.data.sources.layout`.
 
-    Hidden files and folders are passed over.
+    Hidden files and folders are passed over. The classes are in alphabetical order.
 
     Args:
-        root: The folder that holds both parts.
+        root: The folder that holds all parts.
         train: The training part's folder below `root`.
+        validation: The validation part's; None finds one by its name.
         test: The test part's.
         input_size: Side of the square that a network sees of every image, in pixels.
         interpolation: PIL's `nearest` (Keras's default), `bilinear` or `lanczos`.
@@ -54,9 +57,13 @@ class Folder:
             image as it is in its file, where it then stays, the same part of it as of that square.
         stream: Whether images stay in their files, and are decoded anew in every epoch; None
             streams them where their pixels would take over half of the machine's memory.
+        labels: A table of files and classes, instead of class folders.
+        test_fraction: What is cut off for the test where there is no test part.
+        split_seed: Decides what is.
+        on_bad_image: `error`, or `skip` to leave images out that cannot be decoded.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what people's folders differ in)
         self,
         root: str | Path,
         *,
@@ -64,85 +71,100 @@ class Folder:
         test: str,
         input_size: int | None,
         interpolation: str,
+        validation: str | None = None,
         load_size: int | None = None,
         fit: str = "stretch",
         cut_from: str = "kept",
         stream: bool | None = None,
+        labels: str | None = None,
+        test_fraction: float = 0.2,
+        split_seed: int = 0,
+        on_bad_image: str = "error",
     ) -> None:
         self.root = Path(root).expanduser()
-        self.train = train
-        self.test = test
+        self.layout = Layout(self.root, train, validation, test, labels, test_fraction, split_seed)
         self.input_size = input_size
         self.interpolation = interpolation
         self.load_size = load_size
         self.fit = fit
         self.cut_from = cut_from
         self.stream = stream
+        self.skips = on_bad_image == "skip"
         self._copies = 0  # images to train on that are test images as well; `content` counts them
 
     def facts(self) -> DatasetInfo:
         """List the files and tell their counts; no image is opened.
 
         Raises:
-            UserError: A folder is missing, a class is empty, the two parts have other classes, or
-                a setting is impossible.
+            UserError: A folder is missing, a class is empty, the parts have other classes, or a
+                setting is impossible.
         """
+        parts = self.divide()
         seen = self._check_settings().seen
-        train, test = self.listings()
-        return DatasetInfo(
-            len(train.images), len(test.images), len(train.classes), channels=3, size=seen
-        )
+        held = 0 if parts.validation is None else len(parts.validation.images)
+        counts = len(parts.train.images), len(parts.test.images), len(parts.train.classes)
+        return DatasetInfo(*counts, channels=3, size=seen, validation_images=held)
+
+    def divide(self) -> Division:
+        """List the images of each part.
+
+        Raises:
+            UserError: See `facts`.
+        """
+        return self.layout.divide()
 
     def content(self) -> str | None:
-        """Give a digest of both parts' images, by their names below them; see `Source`.
+        """Give a digest of all parts' images, by their names below them; see `Source`.
 
         Raises:
             UserError: An image cannot be read.
         """
         try:
-            train, test = self.listings()
+            parts = self.divide().parts()
         except UserError:  # of what is missing, which `facts` tells
             return None
-        ours = _digests(self.root / self.train, train)
-        theirs = _digests(self.root / self.test, test)
-        tested = set(theirs.values())
-        self._copies = sum(digest in tested for digest in ours.values())
-        found = {"train": combined(ours), "test": combined(theirs)}
-        return combined({**found, "decoder": str(DECODER)})
+        found = {name: self._digests(part) for name, part in parts.items()}
+        tested = set(found["test"].values())
+        self._copies = sum(digest in tested for digest in found["train"].values())
+        digests = {name: combined(own) for name, own in found.items()}
+        return combined({**digests, "decoder": str(DECODER)})
+
+    def _digests(self, part: Listing) -> dict[str, str]:
+        found = digests_of_files(part.folder, part.names())
+        if self.layout.labels is None:
+            return found
+        labels = (part.classes[label] for label in part.labels)  # which no folder's name tells
+        return {f"{c}/{n}": found[n] for c, n in zip(labels, part.names(), strict=True)}
 
     def load(self) -> Loaded:
         """Read the pixels from the cache, or decode every image and fill it.
 
         Raises:
-            UserError: As for `facts`, or an image cannot be decoded.
+            UserError: As for `facts`, or images cannot be decoded.
         """
-        size = self._check_settings().kept
-        form = Form(size, self.interpolation, self.fit)
-        train, test = self.listings()
-        counts = {"train": len(train.images), "test": len(test.images)}
+        form = Form(self._check_settings().kept, self.interpolation, self.fit)
         key = self._key(form)
-        if self._copies:
-            log.warning(
-                "%d images of %s are in %s as well, byte for byte: the test is of images that "
-                "were learned from",
-                *(self._copies, self.root / self.train, self.test),
-            )
-        if self.streams(sum(counts.values()) * 3 * size**2):
-            return Loaded(
-                self._in_files(train, form, key), self._in_files(test, form, key), train.classes
-            )
+        parts = {n: self._sound(part, form, key) for n, part in self.divide().parts().items()}
+        self._tell_of_copies(parts["train"].folder, parts["test"].folder)
+        needed = sum(len(part.images) for part in parts.values()) * 3 * form.size**2
+        made = self._streamed if self.streams(needed) else self._decoded
+        read = made(parts, form, key)
+        return Loaded(read["train"], read["test"], parts["train"].classes, read.get("validation"))
+
+    def _decoded(self, parts: dict[str, Listing], form: Form, key: str) -> dict[str, Labelled]:
         path = cache_folder() / f"{key}.safetensors"
-        pixels = cache.read(path, {part: (n, 3, size, size) for part, n in counts.items()})
+        shapes = {name: (len(part.images), 3, *[form.size] * 2) for name, part in parts.items()}
+        pixels = cache.read(path, shapes)
         if pixels is None:
-            _check_memory(sum(counts.values()) * 3 * size**2, self.root)
-            pixels = {
-                name: decode([image.path for image in part.images], form)
-                for name, part in (("train", train), ("test", test))
-            }
-            cache.write(path, pixels)
-        return Loaded(
-            _labelled(pixels["train"], train), _labelled(pixels["test"], test), train.classes
-        )
+            _check_memory(sum(map(math.prod, shapes.values())), self.root)
+            places = [image.path for part in parts.values() for image in part.images]
+            sizes = [len(part.images) for part in parts.values()]
+            pixels = dict(zip(parts, decode(places, form).split(sizes), strict=True))
+            cache.write(path, {name: own.contiguous() for name, own in pixels.items()})
+        return {name: _labelled(pixels[name], part) for name, part in parts.items()}
+
+    def _streamed(self, parts: dict[str, Listing], form: Form, key: str) -> dict[str, Labelled]:
+        return {name: self._in_files(part, form, key) for name, part in parts.items()}
 
     def streams(self, needed: int) -> bool:
         """Decide where the pixels, so many bytes, are held."""
@@ -155,6 +177,28 @@ class Folder:
         early = self.cut_from == "original"
         return _labelled(Files(paths, form, digest=key[:16], cut_early=early), part)
 
+    def _sound(self, part: Listing, form: Form, key: str) -> Listing:
+        """Leave out images that cannot be decoded, where that was asked for, and say so."""
+        if not self.skips:
+            return part
+        bad = damaged([image.path for image in part.images], form, f"{key}-{part.folder.name}")
+        if not bad:
+            return part
+        log.warning(
+            "%d of %d images of %s cannot be decoded and are left out: %s",
+            *(len(bad), len(part.images), part.folder, shown_names(bad)),
+        )
+        kept = [i for i, image in enumerate(part.images) if image.path not in bad]
+        return part.some(kept)
+
+    def _tell_of_copies(self, train: Path, test: Path) -> None:
+        if self._copies:
+            log.warning(
+                "%d images of %s are in %s as well, byte for byte: the test is of images that "
+                "were learned from",
+                *(self._copies, train, "its test part" if test == train else test.name),
+            )
+
     def _check_settings(self) -> Sides:
         if self.interpolation not in INTERPOLATIONS:
             raise UserError(
@@ -165,9 +209,10 @@ class Folder:
             raise UserError(f"dataset.fit={self.fit} is unknown; use one of {', '.join(FITS)}")
         self._check_cut()
         if self.input_size is None or self.input_size < 1:
+            given = "null" if self.input_size is None else self.input_size
             raise UserError(
-                f"dataset.input_size={'null' if self.input_size is None else self.input_size}: "
-                "image files differ in size, so give the side in pixels that they are resized to"
+                f"dataset.input_size={given}: image files differ in size, so give the side in "
+                f"pixels that they are resized to{self._suggestion()}"
             )
         return Sides.of(self.input_size, input_size=self.input_size, load_size=self.load_size)
 
@@ -188,62 +233,24 @@ class Folder:
                 "set dataset.interpolation to one of them, or dataset.cut_from=kept"
             )
 
-    def listings(self) -> tuple[Listing, Listing]:
-        """List the images to train on and those to test on.
-
-        Raises:
-            UserError: See `facts`.
-        """
-        if (self.root / self.train).resolve() == (self.root / self.test).resolve():
-            raise UserError(
-                f"dataset.test={self.test} are the images of dataset.train={self.train}: a result "
-                "on what was learned says nothing; give each a folder of its own"
-            )
-        train, test = (list_images(self.root / part) for part in (self.train, self.test))
-        for name in sorted(set(train.classes) ^ set(test.classes)):
-            has, lacks = (
-                (self.train, self.test) if name in train.classes else (self.test, self.train)
-            )
-            raise UserError(
-                f"dataset.root={self.root}: class {name} is in {has} but not in {lacks}; "
-                "both must have the same classes"
-            )
-        return train, test
+    def _suggestion(self) -> str:
+        """Say which size loses nothing of most images, by a few of them."""
+        side = typical_side([image.path for image in self.divide().train.images])
+        if side is None:
+            return ""
+        usual = max((size for size in USUAL_SIDES if size <= side), default=side)
+        return (
+            f"; the shorter side of these is {side} pixels in the middle, so that "
+            f"dataset.input_size={usual} enlarges few, and a smaller one is faster"
+        )
 
     def _key(self, form: Form) -> str:
         """Name the pixels by all that decides them: what the files hold, not where they lie."""
         # PIL's version, as its decoders differ in the last bit.
         facts = [self.content(), *form, DECODER, PIL.__version__]
+        if self.skips:
+            facts.append("skip")
         return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
-
-
-def decode(paths: list[str], form: Form) -> torch.Tensor:
-    """Decode and resize images in threads, which PIL lets run side by side.
-
-    Args:
-        paths: N image files.
-        form: What each becomes.
-
-    Returns:
-        (N, 3, form.size, form.size) uint8.
-
-    Raises:
-        UserError: A file is no image, or breaks off.
-    """
-    images = torch.empty(len(paths), 3, form.size, form.size, dtype=torch.uint8)
-    pixels = images.numpy()
-
-    def fill(index: int) -> None:
-        pixels[index] = read_image(paths[index], form).transpose(2, 0, 1)
-
-    shown = time.monotonic()
-    # torch's number, as a launcher that packs several jobs on a machine lowers it.
-    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-        for done, _ in enumerate(threads.map(fill, range(len(paths))), start=1):
-            if time.monotonic() - shown > PROGRESS_SECONDS:
-                shown = time.monotonic()
-                log.info("decoded %d of %d images", done, len(paths))
-    return images
 
 
 def _fits(needed: int) -> bool:
@@ -263,11 +270,6 @@ def _check_memory(needed: int, root: Path) -> None:
             f"has {_memory() / 2**30:.1f}; set dataset.stream=null or true, or choose a smaller "
             "dataset.input_size or dataset.load_size"
         )
-
-
-def _digests(folder: Path, part: Listing) -> dict[str, str]:
-    start = len(str(folder / "_")) - 1  # not len(str(folder)) + 1, for "." and "/"
-    return digests_of_files(folder, (image.path[start:] for image in part.images))
 
 
 def _labelled(images: torch.Tensor | Files, listing: Listing) -> Labelled:

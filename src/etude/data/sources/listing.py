@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from etude.base.errors import UserError
 
@@ -19,12 +19,43 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", 
 UNREAD = (".gif", ".jfif", ".avif", ".heic", ".jp2")
 
 
+class ImageFile(Protocol):
+    """Where an image is: an `os.DirEntry`, or what a table names."""
+
+    @property
+    def path(self) -> str:
+        """Its file's path."""
+        ...
+
+
 class Listing(NamedTuple):
-    """The images of one part, sorted, each with the index of its class."""
+    """The images of one part, sorted, each with the index of its class.
+
+    Attributes:
+        classes: Names, in the order of the labels.
+        images: Their files.
+        labels: One an image.
+        folder: That the images' names are told from.
+    """
 
     classes: tuple[str, ...]
-    images: list[os.DirEntry[str]]  # as they remember the path and, once asked, the size
-    labels: list[int]
+    images: Sequence[ImageFile]
+    labels: Sequence[int]
+    folder: Path = Path()
+
+    def some(self, places: Sequence[int]) -> Listing:
+        """Choose the images at some places."""
+        images, labels = ([part[place] for place in places] for part in (self.images, self.labels))
+        return self._replace(images=images, labels=labels)
+
+    def present(self) -> set[str]:
+        """Name the classes that have images."""
+        return {self.classes[label] for label in self.labels}
+
+    def names(self) -> list[str]:
+        """Name each image from the folder that they are in."""
+        start = len(str(self.folder / "_")) - 1  # not len(str(folder)) + 1, for "." and "/"
+        return [image.path[start:] for image in self.images]
 
 
 def list_images(folder: Path) -> Listing:
@@ -35,7 +66,7 @@ def list_images(folder: Path) -> Listing:
     """
     if not folder.is_dir():
         raise UserError(f"dataset.root has no folder {folder}; put <class>/<image> files into it")
-    classes = tuple(sorted(entry.name for entry in folder.iterdir() if _is_class(entry)))
+    classes = class_folders(folder)
     for name in classes:
         _check_name(folder, name)
     if not classes:
@@ -51,7 +82,20 @@ def list_images(folder: Path) -> Listing:
             )
         images += found
         labels += [label] * len(found)
-    return Listing(classes, images, labels)
+    _tell_loose(folder)
+    return Listing(classes, images, labels, folder)
+
+
+def class_folders(folder: Path) -> tuple[str, ...]:
+    """Name the folders in a folder in alphabetical order, hidden ones apart."""
+    return tuple(
+        sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not _hidden(entry))
+    )
+
+
+def _hidden(entry: Path) -> bool:
+    # What an archive of macOS's brings beside its content begins with no dot.
+    return entry.name.startswith(".") or entry.name == "__MACOSX"
 
 
 def _check_name(folder: Path, name: str) -> None:
@@ -77,20 +121,30 @@ def _tell_unread(folder: Path, extension: str) -> None:
     log.warning("%s has %s files, which are left out; save them as .png", folder, extension)
 
 
-def _is_class(entry: Path) -> bool:
-    return entry.is_dir() and not entry.name.startswith(".")
+@cache
+def _tell_loose(folder: Path) -> None:
+    """Say which images lie beside the class folders, and so belong to no class."""
+    with os.scandir(folder) as entries:
+        loose = sum(entry.is_file() and is_image(entry.name) for entry in entries)
+    if loose:
+        log.warning("%s: %d images lie in no class folder, and are left out", folder, loose)
+
+
+def is_image(name: str) -> bool:
+    """Say whether a file is read, by its name."""
+    return not name.startswith(".") and name.lower().endswith(EXTENSIONS)
 
 
 def _images_below(folder: str | Path) -> Iterator[os.DirEntry[str]]:
     """Walk in alphabetical order; `os.scandir`, as a `Path` a file doubles the time."""
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.name.startswith("."):
+            if entry.name.startswith(".") or entry.name == "__MACOSX":
                 continue
             if entry.is_dir():
                 _check_no_loop(entry)
                 yield from _images_below(entry.path)
-            elif entry.name.lower().endswith(EXTENSIONS):
+            elif is_image(entry.name):
                 yield entry
             elif entry.name.lower().endswith(UNREAD):
                 _tell_unread(Path(entry.path).parent, Path(entry.path).suffix)

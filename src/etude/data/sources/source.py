@@ -6,16 +6,43 @@ from typing import NamedTuple, Protocol
 
 from etude.base.lazy import torch
 from etude.data.sources.files import Files
+from etude.data.splits import held_out
 
 
 class DatasetInfo(NamedTuple):
-    """What can be known of a data set without loading it; `size` is its images' side in pixels."""
+    """What can be known of a data set without loading it.
+
+    Attributes:
+        train_images: Images of its training part, before any is cut off.
+        test_images: Of its test part.
+        num_classes: Classes.
+        channels: Of an image.
+        size: Of an image, its side in pixels.
+        validation_images: Of a validation part of its own; 0 where it has none.
+    """
 
     train_images: int
     test_images: int
     num_classes: int
     channels: int
     size: int
+    validation_images: int = 0
+
+    def divided(self, images: int, policy: str, fraction: float | None) -> tuple[int, int]:
+        """Count what so many training images leave to train on, and what validates.
+
+        Args:
+            images: Of the training part, after any limit.
+            policy: See `etude.data.splits`; `none` leaves a validation part of its own alone.
+            fraction: Likewise.
+
+        Raises:
+            UserError: See `held_out`.
+        """
+        if self.validation_images and policy != "none":
+            return images, self.validation_images
+        held = held_out(images, policy, fraction)
+        return images - held, held
 
 
 class Labelled(NamedTuple):
@@ -26,11 +53,16 @@ class Labelled(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A data set's published two parts, and its classes' names in the order of the labels."""
+    """A data set's parts as published, and its classes' names in the order of the labels."""
 
     train: Labelled
     test: Labelled
     classes: tuple[str, ...]
+    validation: Labelled | None = None
+
+    def parts(self) -> list[Labelled]:
+        """Give the parts that there are."""
+        return [part for part in (self.train, self.test, self.validation) if part is not None]
 
 
 class Source(Protocol):

@@ -1,0 +1,89 @@
+"""The command `etude-clean`: lists what nobody needs any more, and removes it if told to."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from etude.base.errors import UserError
+from etude.base.text import near
+from etude.cli import entry
+from etude.cli.parser import Words
+from etude.cli.terminal import complain, console
+from etude.runs.leftovers import KINDS, Leftover, leftovers, remove
+
+EPILOG = """\
+It lists: runs that fresh=true moved aside (aside); the checkpoints of finished runs (checkpoint),
+which hold the last epoch's weights (best.safetensors has the best's); and decoded images in the
+cache (cache), which the next run makes again. No run that is going on, or can go on, is touched.
+"""
+_MIB = 2**20
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code: 0, 1 if something stayed, 2 if it was refused."""
+    try:
+        args = _parser().parse_args(arguments)
+        found = leftovers(args.folder, args.only or KINDS)
+    except UserError as error:
+        complain(error)
+        return 2
+    failed = [problem for left in found if args.yes and (problem := _removed(left))]
+    if args.json:
+        plain = [{**left._asdict(), "path": str(left.path)} for left in found]
+        console.out(json.dumps(plain, indent=2, ensure_ascii=False), highlight=False)
+    else:
+        _show(found, removed=args.yes)
+    for problem in failed:
+        complain(problem)
+    return 1 if failed else 0
+
+
+def _parser() -> Words:
+    parser = Words(
+        prog="etude-clean",
+        description="List what nobody needs any more below a folder of runs; --yes removes it.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    outputs = Path(os.environ.get("ETUDE_OUTPUTS") or "outputs").expanduser()
+    add = parser.add_argument
+    add("folder", nargs="?", type=Path, default=outputs, help=f"of runs ({outputs})")
+    add("--only", action="append", choices=KINDS, help="a kind; can be given again (all kinds)")
+    add("--yes", action="store_true", help="remove what is listed")
+    add("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_completion()
+    return parser
+
+
+def _removed(left: Leftover) -> str:
+    """Remove something; say why not, where that fails."""
+    try:
+        remove(left)
+    except OSError as error:
+        return f"{left.path} stays: {error.strerror}"
+    return ""
+
+
+def _show(found: Sequence[Leftover], *, removed: bool) -> None:
+    if not found:
+        console.print("nothing to remove")
+        return
+    table = Table("kind", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("path", overflow="fold")
+    table.add_column("MiB", justify="right")
+    for left in found:
+        table.add_row(left.kind, near(left.path), f"{left.size / _MIB:,.1f}")
+    console.print(table)
+    total = f"{sum(left.size for left in found) / _MIB:,.1f} MiB in {len(found)} places"
+    console.print(f"{total}, removed" if removed else f"{total}; --yes removes them")
+
+
+if __name__ == "__main__":
+    sys.exit(entry.clean())

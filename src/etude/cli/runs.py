@@ -1,0 +1,120 @@
+"""The command `etude-runs`: all runs below a folder, chosen, sorted, and told as one likes."""
+
+import argparse
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from etude.base.errors import UserError
+from etude.base.text import near
+from etude.cli import entry
+from etude.cli.parser import Words
+from etude.cli.terminal import complain, console
+from etude.runs.query import FoundRun, all_runs, choose, ordered
+
+COLUMNS = ("state", "final.test_accuracy", "best.test_accuracy", "seconds")
+EXAMPLES = """\
+examples:
+  etude-runs                                        all runs below outputs/
+  etude-runs optimizer=sgd 'test_accuracy>0.98' since=7d
+  etude-runs state=failed --paths                   for a script: one folder a line
+  etude-runs lenet --sort=-best.test_accuracy --columns optimizer.lr,best.test_accuracy
+  etude-runs --csv > runs.csv                       every key as a column
+
+A word is key=value (* stands for anything), key!=value, key<value, key<=value, key>value or
+key>=value; since=7d, since=2026-01-31, before=…; any other is sought in the folder's path. A key's
+end is enough: lr is optimizer.lr, test_accuracy is final.test_accuracy. What has < or > in it needs
+quotes.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code: 0, 1 if no run was found, 2 if it was refused."""
+    try:
+        args = _parser().parse_args(arguments)
+        runs = choose(all_runs(args.folder), args.words)
+        runs = ordered(runs, args.sort) if args.sort and runs else runs
+        _tell(runs, args)
+    except UserError as error:
+        complain(error)
+        return 2
+    return 0 if runs else 1
+
+
+def _parser() -> Words:
+    parser = Words(
+        prog="etude-runs",
+        description="List runs, those that words choose, as a table, CSV, JSON or paths.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("words", nargs="*", metavar="WORD", help="conditions; all must hold")
+    outputs = Path(os.environ.get("ETUDE_OUTPUTS") or "outputs").expanduser()
+    add("--folder", type=Path, default=outputs, help=f"runs are sought below it ({outputs})")
+    add("--sort", metavar="KEY", help="sort by it; -KEY, the largest first, as --sort=-seconds")
+    add(
+        "--columns", metavar="KEY,…", default=",".join(COLUMNS),
+        help=f"of the table ({','.join(COLUMNS)})",
+    )  # fmt: skip
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="print JSON, every key of every run")
+    forms.add_argument("--csv", action="store_true", help="print CSV, every key as a column")
+    forms.add_argument("--paths", action="store_true", help="print the folders, one a line")
+    parser.add_completion()
+    return parser
+
+
+def _tell(runs: Sequence[FoundRun], args: argparse.Namespace) -> None:
+    if args.json:
+        text = json.dumps([run.plain() for run in runs], indent=2, ensure_ascii=False)
+        console.out(text, highlight=False)
+    elif args.csv:
+        console.out(_as_csv(runs), end="", highlight=False)
+    elif args.paths:
+        for run in runs:
+            console.out(near(run.folder), highlight=False)
+    else:
+        console.print(_table(runs, args))
+        console.print(f"{len(runs)} run{'' if len(runs) == 1 else 's'}")
+
+
+def _as_csv(runs: Sequence[FoundRun]) -> str:
+    rows = [run.plain() for run in runs]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _table(runs: Sequence[FoundRun], args: argparse.Namespace) -> Table:
+    columns = [key for key in args.columns.split(",") if key]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(f"below {near(args.folder)}", overflow="fold", min_width=20)
+    for key in columns:  # in two lines, so that the folders' names have room
+        left = key == "state"
+        table.add_column(key.replace(".", ".\n"), justify="left" if left else "right", no_wrap=True)
+    for run in runs:
+        name = os.path.relpath(run.folder, args.folder)
+        table.add_row(name, *(_cell(run.value(key)) for key in columns))
+    return table
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) < 10 and value not in {0.0, 1.0} else f"{value:.1f}"
+    return "–" if value is None else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(entry.runs())

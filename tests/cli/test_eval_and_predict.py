@@ -1,0 +1,214 @@
+"""`etude-eval` and `etude-predict` on one small run, from files that the run did not need."""
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import SMALL
+from PIL import Image
+
+import etude as package
+from etude.cli import evaluate, export, predict
+from etude.cli.explained import grad_cam
+
+Output = pytest.CaptureFixture[str]
+QUICK = [*SMALL, "record.tensorboard=false", "record.confusion=false", "device=cpu"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on dark and bright images, noisy enough to be told wrong now and then."""
+    root = tmp_path_factory.mktemp("after")
+    draw = np.random.default_rng(0)
+    for part, count in (("train", 12), ("val", 8), ("test", 8)):
+        for name, low in (("night", 0), ("ça va", 40)):
+            (root / "photos" / part / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = draw.integers(low, low + 120, (20, 30, 3), dtype=np.uint8)
+                pixels = (pixels * draw.uniform(0.5, 1)).astype(np.uint8)
+                Image.fromarray(pixels).save(root / "photos" / part / name / f"{number}.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        patch.setenv("ETUDE_CACHE", str(root / "cache"))
+        for name, seed in (("one", 0), ("two", 1)):
+            words = [
+                "dataset=folder",
+                "dataset.root=photos",
+                "dataset.input_size=28",
+                "augment=none",
+            ]
+            words += ["train.batch_size=4", "train.test_every_epoch=true"]
+            made = package.run([*QUICK, *words, f"seed={seed}", f"name={name}"], quiet=True)
+            made.folder.rename(root / name)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("ETUDE_CACHE", str(place / "cache"))
+
+
+def test_an_evaluation_is_the_runs_own(place: Path, capsys: Output):
+    assert evaluate.main(["one", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    summary = json.loads(Path("one/summary.json").read_text())
+    assert told["accuracy"] == summary["best"]["test_accuracy"]
+    assert told["loss"] == pytest.approx(summary["best"]["test_loss"], rel=1e-5)
+    assert told["images"] == 16
+    assert told["interval"][0] <= told["accuracy"] <= told["interval"][1]
+    assert sum(map(sum, told["confusion"])) == 16
+    assert [score["label"] for score in told["classes"]] == ["night", "ça va"]
+    assert json.loads(Path("one/evaluation.json").read_text(encoding="utf-8")) == told
+    for picture in ("confusion.png", "reliability.png"):
+        assert Path("one", picture).read_bytes().startswith(b"\x89PNG")
+    for row in told["most_wrong"]:
+        assert Path(row["image"]).parent.name == row["class"] != row["answer"]
+    assert len(told["most_wrong"]) == min(10, 16 - round(16 * told["accuracy"]))
+
+
+@pytest.mark.parametrize(("split", "images"), [("validation", 16), ("train", 24)])
+def test_other_splits_are_evaluated_and_name_their_images(split: str, images: int, capsys: Output):
+    assert evaluate.main(["one", "--split", split, "--output", "else", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["images"] == images
+    best = json.loads(Path("one/summary.json").read_text())["best"]
+    if split == "validation":
+        assert told["accuracy"] == best["validation_accuracy"]
+    part = {"train": "train", "validation": "val"}[split]
+    assert all(f"photos/{part}/{row['class']}/" in row["image"] for row in told["most_wrong"])
+
+
+def test_runs_stand_side_by_side_with_mcnemars_test(capsys: Output):
+    assert evaluate.main(["one", "two", "--output", "else"]) == 0
+    told = capsys.readouterr().out
+    assert "one against two: only the first is right on" in told
+    assert "McNemar's exact p = " in told
+    assert evaluate.main(["one", "two", "--output", "else", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    one, two = (run["accuracy"] for run in told["runs"])
+    (test,) = told["mcnemar"]
+    assert (test["only_first"] - test["only_second"]) / 16 == pytest.approx(one - two)
+
+
+def test_a_folder_of_classes_takes_the_place_of_the_runs_data(place: Path, capsys: Output):
+    assert evaluate.main(["one", "--json", "--output", "else"]) == 0
+    own = json.loads(capsys.readouterr().out)
+    for data in ("photos", "photos/test"):
+        assert evaluate.main(["one", "--data", data, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["accuracy"] == own["accuracy"]
+    (place / "strange" / "owl").mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (9, 9)).save(place / "strange" / "owl" / "1.png")
+    assert evaluate.main(["one", "--data", "strange"]) == 2
+    assert "class owl is none of the run's (night, ça va)" in capsys.readouterr().err
+
+
+def test_predictions_have_the_accuracy_of_the_evaluation(capsys: Output):
+    assert evaluate.main(["one", "--json", "--output", "else"]) == 0
+    accuracy = json.loads(capsys.readouterr().out)["accuracy"]
+    assert predict.main(["one", "photos/test"]) == 0
+    assert f"of 16 are what their folders say: {accuracy:.4f}" in capsys.readouterr().out
+
+
+def test_predictions_are_told_as_one_likes(monkeypatch: pytest.MonkeyPatch, capsys: Output):
+    file = "photos/test/night/0.png"
+    assert predict.main(["one", file, "--json"]) == 0
+    line = json.loads(capsys.readouterr().out)
+    assert line["path"] == file
+    assert line["probability"] == max(line["probabilities"].values())
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{file}\n"))
+    assert predict.main(["one", "-", "photos/test/night/1*.png", "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["file"] for row in rows] == [file, "photos/test/night/1.png"]
+    assert float(rows[0]["probability"]) == pytest.approx(line["probability"], abs=1e-5)
+
+
+def test_an_image_that_cannot_be_read_does_not_keep_the_others(place: Path, capsys: Output):
+    (place / "broken.png").write_bytes(b"no")
+    assert predict.main(["one", "broken.png", "photos/test/night/0.png", "--json"]) == 1
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 1
+    assert "broken.png cannot be decoded" in told.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["one", "nowhere.png"], "nowhere.png: there is no such file or folder"),
+        (["one", "cache"], "there is no image among"),
+        (["photos", "photos"], "photos has no summary.json"),
+        (["one"], "the options are listed by --help"),
+    ],
+)
+def test_a_mistake_is_told_in_a_line(words: list[str], said: str, capsys: Output):
+    assert predict.main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_sheets_and_explanations_are_pictures(capsys: Output):
+    files = ["photos/test/night/0.png", "photos/test/ça va/0.png"]
+    assert predict.main(["one", *files, "--sheet", "s/sheet.png", "--explain", "seen"]) == 0
+    assert Path("s/sheet.png").read_bytes().startswith(b"\x89PNG")
+    with Image.open("seen/0.png") as picture, Image.open("seen/0_.png") as other:
+        assert picture.size == other.size == (28, 28)
+
+
+def test_grad_cam_finds_where_the_evidence_is():
+    """A network that answers by the brightness on the left."""
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 1, 1, bias=False), torch.nn.Flatten(), torch.nn.Linear(64, 2, bias=False)
+    )
+    with torch.no_grad():
+        network[0].weight.fill_(1)
+        network[2].weight.zero_()
+        network[2].weight[1].view(8, 8)[:, :4] = 1
+    image: Any = torch.zeros(1, 1, 8, 8)
+    image[..., :2] = 1
+    heat = grad_cam(network.eval(), image, 1)
+    assert heat.shape == (8, 8)
+    assert float(heat[:, :2].min()) == 1
+    assert float(heat[:, 2:].max()) == 0
+
+
+@pytest.mark.parametrize("form", ["torch", "safetensors"])
+def test_an_exported_file_answers_as_the_run_does_and_says_what_it_is(form: str, capsys: Output):
+    words = ["one", "--format", form, "--check", "photos/test", "--json"]
+    assert export.main([*words, "--output", f"made/cats.{form}"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["images"] == told["same_top_1"] == 8 + 16
+    card = Path("made/cats.md").read_text(encoding="utf-8")
+    assert "night, ça va" in card
+    if form == "torch":
+        with Path("made/cats.torch").open("rb") as file:
+            extra = {"inference.json": ""}
+            network = torch.export.load(file, extra_files=extra).module()
+        assert json.loads(extra["inference.json"])["classes"] == ["night", "ça va"]
+        pixels = torch.zeros(3, 3, 28, 28, dtype=torch.uint8)
+        assert network(pixels).sum(1).tolist() == pytest.approx([1, 1, 1])
+
+
+def test_a_file_that_answers_otherwise_is_not_kept(monkeypatch: pytest.MonkeyPatch, capsys: Output):
+    wrong = {"safetensors": lambda job, file: lambda part: 1 - job.whole(part).detach()}
+    monkeypatch.setattr("etude.cli.exporting._WRITERS", wrong)
+    assert export.main(["one", "--format", "safetensors", "--output", "bad/cats.safetensors"]) == 2
+    assert "it is not kept" in capsys.readouterr().err
+    assert not list(Path("bad").iterdir())
+
+
+def test_onnx_runtime_answers_as_the_run_does(capsys: Output):
+    pytest.importorskip("onnxscript")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    words = ["one", "--format", "onnx", "--check", "photos/test", "--output", "made/cats.onnx"]
+    assert export.main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["images"] == told["same_top_1"] == 24
+    session = onnxruntime.InferenceSession("made/cats.onnx")
+    properties = session.get_modelmeta().custom_metadata_map
+    assert json.loads(properties["inference"])["classes"] == ["night", "ça va"]

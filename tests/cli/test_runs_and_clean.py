@@ -1,0 +1,174 @@
+"""`etude-runs` finds runs by words; `etude-clean` removes what nobody needs, and nothing else."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from etude.cli import clean, runs
+from etude.runs.query import all_runs, choose, ordered
+
+Output = pytest.CaptureFixture[str]
+NOW = 2_000_000_000.0
+DAY = 86400
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Four runs: two finished, one failed, one moved aside."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ETUDE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("ETUDE_OUTPUTS", raising=False)
+    run("digits/a_seed=0-00000001", "finished", "KerasSGD", "sgd_keras", 0.99, 0.1, days=1)
+    run("digits/a_seed=1-00000002", "finished", "KerasAdam", "adam_keras", 0.97, 0.01, days=9)
+    run("photos/b_seed=0-00000003", "failed", "SGD", "sgd", None, 0.2, days=3)
+    run(
+        "digits/a_seed=0-00000001.replaced-20260101T000000000000Z", "finished", "SGD", "sgd", 0.5, 1
+    )
+    return tmp_path
+
+
+def run(
+    name: str, state: str, target: str, word: str, accuracy: float | None, lr: float, days: int = 0
+) -> None:
+    folder = Path("outputs", name)
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra/overrides.yaml").write_text(f"- optimizer={word}\n- seed=0\n")
+    score = {"epoch": 2, "test_accuracy": accuracy}
+    summary: dict[str, Any] = {
+        "state": state, "name": folder.parent.name, "seed": int(name.partition("seed=")[2][0]),
+        "seconds": 10.0 * (days + 1), "fingerprint": name[-8:],
+        "hyperparameters": {"optimizer._target_": target, "optimizer.lr": lr, "l2": None},
+    }  # fmt: skip
+    summary |= {"final": score, "best": score} if accuracy else {"error": "it broke"}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    os.utime(folder / "summary.json", (NOW - days * DAY, NOW - days * DAY))
+    for file in ("last.ckpt", "last.ckpt.previous", "best.safetensors"):
+        (folder / file).write_bytes(b"x" * 1000)
+
+
+def found(*words: str) -> list[str]:
+    return [run.folder.name[-1] for run in choose(all_runs(Path("outputs")), words, NOW)]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "123"),
+        (["optimizer=sgd"], "13"),  # a choice's beginning, as its class's
+        (["optimizer=adam_keras"], "2"),
+        (["optimizer=KerasSGD"], "1"),
+        (["optimizer!=sgd"], "2"),
+        (["test_accuracy>0.98"], "1"),
+        (["best.test_accuracy<=0.97"], "2"),
+        (["lr=0.1"], "1"),
+        (["lr=1e-2"], "2"),
+        (["lr>=0.1", "state=finished"], "1"),
+        (["state=f*"], "123"),
+        (["seed=1"], "2"),
+        (["since=7d"], "13"),
+        (["before=7d"], "2"),
+        (["since=12h"], ""),
+        (["photos"], "3"),
+        (["l2=null"], "123"),
+    ],
+    ids=str,
+)
+def test_words_choose(made: Path, words: list[str], expected: str):
+    assert "".join(found(*words)) == expected
+
+
+def test_runs_are_sorted_and_those_without_a_number_come_last(made: Path):
+    every = all_runs(made / "outputs")
+    for key, expected in (("test_accuracy", "213"), ("-test_accuracy", "123"), ("-lr", "312")):
+        assert "".join(run.folder.name[-1] for run in ordered(every, key)) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["accuraci>0.9"], "accuraci: there is no such key"),
+        (["lr>fast"], "lr>fast: fast is no number"),
+        (["since=soon"], "since=soon: write 30m, 12h, 7d, 2w, or a date"),
+        (["--folder", "nowhere"], "nowhere is no folder"),
+        (["--jsno"], "the options are listed by --help"),
+    ],
+)
+def test_a_mistake_is_told_in_a_line(made: Path, capsys: Output, words: list[str], said: str):
+    assert runs.main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_runs_are_told_as_one_likes(made: Path, capsys: Output):
+    assert runs.main(["optimizer=sgd", "state=finished"]) == 0
+    told = capsys.readouterr().out
+    assert "a_seed=0-00000001" in told
+    assert "0.9900" in told
+    assert told.splitlines()[-1] == "1 run"
+    assert runs.main(["--json"]) == 0
+    assert [row["optimizer.lr"] for row in json.loads(capsys.readouterr().out)] == [0.1, 0.01, 0.2]
+    assert runs.main(["--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["state"] for row in rows] == ["finished", "finished", "failed"]
+    assert runs.main(["--paths", "photos"]) == 0
+    assert capsys.readouterr().out == "outputs/photos/b_seed=0-00000003\n"
+    assert runs.main(["nothing-like-it"]) == 1
+
+
+def test_what_is_not_needed_is_listed_and_nothing_is_touched(made: Path, capsys: Output):
+    cached = made / "cache" / "0123.safetensors"
+    cached.parent.mkdir()
+    cached.write_bytes(b"x" * 3000)
+    before = sorted(made.rglob("*"))
+    assert clean.main([]) == 0
+    told = capsys.readouterr().out
+    assert "6 places; --yes removes them" in told
+    assert sorted(made.rglob("*")) == before
+    assert clean.main(["--json"]) == 0
+    kinds = [left["kind"] for left in json.loads(capsys.readouterr().out)]
+    assert kinds == ["aside", *["checkpoint"] * 4, "cache"]
+    assert clean.main(["--only", "aside", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 1
+
+
+def test_what_is_listed_is_removed_and_a_run_that_can_go_on_keeps_all(made: Path, capsys: Output):
+    assert clean.main(["--yes"]) == 0
+    assert "removed" in capsys.readouterr().out
+    assert not list(made.glob("outputs/*/*.replaced-*"))
+    kept = sorted(str(p.relative_to(made)) for p in made.rglob("last.ckpt*"))
+    assert kept == [f"outputs/photos/b_seed=0-00000003/last.ckpt{end}" for end in ("", ".previous")]
+    assert len(list(made.rglob("best.safetensors"))) == 3
+    assert clean.main([]) == 0
+    assert "nothing to remove" in capsys.readouterr().out
+
+
+def test_a_run_that_a_process_is_at_work_on_keeps_all(made: Path):
+    from etude.runs.claim import claimed  # noqa: PLC0415
+
+    with claimed(made / "outputs/digits/a_seed=0-00000001"):
+        assert clean.main(["--yes", "--only", "checkpoint"]) == 0
+    assert (made / "outputs/digits/a_seed=0-00000001/last.ckpt").exists()
+    assert not (made / "outputs/digits/a_seed=1-00000002/last.ckpt").exists()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_commands_options_are_completed(shell: str, capsys: Output):
+    with pytest.raises(SystemExit) as left:
+        runs.main(["--completion", shell])
+    assert left.value.code == 0
+    told = capsys.readouterr().out
+    assert "etude-runs" in told
+    assert "paths" in told
+
+
+@pytest.mark.parametrize("command", ["runs", "clean"])
+def test_a_list_of_folders_needs_neither_torch_nor_hydra(made: Path, command: str):
+    code = f"import sys; from etude.cli import {command} as c; c.main([]); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "numpy", "matplotlib", "pandas"} & set(done.stdout.split())
