@@ -247,6 +247,23 @@ def test_a_number_of_yamls_old_kinds_in_ones_own_file_is_refused(
     assert etude("--config-dir=conf", "experiment=mine", "--cfg", "job") == 0
 
 
+def test_a_name_that_could_be_a_number_is_kept_as_it_is_written(
+    etude: Etude, workplace: Path, capsys: pytest.CaptureFixture[str]
+):
+    place = workplace / "conf" / "experiment"
+    place.mkdir(parents=True)
+    (place / "mine.yaml").write_text("# @package _global_\nname: 1e5\n")
+    mine = ("--config-dir=conf", "experiment=mine")
+    for words in (mine, ("name=1e5",)):
+        assert etude(*words, "--cfg", "job") == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "name=100000.0 must be" in line
+        assert "in quotes, '1e5'" in line
+    (place / "mine.yaml").write_text("# @package _global_\nname: '1e5'\n")
+    for words in (mine, ("name='1e5'",)):
+        assert package.compose([words[-1]], config_dir="conf").name == "1e5"
+
+
 def test_a_ranges_steps_are_the_numbers_that_a_person_would_write(composer: Composer):
     words = product(composer.loader, ["optimizer.lr=range(0.1,0.5,0.1)", "seed=range(2)"])
     rates = dict.fromkeys(job[0] for job in words)

@@ -32,7 +32,6 @@ GOOD = [
     ("off", bool, False),
     (2, bool, True),
     (5, str, "5"),
-    (1e-5, str, "1e-05"),
     (True, str, "True"),
     (None, int | None, None),
     ("18", Literal[18, 34], 18),
@@ -50,7 +49,7 @@ def test_a_value_is_read_as_its_type_says(given: Any, kind: Any, taken: Any):
 
 SAME = [
     *((value, kind) for value in ("3", "1.5", "", "yes", "t", 1, 1.0, 1.5, True, 1e-5, "1_0", "nan")
-      for kind in (bool, int, float, str)),
+      for kind in (bool, int, float, str) if not (kind is str and isinstance(value, float))),
 ]  # fmt: skip
 
 
@@ -81,6 +80,7 @@ BAD = [
     (None, int, "key=null must be a whole number"),
     ("x", bool, "key=x must be true or false"),
     ([1], str, "key=[1] must be text"),
+    (1e5, str, "key=100000.0 must be text; text that could be a number stands in quotes"),
     (0, Counting | None, "key=0 must be a whole number above 0, or null"),
     (math.inf, float, "key=inf must be finite"),
     ("c", Literal["a", "b"], "key=c must be one of a, b"),
