@@ -50,7 +50,7 @@ class InOrder:
     """The digits, class by class, as files of a folder come."""
 
     def load(self) -> Loaded:
-        train, test, classes = Digits().load()
+        train, test, classes, _ = Digits().load()
         order = train.labels.sort(stable=True).indices
         return Loaded(Labelled(train.images[order], train.labels[order]), test, classes)
 

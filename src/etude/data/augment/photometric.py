@@ -56,8 +56,7 @@ def _plain(images: Tensor, which: Tensor) -> Tensor:
     of_rows = (grey * 256).int().sum(3, keepdim=True, dtype=torch.int32)
     total = of_rows.sum((1, 2), keepdim=True, dtype=torch.int64)
     mean = (total.double() / (256 * grey[0].numel())).float()
-    # Weights of 0 and 1 choose exactly, and in a third of the time of `addcmul`.
-    return (grey * (which == 2).float()).add_(mean * (which == 1))
+    return torch.where(which == 2, grey, mean * (which == 1))
 
 
 def _greys(images: Tensor) -> Tensor:
