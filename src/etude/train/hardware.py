@@ -2,7 +2,6 @@
 
 import sys
 from contextlib import AbstractContextManager
-
 from typing import Any
 
 import torch
