@@ -74,7 +74,7 @@ def publish(reader: type[datasets.CIFAR10], folder: Path, monkeypatch: pytest.Mo
 
 def test_cifar10s_five_batches_are_read_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     publish(datasets.CIFAR10, tmp_path / "cifar-10-batches-py", monkeypatch)
-    train, test, classes = CIFAR10(tmp_path, download=False).load()
+    train, test, classes, _ = CIFAR10(tmp_path, download=False).load()
     assert train.images.shape == (5 * PER_FILE, 3, 32, 32)
     assert train.images.dtype == torch.uint8
     assert train.images.is_contiguous()
@@ -88,7 +88,7 @@ def test_cifar10s_five_batches_are_read_in_order(tmp_path: Path, monkeypatch: py
 
 def test_cifar100_gives_its_fine_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     publish(datasets.CIFAR100, tmp_path / "cifar-100-python", monkeypatch)
-    train, test, _ = CIFAR100(tmp_path, download=False).load()
+    train, test, *_ = CIFAR100(tmp_path, download=False).load()
     assert train.labels.tolist() == test.labels.tolist() == [0, 7, 9]
 
 

@@ -56,7 +56,7 @@ def test_idx_files_give_the_images_that_were_written(tmp_path: Path, packed: boo
     put(tmp_path / "MNIST" / "raw", packed=packed)
     source = MNIST(tmp_path, download=False)
     assert source.facts() == DatasetInfo(TRAIN, TEST, num_classes=10, channels=1, size=4)
-    train, test, classes = source.load()
+    train, test, classes, _ = source.load()
     assert train.images.shape == (TRAIN, 1, 4, 4)
     assert train.images.dtype == torch.uint8
     assert train.images.flatten().tolist() == [i % 10 for i in range(TRAIN * 16)]
@@ -184,7 +184,7 @@ def test_a_download_that_fails_is_one_line_and_leaves_no_files(tmp_path: Path, m
 def test_mnist_itself_is_read():
     source = MNIST("data", download=False)
     assert source.facts() == PUBLISHED
-    train, test, _ = source.load()
+    train, test, *_ = source.load()
     assert train.labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert test.labels[:5].tolist() == [7, 2, 1, 0, 4]
 

@@ -209,8 +209,8 @@ def test_a_script_may_stream_where_workers_are_not_forked_by_default(root: Path,
     assert told.stdout.split() == ["5"], told.stderr
 
 
-def test_statistics_of_streamed_images_must_be_given():
-    files = Files(["a.png"], Form(8, "nearest"), digest="")
+def test_statistics_of_streamed_images_must_be_given(root: Path):
+    files = Files([str(next(root.glob("train/*/*.png")))], Form(8, "nearest"), digest="")
     with pytest.raises(UserError, match="needs the mean of all images"):
         fit("mean_std", files)
     assert fit("unit", files).scale.numel() == 3

@@ -9,7 +9,9 @@ import etude
 from etude.runs import names
 
 ROOT = Path(etude.__file__).parent
-LEAVES = ("atomic", "duration", "errors", "identity", "locks")
+LEAVES = (
+    "atomic", "duration", "errors", "identity", "locks", "nearest", "places", "processes",
+)  # fmt: skip
 
 
 def test_every_file_of_a_run_is_named_in_one_place():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +23,7 @@ from etude.cli.load import Weights
 from etude.data.augment.gather import central
 from etude.data.preparation import Preparation
 from etude.models.auxiliary import main_logits
-from etude.runs.names import BEST
+from etude.runs.names import BEST, INFERENCE
 from etude.runs.records import read_summary
 from etude.train.test_time_views import MeanOfViews
 from etude.train.weights import best_of
@@ -138,10 +139,23 @@ def _compare(whole: Whole, answer: Answer, pixels: Tensor) -> Mapping[str, Any]:
     return {"images": len(pixels), "same_top_1": same, "largest_difference": apart}
 
 
+@contextmanager
+def _tf32_alike() -> Generator[None]:
+    """Let PyTorch say how cuDNN stands, which it does where its parts stand alike, as at first."""
+    cudnn: Any = torch.backends.cudnn  # whose parts are not in its types
+    before = cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision
+    cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = "tf32"
+    try:
+        yield
+    finally:
+        cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision = before
+
+
 def _to_torch(job: _Job, file: Path) -> Answer:
     shapes = {"pixels": {0: torch.export.Dim("batch")}}
-    program = torch.export.export(job.whole, (job.pixels[:2],), dynamic_shapes=shapes)
-    extra = {"inference.json": json.dumps(job.prepared.plain(), ensure_ascii=False)}
+    with _tf32_alike():
+        program = torch.export.export(job.whole, (job.pixels[:2],), dynamic_shapes=shapes)
+    extra = {INFERENCE: json.dumps(job.prepared.plain(), ensure_ascii=False)}
     with file.open("wb") as stream:
         torch.export.save(program, stream, extra_files=extra)
     with file.open("rb") as stream:

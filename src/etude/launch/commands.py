@@ -114,7 +114,7 @@ class CommandQueue:
 
     def lock(self, number: int) -> Path:
         """Name the file whose lock a command's process holds."""
-        return self.folder / f"{number}.lock"
+        return self.folder / f"{number}-at-work.lock"
 
     def all(self) -> list[QueuedCommand]:
         """Give all commands: what runs, what waits, and what is over, each in order."""

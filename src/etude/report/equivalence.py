@@ -128,9 +128,9 @@ def _verdict(
     return Verdict(Word.UNDECIDED, apart.p, interval, alike.p, more)
 
 
-def _power_apart(shift: float, freedom: float, level: float) -> float:
-    """Give the probability that a two-sided t-test finds a difference of `shift` errors."""
-    return _beyond(-float(stdtrit(freedom, level / 2)), abs(shift), freedom)
+def _power_apart(offset: float, freedom: float, level: float) -> float:
+    """Give the probability that a two-sided t-test finds a difference of `offset` errors."""
+    return _beyond(-float(stdtrit(freedom, level / 2)), abs(offset), freedom)
 
 
 def _power_alike(mean: float, margin: float, error: float, freedom: float, level: float) -> float:
@@ -140,10 +140,10 @@ def _power_alike(mean: float, margin: float, error: float, freedom: float, level
     return max(0.0, sum(both) - 1)
 
 
-def _beyond(limit: float, shift: float, freedom: float) -> float:
-    """Give the probability that a t with a mean of about `shift` is above `limit`."""
-    if shift - limit > _CERTAIN:
+def _beyond(limit: float, offset: float, freedom: float) -> float:
+    """Give the probability that a t with a mean of about `offset` is above `limit`."""
+    if offset - limit > _CERTAIN:
         return 1.0
-    if shift <= -_CERTAIN:
+    if offset <= -_CERTAIN:
         return 0.0
-    return 1 - float(nctdtr(freedom, shift, limit))
+    return 1 - float(nctdtr(freedom, offset, limit))

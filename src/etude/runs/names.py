@@ -22,7 +22,6 @@ OUTPUT_LOG: Final = "output.log"  # all that a launcher's job prints
 LAST: Final = "last.ckpt"
 PREVIOUS: Final = "last.ckpt.previous"
 BEST: Final = "best.safetensors"
-WEIGHTS: Final = "etude"  # the key of what its header says: whose weights, and how to use them
 
 LOCK: Final = ".lock"  # there while a process is at work in the folder
 

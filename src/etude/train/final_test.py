@@ -8,7 +8,7 @@ from typing import TypedDict, cast
 from safetensors.torch import save_file
 
 from etude.base.atomic import replacing
-from etude.runs.names import BEST, WEIGHTS
+from etude.runs.names import BEST
 from etude.runs.records import EpochRow
 from etude.train.builders import Parts
 from etude.train.evaluate import Reader, Scorer, ask
@@ -17,6 +17,7 @@ from etude.train.loop import Plan, check_loss
 from etude.train.record.confusion import ConfusionCounter, write_confusion
 from etude.train.record.view import View
 from etude.train.state import State
+from etude.train.weights import OWN_KEY
 
 
 class Ending(TypedDict):
@@ -77,7 +78,7 @@ def _keep(folder: Path, parts: Parts, owner: Mapping[str, object]) -> None:
     weights = {key: value.contiguous() for key, value in state.items()}
     told = json.dumps({**owner, "inference": parts.preparation.plain()}, ensure_ascii=False)
     with replacing(folder / BEST) as temporary:  # of two keys, the order would be random
-        save_file(weights, temporary, metadata={WEIGHTS: told})
+        save_file(weights, temporary, metadata={OWN_KEY: told})
 
 
 def record_predictions(

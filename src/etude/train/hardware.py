@@ -2,7 +2,6 @@
 
 import sys
 from contextlib import AbstractContextManager
-from typing import Any
 
 import torch
 
@@ -56,9 +55,7 @@ def set_tf32(precision: str) -> None:
     """
     mode = "tf32" if precision == "tf32" else "ieee"
     torch.backends.cuda.matmul.fp32_precision = mode
-    cudnn: Any = torch.backends.cudnn  # whose parts are not in its types
-    # Of both, or PyTorch refuses to say how cuDNN stands, which torch.export asks.
-    cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = mode
+    torch.backends.cudnn.conv.fp32_precision = mode  # pyright: ignore[reportAttributeAccessIssue] (not in its types)
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:

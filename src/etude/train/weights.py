@@ -19,13 +19,14 @@ from etude.base.errors import UserError
 from etude.base.identity import as_weights
 from etude.base.lazy import safetensors, torch, torchvision
 from etude.base.text import first_line
-from etude.runs.names import BEST, WEIGHTS
+from etude.runs.names import BEST
 from etude.runs.records import read_summary
 from etude.train.layers import LoadedLayers, by_layer, copy_layers
 
 log = logging.getLogger(__name__)
 
 IMAGENET = "imagenet"
+OWN_KEY = "etude"  # of what a header says: whose weights these are, and how to use them
 _HEADER = 100 * 2**20  # bytes that safetensors lets a header have
 EDITION = "IMAGENET1K_V1"  # of torchvision's weights: those of the papers' recipes
 
@@ -194,7 +195,7 @@ def told_of(path: Path) -> Mapping[str, Any]:
             header: Any = json.loads(file.read(min(length, _HEADER)))
         told = dict(header.get("__metadata__", {}))
         owner = {"run": told["run"].partition(",")[0]} if "run" in told else {}  # of earlier ones
-        return {**owner, **json.loads(told.get(WEIGHTS, "{}"))}
+        return {**owner, **json.loads(told.get(OWN_KEY, "{}"))}
     except (OSError, ValueError, struct.error, AttributeError, TypeError):
         return {}  # whoever reads the weights tells what is wrong
 
