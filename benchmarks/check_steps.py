@@ -4,6 +4,7 @@ python -m benchmarks.check_steps --device cuda lenet5_mnist vgg11_mnist
 """
 
 import argparse
+import gc
 import json
 import time
 from itertools import islice
@@ -108,6 +109,7 @@ def main() -> None:
     chosen = parser.parse_args()
     for experiment in chosen.experiments:
         print(json.dumps(check(experiment, chosen.device)), flush=True)
+        gc.collect()  # graphs and their networks hold each other
         if chosen.device == "cuda":
             torch.cuda.empty_cache()
 

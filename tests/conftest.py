@@ -22,7 +22,8 @@ from etude.cli.compose import Composer, composing
 from etude.preflight.pretend import make_up
 
 gc.freeze()  # or each collection would walk through all that PyTorch has made
-make_up()  # before the process's first backward pass
+if not torch.cuda.is_available():  # beside a made-up device PyTorch's autograd has no GPU any more
+    make_up()  # before the process's first backward pass
 torch.set_num_threads(1)  # small networks, and the same bits whatever else the machine does
 
 # Real digits, few of them: a run takes about a second.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from importlib import import_module
 from pathlib import Path
@@ -139,22 +138,9 @@ def _compare(whole: Whole, answer: Answer, pixels: Tensor) -> Mapping[str, Any]:
     return {"images": len(pixels), "same_top_1": same, "largest_difference": apart}
 
 
-@contextmanager
-def _tf32_alike() -> Generator[None]:
-    """Let PyTorch say how cuDNN stands, which it does where its parts stand alike, as at first."""
-    cudnn: Any = torch.backends.cudnn  # whose parts are not in its types
-    before = cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision
-    cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = "tf32"
-    try:
-        yield
-    finally:
-        cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision = before
-
-
 def _to_torch(job: _Job, file: Path) -> Answer:
     shapes = {"pixels": {0: torch.export.Dim("batch")}}
-    with _tf32_alike():
-        program = torch.export.export(job.whole, (job.pixels[:2],), dynamic_shapes=shapes)
+    program = torch.export.export(job.whole, (job.pixels[:2],), dynamic_shapes=shapes)
     extra = {INFERENCE: json.dumps(job.prepared.plain(), ensure_ascii=False)}
     with file.open("wb") as stream:
         torch.export.save(program, stream, extra_files=extra)

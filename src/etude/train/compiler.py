@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -45,6 +46,7 @@ class Compiler:
         self.settled = False
         self._options: dict[str, Any] | None = {"deterministic": True} if deterministic else None
         self._done: set[str] = set()
+        self._made: dict[object, Callable[..., Any]] = {}
 
     def settle(self, *, on: bool) -> None:
         """Become what a checkpoint's steps were done with."""
@@ -60,6 +62,19 @@ class Compiler:
             return made[0](*args)
 
         return compiled
+
+    def do(self, name: str, function: Callable[..., T], *arguments: object) -> T:
+        """Call a function, compiled if this is on; a failed attempt to compile it changes nothing.
+
+        Args:
+            name: Likewise, of what its code depends on besides itself.
+            function: Any that stays the same one.
+            arguments: Its own.
+        """
+        made = self._made.setdefault(function, self(function))
+        plain, compiled = partial(function, *arguments), partial(made, *arguments)
+        whole_name = f"{function.__name__.strip('_')}-{name}"
+        return self.attempt(whole_name, compiled, plain, keep=lambda: nothing)
 
     def attempt(
         self,
@@ -105,6 +120,10 @@ class Compiler:
             ) from error
         log.warning("steps are not compiled, which is slower: %s", reason)
         self.on = False
+
+
+def nothing() -> None:
+    """Bring nothing back, as nothing has changed."""
 
 
 def _reason(error: Exception) -> str:

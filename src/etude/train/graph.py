@@ -6,19 +6,23 @@ operations on the same memory every time. So all that changes from step to step 
 device: the epoch's order and random numbers, its learning rates, and the place that it has reached.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from etude.data.batch import Split
+from etude.data.batch import Batch, Split
 from etude.data.resident import Resident
 from etude.train.cuda import Cuda
 from etude.train.optim.capturable import follows_device
 from etude.train.replay import CannotCapture, Replay
 from etude.train.state import State
-from etude.train.step import Step
+from etude.train.step import Result, Step
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -77,18 +81,34 @@ def whole_step(epoch: Epoch, step: Step, state: State, images: int) -> None:
 
     Args:
         epoch: Says which images are next.
-        step: Forward, backward and update.
+        step: Forward, backward and update; it also says whether the rest is compiled.
         state: Its losses and counts are written.
         images: How many images the batch has.
     """
+    whole = images == epoch.batch_size
+    do = partial(step.compiler.do, step.mark()) if whole else _as_it_is
+    batch = do(_read, epoch, images)
+    result = step(batch.images, batch.labels, whole=whole)
+    do(_note, epoch.step, state.losses, state.correct, result)
+
+
+def _as_it_is(function: Callable[..., T], *arguments: object) -> T:
+    return function(*arguments)
+
+
+def _read(epoch: Epoch, images: int) -> Batch:
+    """Make the next batch, and set its rate."""
     first = epoch.step * epoch.batch_size
     part = epoch.order.index_select(0, first + torch.arange(images, device=first.device))
-    batch = epoch.images.batch(part, epoch.draws)
     epoch.lr.copy_(epoch.rates.index_select(0, epoch.step).squeeze(0))
-    result = step(batch.images, batch.labels, whole=images == epoch.batch_size)
-    state.losses.index_copy_(0, epoch.step, result.loss.view(1))
-    state.correct.index_copy_(0, epoch.step, result.correct.view(1))
-    epoch.step += 1
+    return epoch.images.batch(part, epoch.draws)
+
+
+def _note(step: Tensor, losses: Tensor, correct: Tensor, result: Result) -> None:
+    """Write down what a step saw, and move on."""
+    losses.index_copy_(0, step, result.loss.view(1))
+    correct.index_copy_(0, step, result.correct.view(1))
+    step += 1
 
 
 def obstacle(

@@ -1,6 +1,7 @@
 """Where a run computes, and in which numbers."""
 
 import sys
+import warnings
 from contextlib import AbstractContextManager
 
 import torch
@@ -53,9 +54,11 @@ def set_tf32(precision: str) -> None:
 
     PyTorch lets cuDNN's convolutions do so unless told otherwise, so that float32 would not be it.
     """
-    mode = "tf32" if precision == "tf32" else "ieee"
-    torch.backends.cuda.matmul.fp32_precision = mode
-    torch.backends.cudnn.conv.fp32_precision = mode  # pyright: ignore[reportAttributeAccessIssue] (not in its types)
+    on = precision == "tf32"
+    with warnings.catch_warnings(action="ignore"):  # some PyTorch would have its newer switches
+        # Those leave its compiler and its exporters, which ask these, with an error.
+        torch.backends.cuda.matmul.allow_tf32 = on
+        torch.backends.cudnn.allow_tf32 = on
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:

@@ -11,7 +11,7 @@ from etude.base.errors import UserError
 from etude.base.identity import mark_of
 from etude.data.batch import Batch, Split
 from etude.train.at_once import WeightsAtOnce
-from etude.train.compiler import Compiler, one_kernel, what_passes_change
+from etude.train.compiler import Compiler, nothing, one_kernel, what_passes_change
 from etude.train.hardware import autocast
 from etude.train.loss import OwnLoss, training_losses
 from etude.train.state import State
@@ -45,6 +45,9 @@ class Step:
         smallest_part: Images that a part has at the least, where there are so many.
         compiler: Compiles the passes and the update of whole batches; None leaves them as they are.
 
+    Attributes:
+        compiler: Likewise.
+
     Raises:
         UserError: There is label smoothing, but the network has its own loss.
     """
@@ -77,10 +80,10 @@ class Step:
         self._label_smoothing = label_smoothing
         self._clip_norm = clip_norm
         self._accumulate, self._smallest_part = accumulate, smallest_part
-        self._compiler = compiler or Compiler()
+        self.compiler = compiler or Compiler()
         self._plain_passes = partial(_passes, forward=WeightsAtOnce(model))
-        self._compiled_passes = self._compiler(_passes)
-        self._compiled_update = self._compiler(optimizer.step)
+        self._compiled_passes = self.compiler(_passes)
+        self._compiled_update = self.compiler(optimizer.step)
 
     def __call__(self, images: Tensor, labels: Tensor, *, whole: bool = False) -> Result:
         """Learn from images (N, C, H, W) with labels (N,).
@@ -123,8 +126,8 @@ class Step:
 
         if not compiled:
             return by(self._plain_passes)
-        return self._compiler.attempt(
-            f"passes-{self._mark(images)}",
+        return self.compiler.attempt(
+            f"passes-{self.mark(images)}",
             partial(by, self._compiled_passes),
             partial(by, self._plain_passes),
             keep=partial(what_passes_change, self._model, self._optimizer, self._device),
@@ -137,18 +140,18 @@ class Step:
         if not whole or as_it_is or not self._optimizer.state:
             self._plain_update()
             return
-        self._compiler.attempt(
-            f"update-{self._mark()}",
+        self.compiler.attempt(
+            f"update-{self.mark()}",
             self._compiled_update,
             self._plain_update,
-            keep=lambda: _nothing,  # what cannot be compiled has not begun
+            keep=lambda: nothing,  # what cannot be compiled has not begun
         )
 
     def _plain_update(self) -> None:
         self._scaler.step(self._optimizer)
         self._scaler.update()
 
-    def _mark(self, images: Tensor | None = None) -> str:
+    def mark(self, images: Tensor | None = None) -> str:
         """Name what compiled code depends on, for other processes that need the same."""
         weights = [list(p.shape) for p in self._parameters]
         kinds = type(self._model).__name__, type(self._optimizer).__name__
@@ -183,10 +186,6 @@ def _passes(
         loss, total = loss * share, total * share
     with torch.no_grad():
         return _Passed(total, loss.detach(), (logits.argmax(1) == labels).sum())
-
-
-def _nothing() -> None:
-    pass
 
 
 class Eager:

@@ -80,7 +80,7 @@ class Erase:
         images = images.float()
         erased = self._rectangle(draws[:, : self._places], *images.shape[-2:])
         if self.noise is None:
-            return torch.lerp(images, images.new_full((), self.value), erased)
+            return torch.lerp(images, images.new_full((1, 1, 1, 1), self.value), erased)
         return torch.lerp(images, noise(draws[:, -1], images.shape[1:], self.noise), erased)
 
     def _rectangle(self, draws: Tensor, height: int, width: int) -> Tensor:
