@@ -106,7 +106,7 @@ def summarize(config: Config, facts: DatasetInfo, *, steps: int) -> ShownNetwork
         UserError: It does not take the images, or cannot be measured here.
     """
     chosen = _parts_here(config)
-    config = config if chosen is None else in_parts(config, chosen.count)
+    config = config if chosen is None else in_parts(config, chosen.parts)
     size = config.dataset.input_size or facts.size
     image = (facts.channels, size, size)
     model = _build(config, facts, "meta")

@@ -169,7 +169,7 @@ def _parts(chosen: BatchParts, rehearsals: Sequence[Rehearsal]) -> str:
         return f"auto is 1 on a CPU{more}"
     needed = chosen.predicted_bytes
     why = "nobody knows what is" if needed is None else f"{_mib(room_for(needed))} are"
-    return f"auto is {chosen.count} here now: {why} needed, {_mib(chosen.free_bytes)} free"
+    return f"auto is {chosen.parts} here now: {why} needed, {_mib(chosen.free_bytes)} free"
 
 
 def _measurement(memory: Memory, measured: Measured) -> str:

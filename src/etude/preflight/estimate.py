@@ -64,7 +64,7 @@ def _seconds_of_step(config: Config, facts: DatasetInfo, *, gains: bool) -> floa
     config = replace(config, scheduler={"_target_": "etude.train.schedule.Constant"})
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device, gains=gains)
-    config = in_parts(config, choose_parts(config, device, precision, predicted).count)
+    config = in_parts(config, choose_parts(config, device, precision, predicted).parts)
     if config.train.keep_memory:
         keep_memory()
     data = _made_up(config, facts)

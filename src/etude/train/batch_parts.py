@@ -26,13 +26,13 @@ class BatchParts(NamedTuple):
     """In how many parts a batch is computed.
 
     Attributes:
-        count: Of them.
+        parts: As many.
         predicted_bytes: The most that a run in these parts holds at a time; None where nobody knows
             or asked.
         free_bytes: Of the GPU's memory; None where nobody asked.
     """
 
-    count: int
+    parts: int
     predicted_bytes: int | None = None
     free_bytes: int | None = None
 

@@ -148,7 +148,7 @@ def _divided(config: Config, folder: Path, precision: str, predict: Predict) -> 
     if begun is not None and "accumulate" in begun:
         return in_parts(config, begun["accumulate"])
     device = choose_device(config.device)
-    return in_parts(config, choose_parts(config, device, precision, predict).count)
+    return in_parts(config, choose_parts(config, device, precision, predict).parts)
 
 
 def _make_room(config: Config, folder: Path) -> None:
