@@ -23,7 +23,7 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
 MIB = 2**20
 WORDS = [
     *SMALL, "train.batch_size=48", "precision=float32", "train.checkpoint_steps=2",
-    "record.tensorboard=false",
+    "record.tensorboard=false", "device=cpu",
 ]  # fmt: skip
 # Batch norm, so that parts are another result.
 NORMED = ["model=resnet_cifar", "model.depth=8", "model.width=0.25", "train.epochs=1"]
@@ -246,7 +246,7 @@ def test_auto_and_numbers_are_values_of_one_sweep(composer: Composer):
 def test_the_summary_tells_what_auto_is(
     workplace: Path, capsys: pytest.CaptureFixture[str], stand: Stand, monkeypatch: Any
 ):
-    words = ["train.batch_size=48", "precision=float32"]
+    words = ["train.batch_size=48", "precision=float32", "device=cpu"]
     assert summary.main([*words, "train.accumulate=auto"]) == 0
     assert "accumulate  auto is 1 on a CPU, and on a GPU with 7" in capsys.readouterr().out
     assert summary.main(words) == 0
