@@ -91,7 +91,7 @@ KEYS = [
     "dataset.normalize", "scheduler.milestones_epochs", "init.weights", "record.tensorboard",
     "record", "reference", "hydra.run.dir", "hydra.sweep.dir", "hydra.job.name", "hydra/launcher",
     "hydra/sweeper", "hydra.launcher._target_", "hydra.searchpath", "hydra.verbose", "study.seeds",
-    "size", "pretrained", "hydra.callbacks.x._target_", "hydra.mode",
+    "size", "pretrained", "hydra.callbacks.x._target_", "hydra.mode", "train.accumulate",
 ]  # fmt: skip
 VALUES = [
     "", "null", "true", "nan", "inf", "-1", "0", "1", "2", "1e999", "0x10", "1_000", "[1,2]", "[]",
@@ -101,6 +101,7 @@ VALUES = [
     "{_target_:os.system,command:'touch harm'}", "{_target_:builtins.exec}", "torch.hub.load",
     "torch.nn.Linear", "etude.cli.app.main", "etude.models.lenet.LeNet5", "!!python/name:os.system",
     "file://.", "pkg://os", "tag(a,1)", "sort(1,2)", "shuffle(1,2)", "int(3)", "extend_list(1)",
+    "auto",
 ]  # fmt: skip
 CHOICES = [path.stem for group in GROUPS for path in (CONF / group).glob("*.yaml")]
 CHOICES += [path.stem for path in (CONF / "experiment").glob("*digits*.yaml")]

@@ -55,6 +55,15 @@ def plan(tmp_path: Path, runs: dict[str, tuple[str, int]], **others: object) -> 
     (tmp_path / "runs" / "study.json").write_text(json.dumps(content | others))
 
 
+def test_an_arm_whose_batches_were_in_unlike_parts_says_so(make: Make, tmp_path: Path):
+    for seed, parts in enumerate([{}, {"accumulate": 1}, {"accumulate": 2}]):  # one from earlier
+        make("0.1", seed, 0.9, **parts)
+        make("0.2", seed, 0.9, **({} if seed == 2 else parts))
+    found = rows(tmp_path)
+    assert "accumulate 1 and 2 mixed" in found["lr=0.1"].warnings
+    assert not [w for w in found["lr=0.2"].warnings if "mixed" in w]
+
+
 def test_the_median_of_two_runs_is_between_them(make: Make, tmp_path: Path):
     make("0.1", 0, 0.9, seconds=10.0)
     make("0.1", 1, 0.9, seconds=20.0)

@@ -18,9 +18,10 @@ from etude.config import Config, settings
 from etude.data.prepare import Data
 from etude.data.sources.source import DatasetInfo, Labelled
 from etude.preflight import forward
-from etude.preflight.footprint import precisions
+from etude.preflight.footprint import precisions, predicted
 from etude.preflight.rehearsal import Rehearsal, rehearse
 from etude.preflight.stand_in import stand_in
+from etude.train.batch_parts import BatchParts, choose_parts, in_parts
 from etude.train.bfloat16_gains import gains
 from etude.train.builders import make_state
 from etude.train.hardware import (
@@ -73,6 +74,7 @@ class ShownNetwork(NamedTuple):
     memory: Memory
     measured: Measured | None = None
     rehearsals: Sequence[Rehearsal] = ()
+    accumulate: BatchParts | None = None
 
     def plain(self) -> dict[str, object]:
         """Give it as JSON has it."""
@@ -80,12 +82,14 @@ class ShownNetwork(NamedTuple):
         measured = values.pop("measured")
         on_gpu = {rehearsal.precision: rehearsal.plain() for rehearsal in self.rehearsals}
         values.pop("rehearsals")
+        chosen = self.accumulate
         return {
             **values,
             "layers": [layer._asdict() for layer in self.layers],
             "parameters": self.parameters._asdict(),
             "memory": self.memory._asdict() | (measured._asdict() if measured else {}),
             "on_gpu": on_gpu,
+            "accumulate": None if chosen is None else chosen._asdict(),
         }
 
 
@@ -101,6 +105,8 @@ def summarize(config: Config, facts: DatasetInfo, *, steps: int) -> ShownNetwork
     Raises:
         UserError: It does not take the images, or cannot be measured here.
     """
+    chosen = _parts_here(config)
+    config = config if chosen is None else in_parts(config, chosen.parts)
     size = config.dataset.input_size or facts.size
     image = (facts.channels, size, size)
     model = _build(config, facts, "meta")
@@ -116,7 +122,20 @@ def summarize(config: Config, facts: DatasetInfo, *, steps: int) -> ShownNetwork
         memory=_memory(config, parameters.trainable, count_outputs(layers, image)),
         measured=_measure(config, facts, steps) if steps else None,
         rehearsals=_rehearse(config, facts),
+        accumulate=chosen,
     )
+
+
+def _parts_here(config: Config) -> BatchParts | None:
+    """Choose for `auto` what a run would that begins here now; None for what is given."""
+    if config.train.accumulate != "auto":
+        return None
+    try:
+        device = choose_device(config.device)
+    except UserError:  # a GPU that is not here, which can be planned for
+        return BatchParts(1)
+    precision = choose_precision(config.precision, device, gains=gains(config))
+    return choose_parts(config, device, precision, predicted)
 
 
 def _rehearse(config: Config, facts: DatasetInfo) -> Sequence[Rehearsal]:
@@ -145,10 +164,9 @@ def _walk(model: nn.Module, image: tuple[int, int, int]) -> list[Layer]:
 def _memory(config: Config, parameters: int, outputs: int) -> Memory:
     optimizer = settings(config.optimizer)
     copies = state_copies(optimizer)
-    batch_size = -(-config.train.batch_size // config.train.accumulate)  # the part held at a time
-    predicted = copies and predicted_bytes(parameters, outputs, batch_size, copies)
+    batch_size = config.train.images_at_a_time
     return Memory(
-        predicted_bytes=predicted,
+        predicted_bytes=copies and predicted_bytes(parameters, outputs, batch_size, copies),
         copies=copies,
         optimizer=optimizer["_target_"].rpartition(".")[2],
         batch_size=batch_size,
@@ -171,7 +189,7 @@ def _measure(config: Config, facts: DatasetInfo, steps: int) -> Measured:
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"train.batch_size={config.train.batch_size} does not fit into the memory of "
-            f"{describe(device)}; set a smaller one, or train.accumulate"
+            f"{describe(device)}; set a smaller one, or train.accumulate=auto"
         ) from error
     return Measured(peak, precision, describe(device))
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from etude.base.gpu_memory import room_for
 from etude.cli import entry
 from etude.cli.app import main_of_one_job
 from etude.cli.parser import Parser
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from etude.cli.job import ComposedJob
     from etude.cli.network import Measured, Memory, ShownNetwork
     from etude.preflight.rehearsal import Rehearsal
+    from etude.train.batch_parts import BatchParts
 
 STEPS = 3  # that are measured
 MIB = 2**20
@@ -113,6 +115,8 @@ def _show(network: ShownNetwork) -> None:
         f"memory      {_prediction(network)}",
         *(f"on a GPU    {_rehearsal(rehearsal)}" for rehearsal in network.rehearsals),
     ]
+    if network.accumulate is not None:
+        lines.append(f"accumulate  {_parts(network.accumulate, network.rehearsals)}")
     if network.measured is not None:
         lines.append(f"measured    {_measurement(network.memory, network.measured)}")
     console.print("\n".join(lines), markup=False)
@@ -156,6 +160,16 @@ def _rehearsal(rehearsal: Rehearsal) -> str:
         f"(weights, the best ones, optimizer), {_mib(rehearsal.step_bytes)} a step of "
         f"{rehearsal.batch_size} images; {sum(rehearsal.operations.values())} operations a step"
     )
+
+
+def _parts(chosen: BatchParts, rehearsals: Sequence[Rehearsal]) -> str:
+    if chosen.free_bytes is None:
+        needed = max((rehearsal.peak_bytes for rehearsal in rehearsals), default=None)
+        more = "" if needed is None else f", and on a GPU with {_mib(room_for(needed))} free"
+        return f"auto is 1 on a CPU{more}"
+    needed = chosen.predicted_bytes
+    why = "nobody knows what is" if needed is None else f"{_mib(room_for(needed))} are"
+    return f"auto is {chosen.parts} here now: {why} needed, {_mib(chosen.free_bytes)} free"
 
 
 def _measurement(memory: Memory, measured: Measured) -> str:

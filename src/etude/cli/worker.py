@@ -19,7 +19,7 @@ from etude.cli.compose import Composer
 from etude.cli.job import ComposedJob, texts
 from etude.cli.outcomes import finished, name, result
 from etude.cli.terminal import complain, errors, near, show_outcome, show_summary
-from etude.config import settings
+from etude.config import Config, settings
 from etude.config.build import import_folders, import_from
 from etude.config.schema import GROUPS
 from etude.launch.task import About, Progress
@@ -39,7 +39,8 @@ log = logging.getLogger(__name__)
 _HINTS = {
     "DataLoader worker": "a process that decodes images was killed, as for memory: a smaller "
     "train.batch_size or dataset.load_size may help; the same command goes on",
-    "out of memory": "a smaller train.batch_size, or train.accumulate, may help",
+    "out of memory": "train.accumulate=auto, or more parts than it takes, or a smaller "
+    "train.batch_size, may help",
     "can't allocate memory": "a smaller train.batch_size, or train.accumulate, may help",
     "disk is full": "make room, and the same command goes on from its last checkpoint",
 }
@@ -128,9 +129,7 @@ class Worker:
 
     def memory(self, composed: DictConfig) -> int | None:
         """Predict the bytes that a job needs on a GPU."""
-        from etude.preflight.footprint import predicted  # noqa: PLC0415 (imports torch)
-
-        return predicted(self._composer.known(composed.hydra).config)
+        return _predict(self._composer.known(composed.hydra).config)
 
     def progress(self, composed: DictConfig) -> Progress:
         """Tell how far a job is, from its folder."""
@@ -204,7 +203,15 @@ def result_of(
         display=display,
         prune=prune,
         gains=gains,
+        predict=_predict,
     )
+
+
+def _predict(config: Config) -> int | None:
+    """Predict the bytes that a run needs on a GPU, if anybody can."""
+    from etude.preflight.footprint import predicted  # noqa: PLC0415 (imports torch)
+
+    return predicted(config)
 
 
 def _modules(planned: Sequence[ComposedJob]) -> tuple[str, ...]:

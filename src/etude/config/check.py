@@ -189,7 +189,7 @@ def _contradictions(config: Config) -> Iterable[str]:
         )
     if config.l2 and config.train.decay == "all":
         yield "l2 is Keras's penalty on kernels; with train.decay=all use optimizer.weight_decay"
-    if config.train.accumulate > config.train.batch_size:
+    if config.train.parts > config.train.batch_size:
         yield (
             f"train.accumulate={config.train.accumulate} must be at most "
             f"train.batch_size={config.train.batch_size}"

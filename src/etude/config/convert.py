@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from functools import cache
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, cast, get_args, get_origin
 
 from etude.config.known import Problem
@@ -65,12 +65,16 @@ def convert(value: Any, kind: Any, key: str, problems: list[Problem]) -> Any:
     declared = _read(kind)
     if value is UNRESOLVED or (value is None and declared.optional):
         return value
+    if isinstance(value, str) and value in declared.or_words:
+        return value
     if declared.base is Any and declared.rule is None:
         return value
     try:
         taken = _taken(value, declared, key, problems)
     except (TypeError, ValueError):
         hint = _IN_QUOTES if isinstance(value, float) and declared.base is str else ""
+        if value == "auto" and declared.rule is not None:
+            hint = declared.rule.auto
         problems.append(Problem(key, f"{key}={shown(value)} must be {declared.words}{hint}"))
         return None
     if isinstance(taken, float) and not math.isfinite(taken):
@@ -93,6 +97,7 @@ class _Declared(NamedTuple):
     base: Any  # bool, int, float, str, list, dict, a dataclass, or Any
     item: Any  # of a list or a dict
     optional: bool
+    or_words: tuple[str, ...]  # that may stand in the place of a value
     rule: Rule | None
     words: str
 
@@ -100,8 +105,9 @@ class _Declared(NamedTuple):
 @cache
 def _read(kind: Any) -> _Declared:
     """Take a declared type apart."""
-    optional = get_origin(kind) in {Union, UnionType}
-    inner = get_args(kind)[0] if optional else kind
+    inner, *others = get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,)
+    optional = NoneType in others
+    or_words = tuple(word for other in others for word in get_args(other))
     rule: Rule | None = None
     if get_origin(inner) is Annotated:
         inner, rule = get_args(inner)
@@ -112,7 +118,8 @@ def _read(kind: Any) -> _Declared:
     base = get_origin(inner) or inner
     item = get_args(inner)[-1] if get_args(inner) else None
     words = rule.words if rule is not None else _in_words(base, item)
-    return _Declared(base, item, optional, rule, f"{words}, or null" if optional else words)
+    words = ", or ".join([words, *or_words, *(["null"] if optional else [])])
+    return _Declared(base, item, optional, or_words, rule, words)
 
 
 def _in_words(base: Any, item: Any) -> str:

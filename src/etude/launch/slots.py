@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from etude.launch.machine import MIB, Device
-
-# What CUDA's context, its libraries' workspaces and the allocator's rounding take beside the
-# predicted tensors; an estimate, which is why a job that runs out of memory is tried again alone.
-CONTEXT_BYTES = 700 * MIB
-MARGIN = 0.9  # of the free memory is given away
+from etude.base.gpu_memory import CONTEXT_BYTES, MARGIN
+from etude.launch.machine import Device
 
 
 @dataclass

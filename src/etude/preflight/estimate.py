@@ -13,7 +13,9 @@ from etude.config import Config, source_of
 from etude.data.prepare import Data
 from etude.data.sides import Sides
 from etude.data.sources.source import DatasetInfo, Labelled
+from etude.preflight.footprint import predicted
 from etude.preflight.stand_in import stand_in
+from etude.train.batch_parts import choose_parts, in_parts
 from etude.train.bfloat16_gains import gains
 from etude.train.builders import make_model, make_plan, make_state
 from etude.train.hardware import choose_device, choose_precision, synchronize
@@ -62,6 +64,7 @@ def _seconds_of_step(config: Config, facts: DatasetInfo, *, gains: bool) -> floa
     config = replace(config, scheduler={"_target_": "etude.train.schedule.Constant"})
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device, gains=gains)
+    config = in_parts(config, choose_parts(config, device, precision, predicted).parts)
     if config.train.keep_memory:
         keep_memory()
     data = _made_up(config, facts)

@@ -53,7 +53,7 @@ def _by_formula(config: Config, facts: DatasetInfo) -> int | None:
         layers = walk(model, image)
     except (RuntimeError, TypeError, ValueError):  # a network of the user's own
         return None
-    batch_size = -(-config.train.batch_size // config.train.accumulate)
     data = (facts.train_images + facts.test_images) * facts.channels * kept**2
     outputs = count_outputs(layers, image)
-    return data + predicted_bytes(count_parameters(model).trainable, outputs, batch_size, copies)
+    parameters = count_parameters(model).trainable
+    return data + predicted_bytes(parameters, outputs, config.train.images_at_a_time, copies)

@@ -1,7 +1,7 @@
 """A run's step, rehearsed on a GPU that computes nothing: what it launches, and what it must hold.
 
 What it leaves out: the workspaces of cuDNN and cuBLAS, CUDA's context, and what the allocator holds
-in blocks that are too large; `launch.slots` adds its own estimate for these.
+in blocks that are too large; `base.gpu_memory` has an estimate for these.
 """
 
 import warnings

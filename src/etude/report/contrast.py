@@ -47,6 +47,8 @@ def _environment(run: RunFolder) -> Iterator[tuple[str, Any]]:
         yield key, made.get(key, NONE)
     for key in ("device", "precision", "scale"):
         yield key, run.summary.get(key, NONE)
+    given = run.hyperparameters.get("train.accumulate", NONE)  # all that earlier runs say
+    yield "parts of a batch", run.summary.get("accumulate", given)
     yield "data", run.summary.get("data", {}).get("digest", NONE)
 
 

@@ -209,8 +209,8 @@ def _warnings(arm: Arm, count: int, seeds: Set[int]) -> list[str]:
     missing = sorted(seeds - {run.seed for run in done})
     if missing:
         warnings.append(f"no result for seed {', '.join(map(str, missing))}")
-    for key in ("precision", "device"):
-        found = sorted({str(run.summary.get(key)) for run in done})
+    for key in ("precision", "device", "accumulate"):  # earlier runs do not say the last
+        found = sorted({str(run.summary[key]) for run in done if key in run.summary})
         if len(found) > 1:
             warnings.append(f"{key} {' and '.join(found)} mixed")
     if len({run.summary.get("data", {}).get("digest") for run in done}) > 1:

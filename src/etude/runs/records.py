@@ -69,6 +69,7 @@ class Summary(TypedDict):
     device: str
     precision: str
     compiled: NotRequired[bool]  # whether its steps were
+    accumulate: NotRequired[int]  # parts that its batches were computed in
     data: Mapping[str, Any]
     weights: Mapping[str, Any] | None
     hyperparameters: Mapping[str, Any]

@@ -154,7 +154,7 @@ def make_state(
         precision=precision,
         label_smoothing=config.train.label_smoothing,
         clip_norm=config.train.clip_norm,
-        accumulate=config.train.accumulate,
+        accumulate=config.train.parts,
         smallest_part=choose_smallest_part(config, data),
         compiler=compiler,
     )

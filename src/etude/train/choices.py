@@ -70,7 +70,7 @@ def choose_smallest_part(config: Config, data: Data) -> int:
 
     Where no batch is divided nothing is tried: preflight looks after the last batch itself.
     """
-    if config.train.accumulate == 1:
+    if config.train.parts == 1:
         return 1
     image = data.channels, data.size, data.size
     try:
@@ -116,5 +116,5 @@ def outlook_of(config: Config, *, channels: int, classes: int, size: int) -> Out
     except (RuntimeError, TypeError, ValueError) as error:  # a network of the user's own
         log.debug("the network was not walked through: %s", error)
         return None
-    batch_size = -(-config.train.batch_size // config.train.accumulate)
-    return Outlook(layers, image, count_parameters(model).trainable, batch_size)
+    at_a_time = config.train.images_at_a_time
+    return Outlook(layers, image, count_parameters(model).trainable, at_a_time)

@@ -88,6 +88,13 @@ def peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def free_memory(device: torch.device) -> int:
+    """Give the bytes of a GPU's memory that this process may still take."""
+    free, _ = torch.cuda.mem_get_info(device)
+    at_hand = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return free + at_hand  # which PyTorch keeps, after another run in this process
+
+
 def synchronize(device: torch.device) -> None:
     """Wait for the device, so that a clock read next is honest."""
     if device.type == "cuda":

@@ -23,7 +23,7 @@ def begin(
     """Write what is known already; a resumed run keeps the environment that it began with.
 
     Args:
-        config: Of the run.
+        config: Of the run, with batches in the parts that it computes them in.
         folder: The run's.
         identity: What makes it this run.
         texts: Texts for the folder, by path.
@@ -60,6 +60,7 @@ def _first_summary(
         "device": describe(parts.state.device),
         "precision": parts.plan.precision,
         "compiled": parts.state.compiler.on,
+        "accumulate": config.train.parts,
         "data": parts.images._asdict(),
         "weights": None if parts.loaded is None else parts.loaded.plain(),
         "hyperparameters": identity.decisive,

@@ -25,6 +25,7 @@ from etude.runs.records import (
     read_summary,
     write_json,
 )
+from etude.train.batch_parts import Predict, choose_parts, in_parts
 from etude.train.builders import Parts, make_parts
 from etude.train.checkpoint import Checkpoints
 from etude.train.ending import verdict
@@ -81,6 +82,7 @@ def run(
     documented: bool,
     display: MakeDisplay,
     gains: bool,
+    predict: Predict,
     prune: Judge | None = None,
 ) -> Summary:
     """Train one network as configured, or go on where a process left off, and give the summary.
@@ -95,6 +97,7 @@ def run(
         display: Makes what shows its progress.
         gains: Whether bfloat16 is worth it for all runs that this one belongs with; see
             `etude.train.bfloat16_gains`.
+        predict: Tells the bytes that a run needs on a GPU, see `etude.train.batch_parts`.
         prune: Says, from the epochs so far, whether a search gives the run up; None asks nobody.
 
     Raises:
@@ -104,7 +107,9 @@ def run(
         Pruned: It was hopeless.
         SystemExit: A signal came, and the state has been saved: 130 after Ctrl-C, else 75.
     """
-    parts = make_parts(config, _precision(config, folder, gains=gains))
+    precision = _precision(config, folder, gains=gains)
+    config = _divided(config, folder, precision, predict)
+    parts = make_parts(config, precision)
     _make_room(config, folder)
     with claimed(folder), logged(folder):
         check_identity(folder, identity)
@@ -135,6 +140,17 @@ def _precision(config: Config, folder: Path, *, gains: bool) -> str:
     return choose_precision(config.precision, choose_device(config.device), gains=gains)
 
 
+def _divided(config: Config, folder: Path, precision: str, predict: Predict) -> Config:
+    """Compute batches in as many parts as the run began with, or as are chosen for it."""
+    if config.train.accumulate != "auto":
+        return config
+    begun = None if config.fresh else read_summary(folder)
+    if begun is not None and "accumulate" in begun:
+        return in_parts(config, begun["accumulate"])
+    device = choose_device(config.device)
+    return in_parts(config, choose_parts(config, device, precision, predict).parts)
+
+
 def _make_room(config: Config, folder: Path) -> None:
     """Move an earlier run aside, where it is to be trained afresh."""
     if config.fresh and (aside := set_aside(folder)):
@@ -143,13 +159,16 @@ def _make_room(config: Config, folder: Path) -> None:
 
 def _resume(config: Config, folder: Path, identity: Identity, parts: Parts) -> Checkpoints:
     """Seed what is drawn while training, or take up the last checkpoint."""
+    kept = {
+        "fingerprint": identity.fingerprint,
+        "precision": parts.plan.precision,
+        "data": parts.images.digest,
+    }
+    if identity.decisive.get("train.accumulate") == "auto":  # else the fingerprint says it
+        kept["train.accumulate"] = str(config.train.parts)
     checkpoints = Checkpoints(
         folder,
-        identity={
-            "fingerprint": identity.fingerprint,
-            "precision": parts.plan.precision,
-            "data": parts.images.digest,
-        },
+        identity=kept,
         every_seconds=config.train.checkpoint_seconds,
         every_steps=config.train.checkpoint_steps,
     )

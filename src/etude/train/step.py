@@ -41,7 +41,8 @@ class Step:
         label_smoothing: Share of the target that is spread over all classes.
         clip_norm: Largest norm of all gradients together, before the optimizer adds weight decay;
             None leaves them as they are.
-        accumulate: Parts that a batch is computed in. Batch norm sees each part by itself.
+        accumulate: Parts that a batch is computed in. Batch norm sees each part by itself, so they
+            are other numbers than those of the whole batch.
         smallest_part: Images that a part has at the least, where there are so many.
         compiler: Compiles the passes and the update of whole batches; None leaves them as they are.
 

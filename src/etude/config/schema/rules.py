@@ -13,10 +13,17 @@ from typing import Annotated, Any
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value must be beside its type, in words and as a test."""
+    """What a value must be beside its type, in words and as a test.
+
+    Args:
+        words: Follow "must be".
+        holds: The test.
+        auto: Follows the words where `auto` is given, and something else would choose by itself.
+    """
 
     words: str
     holds: Callable[[Any], bool]
+    auto: str = ""
 
 
 Counting = Annotated[int, Rule("a whole number above 0", lambda v: v > 0)]

@@ -30,6 +30,12 @@ _DECAY = Rule(
 # What compile was has another key, of which the check tells.
 _STEP = matching("auto, eager or graph", r"auto|eager|graph|compile")
 _COMPILE = matching("auto, true or false", r"auto|[tT]rue|[fF]alse")
+_BATCH = Rule(
+    "a whole number above 0",
+    lambda images: images > 0,
+    auto=", as it changes the result; train.accumulate=auto computes a batch in as many parts as "
+    "memory asks for",
+)
 _DEVICE = matching("auto, cpu, cuda or cuda:<number>", r"auto|cpu|cuda(:\d+)?")
 
 
@@ -39,13 +45,17 @@ def _are_names(given: list[Any]) -> bool:
 
 @dataclass
 class Train:
-    """How one network is trained: durations, batches, the step and what is saved."""
+    """How one network is trained: durations, batches, the step and what is saved.
+
+    `accumulate` is the parts that a batch is computed in; batch norm sees each part by itself, so
+    they change the numbers, and a run keeps what `auto` was when it began.
+    """
 
     epochs: Counting
-    batch_size: Counting
+    batch_size: Annotated[int, _BATCH]
     label_smoothing: Fraction
     clip_norm: Positive | None
-    accumulate: Counting
+    accumulate: Counting | Literal["auto"]
     decay: Annotated[Any, _DECAY]
     average_decay: Portion | None = field(metadata=since(None))
     test_every_epoch: bool
@@ -61,6 +71,16 @@ class Train:
 
     def __post_init__(self) -> None:
         self.compile = self.compile.lower()  # true is no text for YAML, and comes as Python's True
+
+    @property
+    def parts(self) -> int:
+        """Parts that a batch is computed in; of `auto` one, until a run has chosen."""
+        return 1 if self.accumulate == "auto" else self.accumulate
+
+    @property
+    def images_at_a_time(self) -> int:
+        """Images that a step has in memory at a time."""
+        return -(-self.batch_size // self.parts)
 
 
 @dataclass

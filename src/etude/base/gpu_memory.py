@@ -1,0 +1,17 @@
+"""Whether a run fits into a GPU's free memory, by the bytes that it is predicted to hold there."""
+
+MIB = 2**20
+# What CUDA's context, its libraries' workspaces and the allocator's rounding take beside the
+# predicted tensors; an estimate, so a run that is predicted to fit may still run out of memory.
+CONTEXT_BYTES = 700 * MIB
+MARGIN = 0.9  # of the free memory is given away
+
+
+def fits(predicted: int, free: int) -> bool:
+    """Say whether a run of so many predicted bytes has room in so many free ones."""
+    return predicted + CONTEXT_BYTES <= MARGIN * free
+
+
+def room_for(predicted: int) -> int:
+    """Give the bytes that must be free for a run of so many predicted ones."""
+    return -int(-(predicted + CONTEXT_BYTES) // MARGIN)
