@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from conftest import SMALL
 from PIL import Image
@@ -134,11 +135,15 @@ def test_what_is_different_today_is_told_without_torch(copied: Path):
     assert not Path("outputs").exists()
 
 
-def test_numbers_that_the_machine_chose_are_as_they_were(copied: Path, capsys: Output):
-    change(Path("digits/summary.json"), lambda s: s.update(precision="bfloat16"))
-    code, said = told(capsys, "digits")
+def test_what_the_machine_chose_is_as_it_was(copied: Path, capsys: Output):
+    change(Path("digits/summary.json"), lambda s: s.update(precision="bfloat16", threads=3))
+    try:
+        code, said = told(capsys, "digits")
+    finally:
+        torch.set_num_threads(1)
     assert code == 0
-    assert json.loads(Path(said["folder"], "summary.json").read_text())["precision"] == "bfloat16"
+    summary = json.loads(Path(said["folder"], "summary.json").read_text())
+    assert (summary["precision"], summary["threads"]) == ("bfloat16", 3)
     assert said["fingerprint"] in said["folder"]  # `auto`, as it was written
     assert said["same_bits"] is False
     assert said["apart"][0].startswith("epoch 1: train_loss")

@@ -9,6 +9,7 @@ from typing import Any
 
 from etude.base import startup
 from etude.base.errors import UserError
+from etude.base.lazy import torch
 from etude.base.threads import bound_spinning
 from etude.cli.bar import Bar
 from etude.cli.from_folder import Given, config_dir, device_for, job_of
@@ -28,6 +29,7 @@ from etude.train import weights
 
 log = logging.getLogger(__name__)
 
+_MOST_THREADS = 1024
 _DATA = "--data FOLDER says where its images are on this machine"
 _WEIGHTS = "--weights PATH says where they are on this machine"
 
@@ -43,6 +45,7 @@ class Again:
         changed: What is not as it was.
         way_back: Commands that bring it back.
         problems: Why it cannot be done.
+        threads: That it had on a CPU, if it is to be done on one; other sums round otherwise.
     """
 
     source: Path
@@ -51,6 +54,7 @@ class Again:
     changed: Sequence[Changed] = ()
     way_back: Sequence[str] = ()
     problems: Sequence[str] = ()
+    threads: int | None = None
 
 
 def plan(source: Path, given: Given) -> Again:
@@ -65,7 +69,13 @@ def plan(source: Path, given: Given) -> Again:
     import_from(Path.cwd(), *([] if given.config_dir is None else [given.config_dir]))
     then = read_environment(source)
     found = [*changed(then, environment()), *_elsewhere(source, summary, given)]
-    again = Again(source, None, changed=found, way_back=way_back(then, found))
+    again = Again(
+        source,
+        None,
+        changed=found,
+        way_back=way_back(then, found),
+        threads=_threads(summary) if _stays_on_cpu(summary, given) else None,
+    )
     try:
         job, texts = job_of(source, summary, given)
     except UserError as error:
@@ -89,18 +99,33 @@ def carry_out(again: Again, job: ComposedJob, *, quiet: bool) -> Mapping[str, An
             log.info("finished before, and left as it is; another --outputs does it again")
             return done
         inspect([job.config], {str(job.folder)})
+        if again.threads is not None:
+            torch.set_num_threads(again.threads)
         return result_of(job, again.texts, gains=False, display=partial(Bar, hidden=quiet))
 
 
 def _elsewhere(source: Path, summary: Summary, given: Given) -> Iterator[Changed]:
-    """Tell of a device and a folder of configuration that are not what, or where, they were."""
+    """Tell of a device, threads and a folder that are not what, or where, they were."""
     then = summary.get("device", "cpu")
     here = "" if device_for(then, given) == "cpu" else ", ".join(gpu_names())
     if then not in (here or "cpu").split(", "):
         yield Changed("device", then, here or "cpu")
+    if _stays_on_cpu(summary, given) and _threads(summary) is None:
+        yield Changed("threads", "not recorded", "as PyTorch has them")
     own = config_dir(source)
     if own is not None and not own.is_dir():
         yield Changed("--config-dir", str(own), f"not here; its values are in {CONFIG}")
+
+
+def _threads(summary: Summary) -> int | None:
+    """Give a CPU's threads, if a run tells of any that there may have been."""
+    told = summary.get("threads", 0)
+    return told if 0 < told <= _MOST_THREADS else None
+
+
+def _stays_on_cpu(summary: Summary, given: Given) -> bool:
+    then = summary.get("device", "cpu")
+    return then == device_for(then, given) == "cpu"
 
 
 def _problems(again: Again, job: ComposedJob, given: Given) -> Iterator[str]:

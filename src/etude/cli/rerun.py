@@ -37,8 +37,8 @@ examples:
   etude-rerun RUN --outputs again --json | jq .same_bits
 
 All that is done again is read from the folder: config.yaml, summary.json, environment.json. What
-was left to the machine is as it was: precision, compiled or not, and the CPU for a run on a CPU.
-The new run is one of its own below the output folder; the one that is given is only read.
+was left to the machine is as it was: precision, compiled or not, the CPU for a run on a CPU, and
+its threads. The new run is one of its own below the output folder; the one given is only read.
 """
 
 

@@ -69,6 +69,7 @@ class Summary(TypedDict):
     device: str
     precision: str
     compiled: NotRequired[bool]  # whether its steps were
+    threads: NotRequired[int]  # of a CPU, among which sums are divided: others round otherwise
     data: Mapping[str, Any]
     weights: Mapping[str, Any] | None
     hyperparameters: Mapping[str, Any]
