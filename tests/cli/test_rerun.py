@@ -202,12 +202,14 @@ def test_nothing_but_parts_of_runs_is_built(copied: Path, target: str, capsys: O
 
 def test_a_command_in_a_folder_is_not_run(copied: Path, capsys: Output):
     def notify(values: Any) -> None:
-        values["record"]["notify"] = "touch ran"
+        values["record"]["notify"] = "no-such-command"  # which is refused where it is heeded
         values["fresh"] = True
 
     change(Path("digits/config.yaml"), notify)
-    assert told(capsys, "digits")[1]["same_bits"] is True
-    assert not Path("ran").exists()
+    _, said = told(capsys, "digits")
+    assert said["same_bits"] is True
+    config = yaml.safe_load(Path(said["folder"], "config.yaml").read_text())
+    assert (config["record"]["notify"], config["fresh"]) == (None, False)
 
 
 def test_a_folder_of_configuration_that_is_gone_is_told(copied: Path, capsys: Output):
