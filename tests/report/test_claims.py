@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
-from fake_runs import Make, maker
+from fake_runs import Make, maker, unfinished
 
 from etude.base.errors import UserError
 from etude.report.arms import group
@@ -103,6 +103,21 @@ def test_where_a_study_asks_how_soon_claims_are_about_epochs(make: Make, tmp_pat
     assert sooner.found is not None
     assert sooner.found.mean == pytest.approx(8 / 3)
     assert "more seed" in told(found)[2].text
+
+
+def test_runs_that_diverged_count_as_guessing(make: Make, tmp_path: Path):
+    low = [0.5, 0.52, 0.51]
+    study(make, tmp_path, low, low, claims=["low > high"])
+    for path in (tmp_path / "runs").glob("rate=*"):
+        confusion = {"classes": ["a", "b"], "counts": [[6, 4], [5, 5]]}
+        (path / "confusion.json").write_text(json.dumps(confusion))
+    for path in (tmp_path / "runs").glob("rate=0.2*/summary.json"):
+        ended = unfinished("failed", error="Diverged: the loss became nan")
+        path.write_text(json.dumps(json.loads(path.read_text()) | ended))
+    found = compare(group(read([tmp_path / "runs"])), metric="final.test_accuracy")
+    (one,) = judge(found)
+    assert one.found is not None
+    assert one.found.mean == pytest.approx(0.01)  # two classes of equal size: guessing gives 0.5
 
 
 def test_what_was_tuned_is_told(make: Make, tmp_path: Path):

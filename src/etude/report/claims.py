@@ -7,6 +7,8 @@ takes more than twice as many. By Student's t, seed by seed where arms share see
 - `A > B` is supported where the difference is above 0, and refuted where it is below δ;
 - `A = B` is supported where it lies between -δ and δ (two one-sided tests), refuted where beyond.
 
+A run that diverged counts as one that guesses, where it is known what guessing gives.
+
 Each is told by one-sided tests at 5 %. A study's word is supported only if all of its claims are,
 which needs no correction; it is refuted if one claim is, for which 5 % are divided by their number.
 """
@@ -21,7 +23,9 @@ from etude.base.errors import UserError
 from etude.report.answer import Sentence
 from etude.report.results import ArmResults, Results, finished
 from etude.report.statistics import LEVEL, Difference, difference, quantile
+from etude.report.verdicts import chance
 from etude.report.words import gap, signed
+from etude.runs.state import RunState
 
 Word = Literal["supported", "refuted", "undecided"]
 _MOST = 1000  # seeds that anybody would run
@@ -81,7 +85,7 @@ def judge(results: Results) -> list[Judged]:
     if plan is None or not plan["claims"] or any(other is not plan for other in plans):
         return []
     margin = plan["margin"] or 0.0
-    values = {row.label: _values(row, results.metric, plan["reach"]) for row in results.rows}
+    values = {row.label: _values(row, results, plan["reach"]) for row in results.rows}
     claims = [read_claim(text, list(plan["arms"])) for text in plan["claims"]]
     return [_judged(claim, values, margin, len(claims)) for claim in claims]
 
@@ -163,19 +167,27 @@ def _word(found: Difference, sign: str, margin: float, among: int) -> Word:
     return "refuted" if beyond else "undecided"
 
 
-def _values(row: ArmResults, metric: str, reach: float | None) -> Mapping[Hashable, float]:
+def _values(row: ArmResults, results: Results, reach: float | None) -> Mapping[Hashable, float]:
     """Give an arm's values by seed: its metric's, or the epochs until it reached something.
 
     A run that never did is taken to have done so after its last epoch, which favours it.
     """
     if not reach:
-        return row.values
-    column = metric.rpartition(".")[2]
+        return {**row.values, **_guessed(row, results)}
+    column = results.metric.rpartition(".")[2]
     epochs: dict[Hashable, float] = {}
     for run in finished(row.arm):
         found = run.columns.get(column, ())
         epochs[run.seed] = next((n for n, v in enumerate(found, 1) if v >= reach), len(found) + 1)
     return epochs
+
+
+def _guessed(row: ArmResults, results: Results) -> Mapping[Hashable, float]:
+    """Give an arm's diverged runs what guessing has; left out, they would not count."""
+    luck = chance(results) if results.metric.endswith("accuracy") else None
+    if luck is None:
+        return {}
+    return {run.seed: luck for run in row.arm.runs if run.state is RunState.DIVERGED}
 
 
 def _sentence(one: Judged, metric: str) -> str:
