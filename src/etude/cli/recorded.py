@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from etude.base.errors import UserError
 from etude.base.places import shipped_conf
+from etude.cli.experiments import CONFIG_NAME
 from etude.config.schema import SCHEMAS, Config, Record, Train
 from etude.runs.names import CONFIG
 
@@ -55,6 +56,6 @@ def _later(schema: type) -> Mapping[str, Any]:
 
 def _shipped(section: str) -> Mapping[str, Any]:
     """Give what the default recipe has for the keys that decide no result."""
-    whole = OmegaConf.load(shipped_conf() / "config.yaml")
+    whole = OmegaConf.load(shipped_conf() / f"{CONFIG_NAME}.yaml")
     values: Any = OmegaConf.to_container(whole, resolve=False)
     return {key: values[section][key] for key in _FREE[section]}
