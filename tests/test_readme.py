@@ -25,6 +25,7 @@ from etude.cli import (
     predict,
     queue,
     report,
+    rerun,
     runs,
     status,
     study_jobs,
@@ -60,6 +61,7 @@ PARSERS: dict[str, Callable[[], Any]] = {
     "etude-predict": predict._parser,
     "etude-runs": runs._parser,
     "etude-clean": clean._parser,
+    "etude-rerun": rerun._parser,
     "etude-export": export._parser,
 }
 PREPARES = {"mkdir", "cat", "sed"}  # a page's own files, which its later commands read

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from conftest import SMALL
 
-from etude.cli import app, compare, report, start, status, summary
+from etude.cli import app, compare, report, rerun, start, status, summary
 from etude.config.schema import GROUPS
 
 hypothesis = pytest.importorskip("hypothesis")
@@ -248,6 +248,7 @@ def test_whatever_stands_in_a_runs_folder_is_told_in_words(made: Path):
         check(status.main, [str(parent)])
         check(report.main, [str(parent), "--format", "html,csv,md,tex"])
         check(compare.main, folders[:2])
+        check(rerun.main, [folders[0], "--dry-run"])
         check(app.main, [*QUICK, f"seed={dice.randrange(2)}"])
 
     throw()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor
 from torch.nn import functional
 
@@ -16,13 +15,13 @@ from etude.base.errors import UserError
 from etude.cli.answer_pictures import draw
 from etude.cli.inference import Trained
 from etude.cli.load import Weights
+from etude.cli.recorded import recorded
 from etude.config import Config, check, settings, source_of
-from etude.config.schema import DATASET, SCHEMAS
+from etude.config.schema import DATASET
 from etude.data.batch import Split
 from etude.data.prepare import divide
 from etude.data.sources.listing import Listing, list_images
 from etude.data.sources.source import Labelled, Loaded
-from etude.runs.names import CONFIG
 from etude.runs.records import Summary, read_summary
 from etude.train.builders import load_data, make_plan
 from etude.train.evaluate import ask
@@ -31,7 +30,6 @@ from etude.train.record.answers import Collector
 __all__ = ["Asked", "ask_folder", "ask_split", "draw"]
 SPLITS = ("test", "validation", "train")
 _CPU = torch.device("cpu")
-_NOT_ITS_OWN = ("size", "pretrained")  # of a study's words, which stand in the file as well
 
 
 class Asked(NamedTuple):
@@ -134,24 +132,9 @@ def _answers(
 
 def _config(folder: Path, packages: Sequence[str]) -> Config:
     """Read a run's configuration; on this machine's CPU, whatever it was trained on."""
-    try:
-        found: Any = OmegaConf.to_container(OmegaConf.load(folder / CONFIG), resolve=False)
-        values: Mapping[str, Any] = {k: v for k, v in found.items() if k not in _NOT_ITS_OWN}
-    except Exception as error:  # whatever a damaged file makes the parser raise
-        raise UserError(f"{folder} has no {CONFIG} that can be read") from error
-    known = {key: value for key, value in values.items() if key in Config.__dataclass_fields__}
-    config = check({**{k: _filled(v) for k, v in known.items()}, "packages": [*packages]})
+    config = check({**recorded(folder), "packages": [*packages]})
     train = replace(config.train, compile="false", step="auto")
     return replace(config, device="cpu", train=train)
-
-
-def _filled(part: Any) -> Any:
-    """Give a part the keys that it lacks, as one of an earlier version, at their defaults."""
-    schema = SCHEMAS.get(part.get("_target_", "")) if isinstance(part, dict) else None
-    if schema is None:
-        return part
-    later = {f.name: f.metadata["since"] for f in fields(schema) if "since" in f.metadata}
-    return {**later, **part}
 
 
 def _check_same(summary: Summary | None, digest: str, folder: Path) -> None:

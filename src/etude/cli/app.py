@@ -101,8 +101,8 @@ class _HydraParser(Parser):
 _REFUSED = {
     "config_name": "there is one configuration; choose a recipe with experiment=<name>",
     "config_path": "add a folder of your own with --config-dir <folder>",
-    "experimental_rerun": "give the run's own command again, which goes on with it: its words are "
-    "in .hydra/overrides.yaml",
+    "experimental_rerun": "etude-rerun <folder> does a run again; its own command goes on with it: "
+    "the words are in .hydra/overrides.yaml",
 }
 
 

@@ -55,6 +55,11 @@ def clean() -> int:
     return _command("clean")
 
 
+def rerun() -> int:
+    """Do again what a run's folder holds."""
+    return _command("rerun")
+
+
 def evaluate() -> int:
     """Look closer at what a run's network makes of images with known classes."""
     return _command("evaluate")

@@ -118,7 +118,7 @@ def run(
         Diverged: The loss became NaN or infinite.
     """
     given, config_dir = _words_of(words, config_dir)
-    with _ALONE, _telling(quiet=quiet), _door(given, config_dir) as (composer, given):
+    with _ALONE, telling(quiet=quiet), _door(given, config_dir) as (composer, given):
         bound_spinning()
         startup.begin()
         startup.mark("Python")
@@ -235,7 +235,7 @@ def _meant_by(left: SystemExit) -> BaseException:
 
 
 @contextmanager
-def _telling(*, quiet: bool) -> Generator[None]:
+def telling(*, quiet: bool) -> Generator[None]:
     """Print what a run says of itself, or nothing; other handlers of its log stay as they are."""
     logger = logging.getLogger("etude")
     handlers, level, propagate = [*logger.handlers], logger.level, logger.propagate

@@ -100,10 +100,10 @@ class Worker:
         except SystemExit as error:
             if isinstance(error, Requeued) or error.code in {PREEMPTED, INTERRUPTED}:
                 raise
-            _complain_of_failure(error, folder)  # a part of the run's own
+            complain_of_failure(error, folder)  # a part of the run's own
             self.exit_code = 1
         except Exception as error:  # noqa: BLE001 (told in one line, whatever it is)
-            _complain_of_failure(error, folder)
+            complain_of_failure(error, folder)
             self.exit_code = 1
         finally:
             remove_if_empty(folder)
@@ -253,7 +253,7 @@ def _tell_what_changed(folder: Path) -> None:
         log.warning("since then: %s", change)
 
 
-def _complain_of_failure(error: BaseException, folder: Path) -> None:
+def complain_of_failure(error: BaseException, folder: Path) -> None:
     """Tell of an error in one line; those that explain themselves bring notes."""
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         errors.print_exception()

@@ -63,16 +63,28 @@ def quota(text: str) -> float:
 
 def gpus() -> list[Device]:
     """List the GPUs that jobs may use, as `nvidia-smi` and `CUDA_VISIBLE_DEVICES` tell."""
+    return visible(_listed(_QUERY), os.environ)
+
+
+def gpu_names() -> list[str]:
+    """Name the models of the GPUs that jobs may use, each once, as their maker does."""
+    if not gpus():
+        return []
+    listed = _listed(["--query-gpu=name", "--format=csv,noheader"])
+    return list(dict.fromkeys(line.strip() for line in listed.splitlines() if line.strip()))
+
+
+def _listed(query: Sequence[str]) -> str:
+    """Ask `nvidia-smi`; nothing where there is none, or it has no answer."""
     program = shutil.which("nvidia-smi")
     if program is None:
-        return []
+        return ""
     try:
-        listed = subprocess.run(  # noqa: S603
-            [program, *_QUERY], check=True, capture_output=True, text=True, timeout=30
+        return subprocess.run(  # noqa: S603
+            [program, *query], check=True, capture_output=True, text=True, timeout=30
         ).stdout
     except (OSError, subprocess.SubprocessError):
-        return []
-    return visible(listed, os.environ)
+        return ""
 
 
 def devices(wanted: str | Sequence[object]) -> list[Device]:

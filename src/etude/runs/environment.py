@@ -14,7 +14,7 @@ import etude
 from etude.runs.names import ENVIRONMENT
 from etude.runs.records import read_as, write_json
 
-_LIBRARIES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scikit-learn", "pillow")
+LIBRARIES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scikit-learn", "pillow")
 
 
 class Git(TypedDict):
@@ -63,7 +63,7 @@ def environment() -> Environment:
 def software() -> Software:
     """Give the versions of what decides a result, and a hash of Étude's own code."""
     versions = {"python": platform.python_version(), "etude": etude.__version__}
-    for library in _LIBRARIES:
+    for library in LIBRARIES:
         try:
             versions[library] = version(library)
         except PackageNotFoundError:  # pragma: no cover (they are all required)

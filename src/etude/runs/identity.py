@@ -26,7 +26,7 @@ def check_identity(folder: Path, identity: Identity) -> None:
     if summary is None:
         _check_own(folder)
         return
-    apart = list(_differences(summary, identity))
+    apart = list(differences(summary, identity))
     if summary.get("fingerprint") == identity.fingerprint and not apart:
         return
     apart = apart or ["an earlier version of Étude"]
@@ -62,7 +62,7 @@ def kin(folder: Path, identity: Identity) -> list[str]:
         summary = read_summary(other)
         if summary is None:
             continue
-        apart = list(_differences(summary, identity))
+        apart = list(differences(summary, identity))
         if "contents" not in summary and not apart:
             lines.append(
                 f"{other} was made before runs were known by their data and code; it is left as "
@@ -73,7 +73,8 @@ def kin(folder: Path, identity: Identity) -> list[str]:
     return lines
 
 
-def _differences(summary: Mapping[str, Any], identity: Identity) -> Iterator[str]:
+def differences(summary: Mapping[str, Any], identity: Identity) -> Iterator[str]:
+    """Yield what makes a run, by its identity, another than the one that a summary tells of."""
     then = {k: short_target(k, v) for k, v in summary.get("hyperparameters", {}).items()}
     now = json.loads(json.dumps(identity.decisive))
     if "contents" not in summary:

@@ -70,6 +70,7 @@ class Summary(TypedDict):
     precision: str
     compiled: NotRequired[bool]  # whether its steps were
     accumulate: NotRequired[int]  # parts that its batches were computed in
+    threads: NotRequired[int]  # of a CPU, among which sums are divided: others round otherwise
     data: Mapping[str, Any]
     weights: Mapping[str, Any] | None
     hyperparameters: Mapping[str, Any]

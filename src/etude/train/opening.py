@@ -4,6 +4,8 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+
 from etude.base.atomic import write_text
 from etude.base.identity import Identity
 from etude.config import Config
@@ -61,6 +63,7 @@ def _first_summary(
         "precision": parts.plan.precision,
         "compiled": parts.state.compiler.on,
         "accumulate": config.train.parts,
+        "threads": torch.get_num_threads(),
         "data": parts.images._asdict(),
         "weights": None if parts.loaded is None else parts.loaded.plain(),
         "hyperparameters": identity.decisive,

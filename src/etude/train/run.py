@@ -22,6 +22,7 @@ from etude.runs.records import (
     Summary,
     append_line,
     keep_rows,
+    read_rows,
     read_summary,
     write_json,
 )
@@ -32,6 +33,7 @@ from etude.train.ending import verdict
 from etude.train.final_test import finish, record_predictions
 from etude.train.hardware import choose_device, choose_precision
 from etude.train.logfile import logged
+from etude.train.longer import beginning
 from etude.train.loop import Display, fit
 from etude.train.opening import begin
 from etude.train.peek import Peek
@@ -113,7 +115,7 @@ def run(
     _make_room(config, folder)
     with claimed(folder), logged(folder):
         check_identity(folder, identity)
-        checkpoints = _resume(config, folder, identity, parts)
+        checkpoints, adopted = _resume(config, folder, identity, parts)
         summary = begin(config, folder, identity, texts, parts)
         with (
             verdict(folder, summary, checkpoints, config.record.notify),
@@ -121,6 +123,8 @@ def run(
             shown(config, folder, identity, parts, arm) as view,
         ):
             _look_ahead(config, folder, parts)
+            for row in read_rows(folder) if adopted else ():
+                view.scalars(row)
             rows = _train(folder, parts, checkpoints, stop, view, display, prune)
             ending = finish(folder, parts, rows, view, fingerprint=identity.fingerprint)
             how = {"test_crops": config.train.test_crops, "compiled": parts.state.compiler.on}
@@ -157,27 +161,37 @@ def _make_room(config: Config, folder: Path) -> None:
         log.info("the earlier run is now %s", near(aside))
 
 
-def _resume(config: Config, folder: Path, identity: Identity, parts: Parts) -> Checkpoints:
-    """Seed what is drawn while training, or take up the last checkpoint."""
-    kept = {
+def _resume(
+    config: Config, folder: Path, identity: Identity, parts: Parts
+) -> tuple[Checkpoints, bool]:
+    """Seed what is drawn while training, or take up the last checkpoint.
+
+    Returns:
+        What keeps checkpoints, and whether what was taken up is the end of a shorter run.
+    """
+    conditions = {
         "fingerprint": identity.fingerprint,
         "precision": parts.plan.precision,
         "data": parts.images.digest,
     }
     if identity.decisive.get("train.accumulate") == "auto":  # else the fingerprint says it
-        kept["train.accumulate"] = str(config.train.parts)
+        conditions["train.accumulate"] = str(config.train.parts)
     checkpoints = Checkpoints(
         folder,
-        identity=kept,
+        identity=conditions,
         every_seconds=config.train.checkpoint_seconds,
         every_steps=config.train.checkpoint_steps,
     )
     torch.manual_seed(mix(config.seed, "dropout"))  # of all devices
-    saved = checkpoints.load()
+    saved, adopted = checkpoints.load(), False
+    if saved is None and not config.fresh:
+        schedule = parts.state.schedule
+        saved = beginning(folder, identity, conditions, schedule, parts.plan.epochs)
+        adopted = saved is not None
     if saved is not None:
         parts.state.load_state_dict(saved)
         log.info("going on from epoch %d, step %d", parts.state.epoch + 1, parts.state.step)
-    return checkpoints
+    return checkpoints, adopted
 
 
 def _look_ahead(config: Config, folder: Path, parts: Parts) -> None:
