@@ -20,18 +20,16 @@ from etude.cli.outcomes import (
     launch_all,
     launcher_needed,
     name,
-    outcome,
     outputs_needed,
     tell,
 )
+from etude.cli.run_tables import show_runs, show_sweep
 from etude.cli.study import Study
 from etude.cli.terminal import (
     announce_study,
     announce_time,
     remark,
     show_arms,
-    show_runs,
-    show_sweep,
 )
 from etude.cli.worker import Worker
 from etude.config import Config
@@ -104,7 +102,7 @@ def _sweep(composer: Composer, planned: PlannedJobs) -> int:
         with suppress(JobFailed), launcher_needed():
             composer.launch(planned, planned.jobs, worker)
     if not str(planned.master.hydra.launcher._target_).endswith(_SHOWS_RUNS):
-        show_sweep(outcome(job) for job in planned.jobs)
+        show_sweep([status(*wanted) for wanted in _wanted(planned.jobs)])
     from etude.cli.ending import compare_jobs  # noqa: PLC0415 (takes its time)
 
     compare_jobs(planned.jobs)
