@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# Where a line may end: after a word or a setting, and before the hash that ends a folder's name.
-_BREAKS = re.compile(r"(?<=[ _/,])|(?=-[0-9a-f]{8}$)")
+# Where a line may end within a word: after a setting, before the hash that ends a folder's name.
+_BREAKS = re.compile(r"(?<=[_/,])|(?=-[0-9a-f]{8}$)")
 _NARROWEST = 12  # characters of a table's first column
 
 
@@ -47,7 +47,9 @@ def epoch_line(row: Mapping[str, Any], epochs: int) -> str:
 def fold(text: str, width: int) -> str:
     """Break a text that is too long for a line, but never a number or a hash."""
     lines = [""]
-    for piece in _BREAKS.split(text):
+    words = re.split(r"(?<= )", text)
+    parts = [[word] if len(word.rstrip()) <= width else _BREAKS.split(word) for word in words]
+    for piece in (piece for own in parts for piece in own):
         if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
             lines.append("")
         lines[-1] += piece

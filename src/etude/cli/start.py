@@ -62,6 +62,7 @@ def start(composer: Composer, words: list[str], *, multirun: bool, dry_run: bool
         HydraException: One cannot be composed.
     """
     if study_jobs.names_study(words):
+        remark(*sweeps.repeated(composer.loader, words))
         if (search := searches.of_study(composer, words)) is not None:
             return searches.launch(composer, search, dry_run=dry_run)
         return _launch_study(composer, words, dry_run=dry_run)
@@ -72,6 +73,7 @@ def start(composer: Composer, words: list[str], *, multirun: bool, dry_run: bool
     mode = composer.loader.base(words, RunMode.MULTIRUN if multirun else RunMode.RUN)
     sweep = multirun or mode.copy().hydra.mode == RunMode.MULTIRUN
     if sweep and (search := searches.of_words(composer, words)) is not None:
+        remark(*sweeps.repeated(composer.loader, words))
         return searches.launch(composer, search, dry_run=dry_run)
     planned = composer.sweep(words) if sweep else composer.run(words)
     if sweep:
