@@ -120,7 +120,7 @@ def test_the_first_failure_stops_the_others_if_asked_to(app: App, tmp_path: Path
     code, output = app("+do=save,late,work", *words)
     assert code == 1
     assert "preempted" in row(output, "+do=save")
-    assert "waiting" in row(output, "+do=work")
+    assert "not started" in row(output, "+do=work")
     assert "saved 15" in notes(tmp_path)
 
 
