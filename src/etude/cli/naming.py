@@ -25,7 +25,8 @@ def swept_keys(wanted: Sequence[tuple[str, Sequence[str]]]) -> frozenset[str]:
     """
     if any(label for label, _ in wanted):
         return frozenset()
-    jobs = [dict(word.partition("=")[::2] for word in words) for _, words in wanted]
+    parts = [[word.partition("=") for word in words] for _, words in wanted]
+    jobs = [{key: value for key, _, value in own} for own in parts]
     keys = {key for job in jobs for key in job}
     return frozenset(key.lstrip("+") for key in keys if len({job.get(key) for job in jobs}) > 1)
 
