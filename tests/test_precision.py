@@ -13,7 +13,7 @@ from etude.cli.compose import Composer
 from etude.cli.study_jobs import plan
 from etude.train import hardware
 from etude.train.bfloat16_gains import gains
-from etude.train.hardware import choose_precision
+from etude.train.hardware import choose_precision, set_tf32
 
 CPU = torch.device("cpu")
 NOTHING, AVX, AMX = set(), {"avx512_bf16"}, {"avx512_bf16", "amx_bf16"}
@@ -83,3 +83,16 @@ def test_a_sweep_takes_one_precision_for_all_of_its_jobs(
     assert etude("-m", "hydra/launcher=basic", *words) == 0
     summaries = [summary_of(path.parent) for path in workplace.glob("outputs/*/*/summary.json")]
     assert [summary["precision"] for summary in summaries] == [taken] * 2 * len(models.split(","))
+
+
+@pytest.mark.parametrize("precision", ["tf32", "float32", "bfloat16"])
+def test_tf32_is_on_for_nothing_else_and_can_be_asked_of_by_whoever_asks(precision: str):
+    """PyTorch's compiler and exporters ask the older switches, and must not get an error."""
+    try:
+        set_tf32(precision)
+        on = precision == "tf32"
+        assert torch.backends.cudnn.allow_tf32 is on
+        assert torch.backends.cuda.matmul.allow_tf32 is on
+        assert torch.get_float32_matmul_precision() == ("high" if on else "highest")
+    finally:
+        set_tf32("float32")

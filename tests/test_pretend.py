@@ -24,6 +24,9 @@ from etude.train.schedule import Constant
 from etude.train.state import State
 from etude.train.step import Eager, Step
 
+# In its own process a rehearsal cannot be watched, nor a fault be put into it.
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU to do it on")
+
 CONF = Path(package.__file__).parents[2] / "conf"
 LENET = "model=lenet5 dataset=mnist"
 FLIPS = f"{LENET} augment=crop_flip"

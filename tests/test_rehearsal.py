@@ -16,6 +16,8 @@ from etude.cli.summary import main
 from etude.preflight import footprint, rehearsal
 from etude.preflight.pretend import BLOCK_BYTES
 
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU to do it on")
+
 FLOAT, INDEX = 4, 8  # bytes
 MIB = 2**20
 STEP = "augment=none precision=float32 train.eval_batch_size=1 train.batch_size=128"

@@ -288,3 +288,25 @@ def test_a_process_ends_though_an_error_holds_its_stream(root: Path):
     done = run_script(text)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "ValueError: mine"
+
+
+KILLED = """
+import os, signal
+class Deadly(Files):
+    def __getitem__(self, part):
+        if 17 in part.tolist():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(part)
+stream._files = Deadly({paths!r}, Form(12, "bilinear"), digest="")
+list(stream.in_order(2))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes are not forked")
+def test_a_worker_that_is_killed_ends_its_process(root: Path):
+    paths = [str(path) for path in sorted(root.glob("train/*/*.png"))]
+    script = OPEN.format(paths=paths, early=False) + KILLED.format(paths=paths)
+    done = run_script(script)
+    assert done.returncode == 1
+    assert "RuntimeError: DataLoader worker" in done.stderr.splitlines()[-1]

@@ -157,6 +157,7 @@ def _sound(loader: DataLoader[Tensor | UserError]) -> Iterator[Tensor]:
 
     Raises:
         UserError: One of its images could not be decoded.
+        RuntimeError: A worker was killed.
     """
     batches = iter(loader)
     _at_work.add(batches)
@@ -166,6 +167,8 @@ def _sound(loader: DataLoader[Tensor | UserError]) -> Iterator[Tensor]:
                 # Not the error itself: in its traceback stands this frame, which would hold it.
                 raise UserError(str(batch))
             yield batch
+    except (ConnectionError, EOFError) as error:
+        raise RuntimeError("DataLoader worker died handing over a batch") from error
     finally:
         _end_workers(batches)
 

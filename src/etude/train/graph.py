@@ -87,16 +87,16 @@ def whole_step(epoch: Epoch, step: Step, state: State, images: int) -> None:
     """
     whole = images == epoch.batch_size
     do = partial(step.compiler.do, step.mark()) if whole else _as_it_is
-    batch = do(_read, epoch, images)
+    batch = do(read_batch, epoch, images)
     result = step(batch.images, batch.labels, whole=whole)
-    do(_note, epoch.step, state.losses, state.correct, result)
+    do(note_result, epoch.step, state.losses, state.correct, result)
 
 
 def _as_it_is(function: Callable[..., T], *arguments: object) -> T:
     return function(*arguments)
 
 
-def _read(epoch: Epoch, images: int) -> Batch:
+def read_batch(epoch: Epoch, images: int) -> Batch:
     """Make the next batch, and set its rate."""
     first = epoch.step * epoch.batch_size
     part = epoch.order.index_select(0, first + torch.arange(images, device=first.device))
@@ -104,7 +104,7 @@ def _read(epoch: Epoch, images: int) -> Batch:
     return epoch.images.batch(part, epoch.draws)
 
 
-def _note(step: Tensor, losses: Tensor, correct: Tensor, result: Result) -> None:
+def note_result(step: Tensor, losses: Tensor, correct: Tensor, result: Result) -> None:
     """Write down what a step saw, and move on."""
     losses.index_copy_(0, step, result.loss.view(1))
     correct.index_copy_(0, step, result.correct.view(1))
