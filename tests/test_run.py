@@ -186,7 +186,7 @@ def test_one_failed_job_of_a_sweep_leaves_the_others_alone(
     assert etude(*words) == 1
     states = {summary_of(p.parent)["state"] for p in workplace.glob("outputs/*/*/summary.json")}
     assert states == {"failed", "finished"}
-    assert "1 of 2 runs did not finish" in capsys.readouterr().err
+    assert "1 of 2 runs diverged" in capsys.readouterr().err
 
 
 def test_a_documents_figures_are_judged_only_for_the_documented_run(etude: Etude, workplace: Path):

@@ -194,7 +194,7 @@ def test_a_preempted_run_saves_at_once_and_goes_on_from_there(
     slurm.ask("sbatch", *wanted, "--wrap", "sleep 3")
     told = command.end()
     for seed in (0, 1):
-        assert f"waiting    seed={seed}" in told.partition("running")[2]
+        assert f"not started  seed={seed}" in told.partition("running")[2]
         assert "training goes on until SLURM ends the job" in place.log(seed)
         assert_saved_and_gone_on_from_there(place.log(seed), "SIGTERM")
         assert_same_run(whole.run(seed), place.run(seed))

@@ -204,7 +204,7 @@ def test_ctrl_c_lets_what_runs_save_and_cancels_what_waits(
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
     output, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 130, output
-    assert "2 jobs: 1 waiting, 1 preempted" in output
+    assert "2 jobs: 1 not started, 1 preempted" in output
     assert summary_of(folder)["state"] == "preempted"
     assert (folder / "last.ckpt").exists()
     assert [path.parent for path in folder.parent.glob("*/summary.json")] == [folder]

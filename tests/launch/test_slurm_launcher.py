@@ -14,9 +14,10 @@ from launch.processes import wait_for
 from launch.slurm_stand_in import install
 
 from etude.launch import queue
-from etude.launch.job import Entry, Job, JobState
+from etude.launch.job import Entry, Job
 from etude.launch.queue import Queue, ask, short
 from etude.launch.task import About
+from etude.runs.state import RunState
 
 pytest.importorskip("submitit", reason="etude[slurm] is not installed")
 
@@ -130,10 +131,11 @@ def test_a_job_that_is_queued_again_is_counted_and_one_that_is_lost_is_given_up(
     said = ["", "PENDING", "RUNNING", "COMPLETING", "PENDING", "RUNNING", "NODE_FAIL"]
     states = [(ticket.look(word), ticket.entry.state, ticket.entry.tries)[1:] for word in said]
     assert states == [
-        (JobState.WAITING, 0), (JobState.WAITING, 0), (JobState.RUNNING, 1), (JobState.RUNNING, 1),
-        (JobState.WAITING, 1), (JobState.RUNNING, 2), (JobState.RUNNING, 2),
+        (RunState.NOT_STARTED, 0), (RunState.NOT_STARTED, 0),
+        (RunState.RUNNING, 1), (RunState.RUNNING, 1), (RunState.NOT_STARTED, 1),
+        (RunState.RUNNING, 2), (RunState.RUNNING, 2),
     ]  # fmt: skip
     monkeypatch.setattr(_watch, "_LATE", 0.0)
     assert ticket.look("NODE_FAIL")
-    assert ticket.entry.state is JobState.CUT_OFF
+    assert ticket.entry.state is RunState.CUT_OFF
     assert ticket.entry.error == "NODE_FAIL (SLURM's job 7_0)"

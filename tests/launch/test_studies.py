@@ -281,7 +281,7 @@ def test_a_dry_run_lists_what_is_done_half_done_and_to_come_and_writes_nothing(
     capsys.readouterr()
     assert etude(*words, "--dry-run") == 0
     output = capsys.readouterr().out
-    assert "preempted     0/1" in output
+    assert "preempted    0/1" in output
     assert "3 finished" in output
     assert summary_of(half.parent)["state"] == "preempted"
 

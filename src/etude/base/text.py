@@ -1,9 +1,14 @@
 """Words for people about runs; imports nothing slow, so that every command can."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+# Where a line may end within a word: after a setting, before the hash that ends a folder's name.
+_BREAKS = re.compile(r"(?<=[_/,])|(?=-[0-9a-f]{8}$)")
+_NARROWEST = 12  # characters of a table's first column
 
 
 def exact(value: float) -> str:
@@ -37,3 +42,27 @@ def epoch_line(row: Mapping[str, Any], epochs: int) -> str:
             loss, accuracy = row[f"{split}_loss"], row[f"{split}_accuracy"]
             parts.append(f"{split} loss {loss:.4f} accuracy {accuracy:.4f}")
     return "  ".join([*parts, f"{row['images_per_second']:,.0f} images/s"])
+
+
+def fold(text: str, width: int) -> str:
+    """Break a text that is too long for a line, but never a number or a hash."""
+    lines = [""]
+    words = re.split(r"(?<= )", text)
+    parts = [[word] if len(word.rstrip()) <= width else _BREAKS.split(word) for word in words]
+    for piece in (piece for own in parts for piece in own):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def fold_first(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Fold the first cells of a table, so that its other columns stay whole.
+
+    Args:
+        rows: Of texts, the heading included.
+        width: Of the table, its edges included; there are two characters between columns.
+    """
+    others = sum(2 + max(map(len, column)) for column in list(zip(*rows, strict=True))[1:])
+    room = max(_NARROWEST, width - 2 - others)
+    return [fold(row[0], room) for row in rows]

@@ -53,6 +53,7 @@ class Base:
         chosen: The choice in each group of parts.
         named: The choices that the experiment's file, or the default recipe, makes.
         fallen: What the experiment sets for other choices than these.
+        launcher: The launcher that the experiment's file names; None if it names none.
     """
 
     pickled: bytes
@@ -60,6 +61,7 @@ class Base:
     chosen: dict[str, str]
     named: dict[str, str]
     fallen: tuple[Fallen, ...]
+    launcher: str | None
 
     def copy(self) -> DictConfig:
         """Give the configuration, to be changed."""
@@ -101,6 +103,7 @@ def make_base(
         chosen={group: str(chosen.get(group)) for group in GROUPS},
         named={group: str(whole.get(group)) for group in GROUPS},
         fallen=tuple(_merged(told)),
+        launcher=whole.get("hydra/launcher"),
     )
 
 

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
-from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from etude.base.errors import UserError
 from etude.base.garbage import seldom_sought
@@ -20,18 +20,18 @@ from etude.cli import interpolations, launching
 from etude.cli.choices import Base
 from etude.cli.hydra_door import Loader
 from etude.cli.job import ComposedJob, Jobs, PlannedJobs, clash, with_run_of_arm
+from etude.cli.naming import RUN, SWEEP, MadeBefore, parent_of, readable, settled, swept_keys
 from etude.cli.study import KEYS
 from etude.cli.words import is_choice, parse, product
-from etude.config import Config, check, describe, identify
+from etude.config import Config, check, identify
 from etude.config.schema import GROUPS, DownloadedConf
 from etude.preflight.contents import Contents
 from etude.train.bfloat16_gains import gains
 
 # The launchers whose jobs find the data, the weights and the devices that this process finds.
 _HERE = (".BasicLauncher", ".LocalLauncher")
-_NOT_A_RUNS = {"hydra", *KEYS}
+_NOT_ARUNS = {"hydra", *KEYS}
 _FREE = {"seed", "precision", "dataset.content"}
-_RUN, _SWEEP = ("hydra.run.dir",), ("hydra.sweep.dir", "hydra.sweep.subdir")
 
 
 class Composer:
@@ -52,6 +52,7 @@ class Composer:
         self.gains = True
         self._contents = Contents()
         self._to_come: dict[str, str] = {}  # runs to be made, as weights, by their folders
+        self._made = MadeBefore()
         self._name = ""  # of the job that is being named
         self._alone: Jobs | None = None  # all that a process needs
         loader.job = self.for_launcher
@@ -65,6 +66,7 @@ class Composer:
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
         self._contents, self._to_come, self._name, self._alone = Contents(), {}, "", None
+        self._made = MadeBefore()
         self._register()
 
     def __deepcopy__(self, memo: Any) -> "Composer":
@@ -82,7 +84,7 @@ class Composer:
             UserError: Its configuration is not valid; all of its problems are told.
             HydraException: It cannot be composed.
         """
-        job, composed, base = self._job(words, _RUN)
+        job, composed, base = self._job(words, RUN)
         self._remember(job, composed)
         return PlannedJobs([job], composed, base.told())
 
@@ -117,15 +119,18 @@ class Composer:
             heeded: Groups in which it is told what falls away.
 
         Raises:
-            UserError: A job's configuration is not valid, or two would share a folder.
+            UserError: A job's configuration is not valid, two would share a folder, or one asks
+                for another launcher.
             HydraException: A job cannot be composed.
         """
         jobs: dict[Path, ComposedJob] = {}
+        swept = swept_keys(wanted)
         remarks: dict[str, None] = {}
         hydras = _raw(master.hydra.overrides.hydra)
         for label, words in wanted:
             own = [with_run_of_arm(word, words, jobs.values()) for word in words]
-            job, composed, base = self._job([*hydras, *own], _SWEEP, number=len(jobs))
+            job, composed, base = self._job([*hydras, *own], SWEEP, number=len(jobs), swept=swept)
+            launching.refuse_other(master, composed, base)
             job = replace(job, words=tuple(own), label=label)
             if (other := jobs.setdefault(job.folder, job)) is job:
                 self._remember(job, composed)
@@ -157,7 +162,7 @@ class Composer:
         key = tuple(words)
         if key not in self.jobs:
             hydras = _raw(master.hydra.overrides.hydra)
-            job, composed, _ = self._job([*hydras, *words], _SWEEP)
+            job, composed, _ = self._job([*hydras, *words], SWEEP)
             self._remember(replace(job, words=key), composed)
         return pickle.loads(self.jobs[key][1])  # noqa: S301 (our own)
 
@@ -187,7 +192,12 @@ class Composer:
         self._to_come[str(job.folder.absolute())] = weights
 
     def _job(
-        self, words: Sequence[str], folder_keys: Sequence[str], number: int | None = None
+        self,
+        words: Sequence[str],
+        folder_keys: Sequence[str],
+        *,
+        number: int | None = None,
+        swept: Collection[str] = (),
     ) -> tuple[ComposedJob, DictConfig, Base]:
         """Compose, check and name one job."""
         composed, base = self.loader.compose(words)
@@ -201,15 +211,16 @@ class Composer:
         self.gains &= gains(config)
         identity = identify(config, self._contents.of(config, self._to_come))
         other = {group: own for group, own in base.chosen.items() if base.named[group] != own}
-        name = describe(identity, other, base.usual)
+        name = readable(config, identity, base, swept)
         self._name = f"{name}-{identity.fingerprint}"
+        self._name = self._made.name(parent_of(composed, folder_keys), self._name)
         job = ComposedJob(
             config=config,
             identity=identity,
-            folder=_settled(composed, folder_keys),
+            folder=settled(composed, folder_keys),
             arm=name.rpartition("_seed=")[0] or "as configured",
             documented=not other and _as_documented(config, identity, base),
-            local=folder_keys == _RUN or _is_here(composed),
+            local=folder_keys == RUN or _is_here(composed),
             words=tuple(words),
         )
         OmegaConf.set_readonly(composed.hydra, False)  # a launcher writes into it  # noqa: FBT003
@@ -236,7 +247,7 @@ def composing(own: Path | None = None) -> Generator[Composer]:
 
 def _plain(composed: DictConfig) -> DictConfig | Mapping[str, object]:
     """Give the values of what is a run's own; as they are where one of them cannot be resolved."""
-    own = [str(key) for key in composed if key not in _NOT_A_RUNS]
+    own = [str(key) for key in composed if key not in _NOT_ARUNS]
     try:
         return {
             key: OmegaConf.to_container(value, resolve=True)
@@ -246,19 +257,6 @@ def _plain(composed: DictConfig) -> DictConfig | Mapping[str, object]:
         }
     except OmegaConfBaseException:
         return OmegaConf.masked_copy(composed, own)
-
-
-def _settled(composed: DictConfig, keys: Sequence[str]) -> Path:
-    """Find a job's folder, and write it as text where a launcher will look for it."""
-    hydra = composed.hydra
-    with read_write(hydra):
-        try:
-            parts = [str(OmegaConf.select(composed, key)) for key in keys]
-        except InterpolationToMissingValueError:  # the number of a job that has none yet
-            return Path(str(hydra.sweep.dir))
-        for key, part in zip(keys, parts, strict=True):
-            OmegaConf.update(composed, key, part)
-    return Path(*parts)
 
 
 def _is_here(composed: DictConfig) -> bool:

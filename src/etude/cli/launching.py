@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, configure_log, run_job
 from hydra.types import RunMode, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from etude.base.errors import UserError
 from etude.cli import hydra_door as door
+from etude.cli.choices import Base
 from etude.cli.hydra_door import CONFIG_NAME, Loader
 
 
@@ -50,6 +52,31 @@ def launch(
         batch = [list(own) for own in words[first : first + size]]
         launcher.launch(batch, initial_job_idx=first)
     context.callbacks.on_multirun_end(config=master, config_name=CONFIG_NAME)
+
+
+def refuse_other(master: DictConfig, composed: DictConfig, base: Base) -> None:
+    """Refuse a job that asks for another launcher than the one that all jobs are started by.
+
+    Raises:
+        UserError: The experiment that it starts from does.
+    """
+    if (word := _asked(master, composed, base)) is not None:
+        raise UserError(
+            f"experiment={base.experiment} asks for {word}, but one launcher starts all jobs; "
+            f"give the command the word {word}, or leave it out of the experiment's file"
+        )
+
+
+def _asked(master: DictConfig, composed: DictConfig, base: Base) -> str | None:
+    """Write what a job asks for and will not get as a word; None if it gets all of it."""
+    given = [str(word).partition("=")[0] for word in master.hydra.overrides.hydra]
+    chosen = composed.hydra.runtime.choices["hydra/launcher"]
+    if base.launcher not in {None, chosen} and "hydra/launcher" not in given:
+        return f"hydra/launcher={base.launcher}"
+    there, here = (OmegaConf.to_container(node.hydra.launcher) for node in (master, composed))
+    if here == there or not isinstance(here, dict) or not isinstance(there, dict):
+        return None
+    return next(f"hydra.launcher.{k}={v}" for k, v in here.items() if there.get(k) != v)
 
 
 def sweep(loader: Loader, master: DictConfig, task: TaskFunction, words: Sequence[str]) -> None:

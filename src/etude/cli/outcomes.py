@@ -16,6 +16,7 @@ from etude.cli.terminal import complain, errors
 from etude.runs.claim import wait_while_claimed
 from etude.runs.notify import notify, of_many
 from etude.runs.records import Summary, read_summary
+from etude.runs.state import RunState
 from etude.runs.status import state_of, status
 
 
@@ -35,24 +36,24 @@ def name(job: ComposedJob) -> str:
     return f"{job.label}, seed {job.config.seed}" if job.label else ""
 
 
-def outcome(job: ComposedJob) -> tuple[str, str, float | None, str]:
-    """Give a job's folder, state, test accuracy and remark, whichever launcher ran it."""
-    run = status(job.folder)
-    accuracy = run.accuracy if run.state == "finished" else None
-    return job.folder.name, run.state, accuracy, run.error
-
-
 def exit_code_of(planned: Sequence[ComposedJob]) -> int:
-    """Give the exit code of several jobs, and say how many did not finish."""
-    unfinished = sum(outcome(job)[1] not in {"finished", "pruned"} for job in planned)
+    """Give the exit code of several jobs, and say how many diverged, and how many are left."""
+    states = [status(job.folder).state for job in planned]
+    diverged = states.count(RunState.DIVERGED)
+    unfinished = sum(state.left for state in states) - diverged
+    if diverged:
+        complain(
+            f"{diverged} of {len(planned)} runs diverged: that is their result, and the same "
+            "command comes to it again"
+        )
     if unfinished:
         complain(f"{unfinished} of {len(planned)} runs did not finish; the same command goes on")
-    return 1 if unfinished else 0
+    return 1 if diverged or unfinished else 0
 
 
 def tell(planned: Sequence[ComposedJob]) -> None:
     """Tell whom it may concern what several jobs came to."""
-    states = Counter(outcome(job)[1] for job in planned)
+    states = Counter(str(status(job.folder).state) for job in planned)
     notify(planned[0].config.record.notify, of_many(planned[0].folder.parent, states))
 
 

@@ -144,8 +144,8 @@ def launch(composer: Composer, asked: SearchWords, *, dry_run: bool) -> int:
 
 def _list(settings: SearchConf, space: Space, some: ComposedJob) -> int:
     """Tell what is searched over, and how far that is."""
-    for key, text in space.describe().items():
-        console.print(f"{key}: {text}", markup=False)
+    for key, axis in space.axes.items():
+        console.print(f"{key}: {axis.told()}", markup=False)
     wanted, folder = settings.wanted(space.size), near(some.folder.parent)
     console.print(f"{wanted} trials in all, below {folder}; nothing was started", markup=False)
     return 0

@@ -20,18 +20,16 @@ from etude.cli.outcomes import (
     launch_all,
     launcher_needed,
     name,
-    outcome,
     outputs_needed,
     tell,
 )
+from etude.cli.run_tables import show_runs, show_sweep
 from etude.cli.study import Study
 from etude.cli.terminal import (
     announce_study,
     announce_time,
     remark,
     show_arms,
-    show_runs,
-    show_sweep,
 )
 from etude.cli.worker import Worker
 from etude.config import Config
@@ -64,6 +62,7 @@ def start(composer: Composer, words: list[str], *, multirun: bool, dry_run: bool
         HydraException: One cannot be composed.
     """
     if study_jobs.names_study(words):
+        remark(*sweeps.repeated(composer.loader, words))
         if (search := searches.of_study(composer, words)) is not None:
             return searches.launch(composer, search, dry_run=dry_run)
         return _launch_study(composer, words, dry_run=dry_run)
@@ -74,6 +73,7 @@ def start(composer: Composer, words: list[str], *, multirun: bool, dry_run: bool
     mode = composer.loader.base(words, RunMode.MULTIRUN if multirun else RunMode.RUN)
     sweep = multirun or mode.copy().hydra.mode == RunMode.MULTIRUN
     if sweep and (search := searches.of_words(composer, words)) is not None:
+        remark(*sweeps.repeated(composer.loader, words))
         return searches.launch(composer, search, dry_run=dry_run)
     planned = composer.sweep(words) if sweep else composer.run(words)
     if sweep:
@@ -104,7 +104,7 @@ def _sweep(composer: Composer, planned: PlannedJobs) -> int:
         with suppress(JobFailed), launcher_needed():
             composer.launch(planned, planned.jobs, worker)
     if not str(planned.master.hydra.launcher._target_).endswith(_SHOWS_RUNS):
-        show_sweep(outcome(job) for job in planned.jobs)
+        show_sweep([status(*wanted) for wanted in _wanted(planned.jobs)])
     from etude.cli.ending import compare_jobs  # noqa: PLC0415 (takes its time)
 
     compare_jobs(planned.jobs)

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from etude.base.duration import duration
 from etude.cli import entry
-from etude.cli.terminal import complain, console, count_runs, runs_table
+from etude.cli.run_tables import count_runs, runs_table
+from etude.cli.terminal import complain, console
 from etude.runs.status import RunStatus, listed, seconds_left
 
 EVERY = 2.0  # seconds between two looks
@@ -68,7 +69,7 @@ def _page(runs: Sequence[RunStatus]) -> Group:
     left = seconds_left(runs)
     expected = f"; about {duration(left)} left" if left else ""
     table = runs_table(runs, [run.seconds_left for run in runs])
-    return Group(table, Text(count_runs(runs) + expected))
+    return Group(table, Text(count_runs(runs, expected)))
 
 
 if __name__ == "__main__":

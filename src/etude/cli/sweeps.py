@@ -58,7 +58,10 @@ def plan(composer: Composer, words: Sequence[str]) -> PlannedJobs:
     params = OmegaConf.select(master, "hydra.sweeper.params") or {}
     usual = [f"{key}={value}" for key, value in params.items()]
     jobs = [job for own in sweeps for job in expand(composer.loader, [*usual, *own])]
-    return composer.several(master, [("", job) for job in jobs])
+    planned = composer.several(master, [("", job) for job in jobs])
+    planned.remarks.extend(line for own in sweeps for line in repeated(composer.loader, own))
+    planned.remarks.extend(repeated(composer.loader, hydra))
+    return planned
 
 
 def split(loader: Loader, words: Sequence[str]) -> Sweeps:

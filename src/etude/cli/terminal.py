@@ -5,7 +5,6 @@ import logging
 import shlex
 import statistics
 import sys
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from etude.base.duration import duration
 from etude.base.text import near
 from etude.cli.study import Study
 from etude.runs.records import Agreement
-from etude.runs.status import RunStatus
+from etude.runs.state import RunState
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -124,54 +123,11 @@ def show_outcome(summary: Mapping[str, Any]) -> None:
     )
 
 
-def show_sweep(rows: Iterable[tuple[str, str, float | None, str]]) -> None:
-    """Print one line a job: folder, state, test accuracy, remark."""
-    table = Table("run", "state", "test accuracy", "remark")
-    for folder, state, accuracy, remark in rows:
-        table.add_row(folder, state, "" if accuracy is None else f"{accuracy:.4f}", remark)
-    console.print(table)
-
-
 def show_end(folder: Path) -> None:
     """Print how to look further at the runs of a sweep."""
     where = shlex.quote(near(folder))
     console.print(f"report       etude-report {where}", markup=False)
     console.print(f"TensorBoard  tensorboard --logdir {where}", markup=False)
-
-
-def show_runs(runs: Sequence[RunStatus], lefts: Sequence[float | None]) -> None:
-    """Print where runs stand, and the seconds that each will still take, None if unknown."""
-    console.print(runs_table(runs, lefts))
-    console.print(f"{count_runs(runs)}{_in_a_row(lefts)}")
-
-
-def runs_table(runs: Sequence[RunStatus], lefts: Sequence[float | None]) -> Table:
-    """Make a table of runs: state, epoch, accuracy, expected time."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("run", "state", "epoch", "accuracy", "left"):
-        right = column in {"epoch", "accuracy", "left"}
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
-    for run, left in zip(runs, lefts, strict=True):
-        table.add_row(
-            escape(run.name),
-            run.state,
-            f"{run.epoch}/{run.epochs or '?'}",
-            _number(run.accuracy),
-            "–" if not left else duration(left),
-        )
-    return table
-
-
-def count_runs(runs: Sequence[RunStatus]) -> str:
-    """Count runs by their state, in words."""
-    counts = Counter(run.state for run in runs)
-    noun = "run" if len(runs) == 1 else "runs"
-    return f"{len(runs)} {noun}: " + ", ".join(f"{n} {state}" for state, n in counts.items())
-
-
-def _in_a_row(lefts: Sequence[float | None]) -> str:
-    total = sum(left for left in lefts if left is not None)
-    return f"; about {duration(total)} one after the other" if total else ""
 
 
 def announce_study(study: Study, *, runs: int, waiting: Sequence[int]) -> None:
@@ -214,7 +170,7 @@ def show_arms(
     found: dict[str, list[Mapping[str, Any]]] = {}
     reached: dict[str, list[int | None]] = {}
     for label, summary, rows in runs:
-        found.setdefault(label, []).append(summary or {"state": "not started"})
+        found.setdefault(label, []).append(summary or {"state": RunState.NOT_STARTED})
         reached.setdefault(label, []).append(_first_epoch(rows, study))
     means = {
         label: _mean(_accuracies(summaries, "final", study.metric))
@@ -288,10 +244,11 @@ def _references(references: Sequence[Agreement]) -> Table:
         table.add_column(column, no_wrap=column not in {"asked for", "source"}, overflow="fold")
     for row in references:
         agrees = {True: "yes", False: "NO", None: "–"}[row["agrees"]]
-        cells = [row["metric"], _number(row["value"]), row["rule"], _number(row["ours"])]
+        cells = [row["metric"], number(row["value"]), row["rule"], number(row["ours"])]
         table.add_row(*cells, agrees, escape(row["source"]))
     return table
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Write a table's number, or a dash."""
     return "–" if value is None else f"{value:.4f}"

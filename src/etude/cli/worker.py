@@ -140,6 +140,7 @@ class Worker:
             text=f"epoch {run.epoch}/{run.epochs}",
             score="" if run.accuracy is None else f"accuracy {run.accuracy:.4f}",
             seconds_left=run.seconds_left,
+            state=run.state,
         )
 
     def alone(self, composed: DictConfig) -> AbstractContextManager[None]:

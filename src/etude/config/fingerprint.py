@@ -24,41 +24,53 @@ def identify(config: Config, contents: Mapping[str, str]) -> Identity:
     return Identity(mark_of(decisive), dict(contents), decisive)
 
 
-def results(config: Config) -> Mapping[str, Any]:
-    """Give the keys, dotted, that can change a run's result, with their values."""
-    return {key: short_target(key, value) for key, value in _leaves(config, "")}
+def results(config: Config, *, later: bool = False) -> Mapping[str, Any]:
+    """Give the keys, dotted, that can change a run's result, with their values.
+
+    Args:
+        config: The run.
+        later: Whether to give those as well that were added to Étude later, at their defaults.
+    """
+    return {key: short_target(key, value) for key, value in _leaves(config, "", later=later)}
 
 
-def describe(identity: Identity, choices: Mapping[str, str], usual: Mapping[str, Any]) -> str:
+def describe(
+    identity: Identity,
+    choices: Mapping[str, str],
+    usual: Mapping[str, Any],
+    swept: Mapping[str, Any] | None = None,
+) -> str:
     """Put what is special about a run into a few characters that any file system takes.
 
     Args:
         identity: The run's.
         choices: The choices, by group, that its experiment makes otherwise.
         usual: The values, by dotted key, of its experiment's file with these choices.
+        swept: Keys that its sweep varies, which are named with their values whatever these are.
     """
     parts = [f"{group}={choice}" for group, choice in choices.items()]
-    for key, value in identity.decisive.items():
+    named = swept or {}
+    for key, value in {**identity.decisive, **named}.items():
         if key == "seed" or key.endswith(_UNNAMED):
             continue
-        if short_target(key, usual.get(key)) != value:
+        if key in named or short_target(key, usual.get(key)) != value:
             parts.append(f"{key.rpartition('.')[2]}={_short(value)}")
     readable = re.sub(r"[^A-Za-z0-9.=+-]+", "_", "_".join(parts))[:_LONGEST]
     return f"{readable}_seed={identity.decisive['seed']}".lstrip("_")
 
 
-def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+def _leaves(value: Any, key: str, *, later: bool) -> Iterator[tuple[str, Any]]:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):
             inner = getattr(value, field.name)
             if not field.metadata.get("result", True):
                 continue
-            if "since" in field.metadata and field.metadata["since"] == inner:
+            if not later and "since" in field.metadata and field.metadata["since"] == inner:
                 continue
-            yield from _leaves(inner, f"{key}.{field.name}".lstrip("."))
+            yield from _leaves(inner, f"{key}.{field.name}".lstrip("."), later=later)
     elif isinstance(value, dict) and value:
         for name, inner in cast("dict[str, object]", value).items():
-            yield from _leaves(inner, f"{key}.{name}")
+            yield from _leaves(inner, f"{key}.{name}", later=later)
     else:
         yield key, value
 

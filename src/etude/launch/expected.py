@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from etude.launch.job import Entry, JobState
+from etude.launch.job import Entry
+from etude.runs.state import RunState
 
 
 def seconds_left(entries: Sequence[Entry], *, places: int) -> float | None:
@@ -18,9 +19,10 @@ def seconds_left(entries: Sequence[Entry], *, places: int) -> float | None:
     pace = _seconds_per_cost(entries)
     if pace is None:
         return None
-    running = [entry for entry in entries if entry.state is JobState.RUNNING]
+    running = [entry for entry in entries if entry.state is RunState.RUNNING]
     lefts = [_left(entry, pace) for entry in running]
-    waiting = sum(pace * _cost(entry) for entry in entries if entry.state is JobState.WAITING)
+    to_come = [entry for entry in entries if entry.state is RunState.NOT_STARTED]
+    waiting = sum(pace * _cost(entry) for entry in to_come)
     return max([(waiting + sum(lefts)) / places, *lefts])
 
 
@@ -40,11 +42,11 @@ def _left(entry: Entry, pace: float) -> float:
 
 def _seconds_per_cost(entries: Sequence[Entry]) -> float | None:
     """Learn from the jobs that are finished, else from those that are on their way."""
-    finished = [entry for entry in entries if entry.state is JobState.FINISHED]
+    finished = [e for e in entries if e.state is RunState.FINISHED and not e.before]
     seconds = sum(entry.seconds for entry in finished)
     cost = sum(_cost(entry) for entry in finished)
     if not finished:
-        going = [(entry, left(entry)) for entry in entries if entry.state is JobState.RUNNING]
+        going = [(entry, left(entry)) for entry in entries if entry.state is RunState.RUNNING]
         known = [(entry, own) for entry, own in going if own is not None]
         seconds = sum(time.monotonic() - entry.since + own for entry, own in known)
         cost = sum(_cost(entry) for entry, _ in known)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import IO
 
@@ -21,18 +21,6 @@ _TAIL = 4096  # bytes of it that are looked at for its last line
 
 class JobFailed(Exception):  # noqa: N818
     """A job's process died, or was never started."""
-
-
-class JobState(Enum):
-    """Where a job stands; the value is what people read, as they read it of a run."""
-
-    WAITING = "waiting"
-    RUNNING = RunState.RUNNING.value
-    FINISHED = RunState.FINISHED.value
-    BEFORE = "finished before"
-    FAILED = RunState.FAILED.value
-    PREEMPTED = RunState.PREEMPTED.value
-    CUT_OFF = RunState.CUT_OFF.value
 
 
 @dataclass(frozen=True)
@@ -104,7 +92,7 @@ class Entry:
     """
 
     job: Job
-    state: JobState = JobState.WAITING
+    state: RunState = RunState.NOT_STARTED
     tries: int = 0
     alone: bool = False
     device: Device | None = None
@@ -121,16 +109,31 @@ class Entry:
     @property
     def over(self) -> bool:
         """Whether nothing more will happen to it."""
-        return self.state not in {JobState.WAITING, JobState.RUNNING}
+        return self.state.over
 
     @property
     def done(self) -> bool:
-        """Whether it is finished, now or before."""
-        return self.state in {JobState.FINISHED, JobState.BEFORE}
+        """Whether it need not be done again."""
+        return not self.state.left
+
+    @property
+    def before(self) -> bool:
+        """Whether it had been done before this command began."""
+        return self.done and not self.tries
+
+    @property
+    def lost(self) -> bool:
+        """Whether it failed in a way that another try may mend."""
+        return self.state in {RunState.FAILED, RunState.CUT_OFF}
+
+    @property
+    def word(self) -> str:
+        """Where it stands, as people read it."""
+        return f"{self.state} before" if self.before else self.state.value
 
     def begin(self, device: Device, answer: IO[bytes]) -> None:
         """Take note that it has been started."""
-        self.state, self.device, self.answer = JobState.RUNNING, device, answer
+        self.state, self.device, self.answer = RunState.RUNNING, device, answer
         self.since, self.overdue, self.kill_at = time.monotonic(), False, None
         self.tries += 1
 
@@ -148,24 +151,49 @@ class Entry:
             with self.answer as file:
                 file.seek(0)
                 self.result = file.read()
-        if status == 0:
-            self.state = JobState.FINISHED
-        elif status in {INTERRUPTED, PREEMPTED}:
-            self.state, self.error = JobState.PREEMPTED, "asked to stop"
-        elif stopping and status < 0:
-            self.state, self.error = JobState.CUT_OFF, "asked to stop, and killed"
-        else:
-            self.state = JobState.FAILED
-            self.error = error or reason(status, last_line(self.job.log))
-        if self.overdue and status != 0:
-            self.state, self.error = JobState.FAILED, "took longer than timeout_minutes"
+        self.state, self.error = self._ending(status, stopping=stopping, error=error)
         _remove_if_empty(self.job.log)
+
+    def _ending(self, status: int, *, stopping: bool, error: str) -> tuple[RunState, str]:
+        if self.overdue and status != 0:
+            return RunState.FAILED, "took longer than timeout_minutes"
+        if status in {INTERRUPTED, PREEMPTED}:
+            return RunState.PREEMPTED, "asked to stop"
+        if stopping and status < 0:
+            return RunState.CUT_OFF, "asked to stop, and killed"
+        told = error or reason(status, last_line(self.job.log))
+        return self.judged(status), told if status else ""
+
+    def judged(self, status: int) -> RunState:
+        """Name its state after its process's end; the run's own folder may know it better.
+
+        Args:
+            status: The exit code, or minus the signal that killed it.
+        """
+        own = self.progress.state
+        if status == 0:
+            return RunState.PRUNED if own is RunState.PRUNED else RunState.FINISHED
+        if own is RunState.DIVERGED or (own is RunState.CUT_OFF and status < 0):
+            return own
+        return RunState.FAILED
 
 
 def labels(words: Sequence[Sequence[str]]) -> list[str]:
-    """Call each job by those of its words that not all jobs share; an empty text if it has none."""
+    """Call each job by those of its words that not all jobs share; an empty text if it has none.
+
+    A key goes without its group where that is clear: `lr=0.01` for `optimizer.lr=0.01`.
+    """
     shared = set(words[0]).intersection(*words[1:]) if len(words) > 1 else set[str]()
-    return [" ".join(word for word in own if word not in shared) for own in words]
+    apart = [[word for word in own if word not in shared] for own in words]
+    keys = {word.partition("=")[0] for own in apart for word in own}
+    ends = Counter(key.rpartition(".")[2] for key in keys)
+    short = {key: end for key in keys if ends[end := key.rpartition(".")[2]] == 1}
+    return [" ".join(_renamed(word, short) for word in own) for own in apart]
+
+
+def _renamed(word: str, names: Mapping[str, str]) -> str:
+    key, sign, value = word.partition("=")
+    return f"{names.get(key, key)}{sign}{value}"
 
 
 def reason(status: int, last_line: str) -> str:

@@ -8,8 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
-from etude.launch.job import Entry, Job, JobState, Settings
+from etude.launch.job import Entry, Job, Settings
 from etude.launch.stopping import Stopping
+from etude.runs.state import RunState
 
 TICK = 0.25  # seconds between two looks at the clock and at the jobs' folders
 
@@ -69,7 +70,7 @@ class Loop(ABC):
         for entry in entries:
             entry.progress = entry.job.progress()
             if entry.job.about.finished:
-                entry.state = JobState.BEFORE
+                entry.state = RunState.FINISHED
                 self._display.changed(entry)
         with self._stopping.listening():
             try:
@@ -89,14 +90,14 @@ class Loop(ABC):
         return self._failed_fast or self._stopping.asked is not None
 
     def _running(self) -> list[Entry]:
-        return [entry for entry in self.entries.values() if entry.state is JobState.RUNNING]
+        return [entry for entry in self.entries.values() if entry.state is RunState.RUNNING]
 
     # --- starting -----------------------------------------------------------------------------
     def _start(self) -> bool:
         """Start what can be started, longest first; say whether anything was."""
         if self._halted:
             return False
-        waiting = [entry for entry in self.entries.values() if entry.state is JobState.WAITING]
+        waiting = [entry for entry in self.entries.values() if entry.state is RunState.NOT_STARTED]
         waiting.sort(key=lambda entry: -entry.job.about.cost)
         started = [entry for entry in waiting if self._ready(entry) and self._placed(entry)]
         if waiting and not started and not self._running():
@@ -115,13 +116,13 @@ class Loop(ABC):
     def _give_up(self, waiting: Sequence[Entry]) -> None:
         """Fail the jobs that nothing can start any more."""
         for entry in waiting:
-            if entry.state is JobState.WAITING:
+            if entry.state is RunState.NOT_STARTED:
                 about = entry.job.about
                 why = "its jobs wait for each other" if about.after else f"no {about.device} here"
                 self._fail(entry, f"it could not be started: {why}")
 
     def _fail(self, entry: Entry, error: str) -> None:
-        entry.state, entry.error = JobState.FAILED, error
+        entry.state, entry.error = RunState.FAILED, error
         self._display.changed(entry)
         self._failed_fast |= self._settings.fail_fast
 
@@ -135,12 +136,13 @@ class Loop(ABC):
             error: Why it failed, where that is known better than from its status and its log.
         """
         entry.end(status, stopping=self._halted, error=error)
-        retry = entry.state is JobState.FAILED and not self._halted and self._again(entry)
+        retry = entry.lost and not self._halted and self._again(entry)
         self._display.changed(entry)
         if retry:
-            entry.state = JobState.WAITING
+            entry.state = RunState.NOT_STARTED
             return
-        self._failed_fast |= entry.state is JobState.FAILED and self._settings.fail_fast
+        failed = entry.lost or entry.state.went_wrong
+        self._failed_fast |= failed and self._settings.fail_fast
 
     def _again(self, entry: Entry) -> bool:
         """Say whether a job that failed may be tried again."""

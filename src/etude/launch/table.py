@@ -16,30 +16,33 @@ from rich.table import Table
 from rich.text import Text
 
 from etude.base.duration import duration
-from etude.base.text import near
+from etude.base.text import fold_first, near
 from etude.launch.expected import left, seconds_left
-from etude.launch.job import Entry, JobState
+from etude.launch.job import Entry
+from etude.runs.state import RunState
 
-_OTHERS = 62  # characters that the columns besides the job's name take
 _EVERY = 0.5  # seconds between two drawings
 _STYLES = {
-    JobState.WAITING: "dim",
-    JobState.RUNNING: "cyan",
-    JobState.FINISHED: "green",
-    JobState.BEFORE: "green",
-    JobState.FAILED: "red",
-    JobState.PREEMPTED: "yellow",
-    JobState.CUT_OFF: "yellow",
+    RunState.NOT_STARTED: "dim",
+    RunState.RUNNING: "cyan",
+    RunState.FINISHED: "green",
+    RunState.PRUNED: "green",
+    RunState.DIVERGED: "red",
+    RunState.FAILED: "red",
+    RunState.PREEMPTED: "yellow",
+    RunState.CUT_OFF: "yellow",
 }
+_COUNTED = tuple(_STYLES)
 # Running first, then what ended last: a study may be longer than the terminal is high.
 _ORDER = (
-    JobState.RUNNING,
-    JobState.FAILED,
-    JobState.CUT_OFF,
-    JobState.PREEMPTED,
-    JobState.FINISHED,
-    JobState.BEFORE,
-    JobState.WAITING,
+    RunState.RUNNING,
+    RunState.FAILED,
+    RunState.DIVERGED,
+    RunState.CUT_OFF,
+    RunState.PREEMPTED,
+    RunState.FINISHED,
+    RunState.PRUNED,
+    RunState.NOT_STARTED,
 )
 
 
@@ -76,13 +79,14 @@ class LiveTable:
             self._live.update(self._draw(entries, stopping=stopping), refresh=True)
 
     def _draw(self, entries: Sequence[Entry], *, stopping: bool) -> Group:
-        table = _table(
-            "job", "state", "progress", "score", "time", "left", width=self._console.width
-        )
-        shown = sorted(entries, key=lambda entry: _ORDER.index(entry.state))
-        shown = shown[: max(3, self._console.height - 6)]
-        for entry in sorted(shown, key=lambda entry: entry.job.number):
-            table.add_row(*_cells(entry), style=_STYLES[entry.state])
+        first = sorted(entries, key=lambda entry: _ORDER.index(entry.state))
+        lines = max(3, self._console.height - 6)
+        while True:  # a long name takes more lines than one
+            shown = sorted(first[:lines], key=lambda entry: entry.job.number)
+            table, taken = _table(shown, self._console.width, left_too=True)
+            if taken <= self._console.height - 6 or lines <= 1:
+                break
+            lines -= 1
         return Group(table, Text(_total(entries, places=self._places, stopping=stopping)))
 
 
@@ -107,9 +111,9 @@ class PlainLines:
 
     def changed(self, entry: Entry) -> None:
         """Print what has become of a job, but for what the table at the end says as well."""
-        if entry.state is JobState.BEFORE:
+        if entry.before:
             return
-        parts = [f"{entry.state.value:<9}", entry.job.label]
+        parts = [f"{entry.state:<9}", entry.job.label]
         if entry.over:
             parts += [part for part in (entry.progress.score, _spent(entry), entry.error) if part]
         elif entry.tries > 1:
@@ -122,60 +126,74 @@ class PlainLines:
 
 def show_all(console: Console, entries: Sequence[Entry]) -> None:
     """Print what became of each job, the failed ones with their error and their log."""
-    table = _table("job", "state", "progress", "score", "time", width=console.width)
-    for entry in entries:
-        table.add_row(*_cells(entry)[:5], style=_STYLES[entry.state])
-    console.print(table)
+    console.print(_table(entries, console.width)[0])
     for entry in entries:
         if entry.over and not entry.done:
             style = _STYLES[entry.state]
             label, error = escape(entry.job.label), escape(entry.error)
-            console.print(f"[{style}]{entry.state.value}[/] {label}: {error}")
+            console.print(f"[{style}]{entry.state}[/] {label}: {error}")
             if entry.job.log.exists():
                 console.print(f"  log: {near(entry.job.log)}", markup=False)
     console.print(_total(entries, places=1, stopping=False), markup=False)
 
 
-def _table(*columns: str, width: int) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        right = column in {"time", "left"}
-        table.add_column(
-            column,
-            justify="right" if right else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            max_width=max(20, width - _OTHERS) if column == "job" else None,
-        )
-    return table
+def _table(entries: Sequence[Entry], width: int, *, left_too: bool = False) -> tuple[Table, int]:
+    """Make a table of jobs; give the lines of its rows as well.
+
+    A name that is too long for the terminal goes on in the next line, so that no number is cut.
+    """
+    heading = ["job", "state", "progress", "score", "time", *(["left"] if left_too else [])]
+    columns = list(zip(*([*_cells(entry)][: len(heading)] for entry in entries), strict=True))
+    headed = [_headed(*pair) for pair in zip(heading, columns, strict=True)]
+    rows = list(zip(*headed, strict=True))
+    names = fold_first(rows, width)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for title in rows[0]:
+        right = title in {"time", "left"}
+        table.add_column(escape(title), justify="right" if right else "left", no_wrap=True)
+    for name, row, entry in zip(names[1:], rows[1:], entries, strict=True):
+        table.add_row(escape(name), *map(escape, row[1:]), style=_STYLES[entry.state])
+    return table, sum(1 + name.count("\n") for name in names[1:])
+
+
+def _headed(title: str, cells: Sequence[str]) -> list[str]:
+    """Put the heading above cells: the word that all of them begin with, where there is one."""
+    words = {cell.partition(" ")[0] for cell in cells if cell}
+    if title not in {"progress", "score"} or len(words) != 1:
+        return [title, *cells]
+    return [*words, *(cell.partition(" ")[2] for cell in cells)]
 
 
 def _cells(entry: Entry) -> list[str]:
-    remaining = left(entry) if entry.state is JobState.RUNNING else None
-    state = entry.state.value if entry.tries < 2 else f"{entry.state.value}, try {entry.tries}"
+    remaining = left(entry) if entry.state is RunState.RUNNING else None
+    state = entry.word if entry.tries < 2 else f"{entry.word}, try {entry.tries}"
     return [
-        escape(entry.job.label),
+        entry.job.label,
         state,
-        escape(entry.progress.text),
-        escape(entry.progress.score),
+        entry.progress.text,
+        entry.progress.score,
         _spent(entry),
         "" if remaining is None else duration(remaining),
     ]
 
 
+def _rank(entry: Entry) -> tuple[int, bool]:
+    return _COUNTED.index(entry.state), entry.before
+
+
 def _spent(entry: Entry) -> str:
     seconds = entry.seconds
-    if entry.state is JobState.RUNNING:
+    if entry.state is RunState.RUNNING:
         seconds += time.monotonic() - entry.since
     return duration(seconds) if entry.tries else ""
 
 
 def _total(entries: Sequence[Entry], *, places: int, stopping: bool) -> str:
-    counts = Counter(entry.state for entry in entries)
-    parts = [f"{counts[state]} {state.value}" for state in _STYLES if counts[state]]
+    counts = Counter(entry.word for entry in sorted(entries, key=_rank))
+    parts = [f"{count} {word}" for word, count in counts.items()]
     text = f"{len(entries)} {'job' if len(entries) == 1 else 'jobs'}: {', '.join(parts)}"
     if stopping:
         return f"{text}; they save and stop, Ctrl-C ends them at once"
-    if counts[JobState.RUNNING] and (remaining := seconds_left(entries, places=places)) is not None:
+    if counts[RunState.RUNNING] and (remaining := seconds_left(entries, places=places)) is not None:
         text += f"; about {duration(remaining)} left"
     return text

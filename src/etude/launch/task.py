@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from etude.runs.state import RunState
+
 
 @dataclass(frozen=True)
 class About:
@@ -56,12 +58,14 @@ class Progress:
         text: Where it is, in a few words, such as `epoch 3/10`.
         score: The result so far, in a few words.
         seconds_left: Until its end; None where nobody can tell.
+        state: Where it stands by its own word; None where it has none.
     """
 
     done: float | None = None
     text: str = ""
     score: str = ""
     seconds_left: float | None = None
+    state: RunState | None = None
 
 
 class TaskMethods:

@@ -40,6 +40,14 @@ class Numbers:
         """Write an override."""
         return f"{self.key}={self._clean(value)!r}"
 
+    def told(self) -> str:
+        """Put it into words for people."""
+        how = f"in steps of {self._clean(self.step)!r}" if self.step else "any number"
+        if self.whole and self.step == 1:
+            how = "whole numbers"
+        by = ", by ratios" if self.log else ""
+        return f"from {self._clean(self.low)!r} to {self._clean(self.high)!r}, {how}{by}"
+
     def _clean(self, value: float) -> float:
         if self.whole:
             return int(value)
@@ -67,6 +75,10 @@ class Choices:
     def levels(self) -> list[str]:
         """List them."""
         return list(self.words)
+
+    def told(self) -> str:
+        """Put it into words for people."""
+        return f"one of {', '.join(self.words)}"
 
     def word(self, value: str) -> str:
         """Write an override."""

@@ -20,9 +20,10 @@ from ray.exceptions import (
 )
 
 from etude.base.errors import INTERRUPTED, PREEMPTED
-from etude.launch.job import Entry, Job, JobState, Settings
+from etude.launch.job import Entry, Job, Settings
 from etude.launch.loop import TICK, JobsDisplay, Loop
 from etude.launch.machine import CPU
+from etude.runs.state import RunState
 from hydra_plugins.etude_ray._work import Task, do
 
 _ALONG = ("ETUDE_", "HYDRA_")  # variables that jobs get from here, whichever machine they are on
@@ -99,12 +100,12 @@ class Tasks(Loop):
         for entry in self._running():
             if not self._halted:
                 self._note_begun(entry)
-            if entry.state is JobState.RUNNING:
+            if entry.state is RunState.RUNNING:
                 entry.progress = entry.job.progress()
 
     def _note_begun(self, entry: Entry) -> None:
         """See from a job's log that it has begun: Ray itself tells nobody."""
-        if entry.state is JobState.WAITING and self._has_logged(entry):
+        if entry.state is RunState.NOT_STARTED and self._has_logged(entry):
             entry.begin(CPU, io.BytesIO())
             self._display.changed(entry)
 
@@ -115,10 +116,10 @@ class Tasks(Loop):
         """Take note of a task's end."""
         status, error, answer = self._outcome(entry)
         never_begun = status == INTERRUPTED and not self._has_logged(entry)
-        if entry.state is JobState.WAITING and not never_begun:
+        if entry.state is RunState.NOT_STARTED and not never_begun:
             entry.begin(CPU, io.BytesIO())
         del self._sent[entry.job.number]
-        if entry.state is JobState.RUNNING:
+        if entry.state is RunState.RUNNING:
             entry.answer = io.BytesIO(answer)
             self._ended(entry, status, error)
 

@@ -13,11 +13,12 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from etude.base.text import near
-from etude.launch.job import Entry, Job, JobState, labels
+from etude.launch.job import Entry, Job, labels
 from etude.launch.queue import short
 from etude.launch.stopping import Stopping
 from etude.launch.table import LiveTable, PlainLines, show_all
 from etude.launch.task import TaskMethods
+from etude.runs.state import RunState
 from hydra_plugins.etude_local._job import compose, returned
 from hydra_plugins.etude_slurm._job import Call
 from hydra_plugins.etude_slurm._submit import Wanted, make_executor, submit, submitted_before
@@ -131,7 +132,7 @@ def _entry(config: DictConfig, label: str, asked: TaskMethods) -> Entry:
         call=bytes,  # it takes its own way there
         progress=partial(asked.progress, config),
     )
-    state = JobState.BEFORE if about.finished else JobState.WAITING
+    state = RunState.FINISHED if about.finished else RunState.NOT_STARTED
     return Entry(job, state=state, progress=job.progress())
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from submitit.core.utils import JobPaths, pickle_load
 
-from etude.launch.job import Entry, JobState, last_line, reason
+from etude.launch.job import Entry, last_line, reason
 from etude.launch.loop import JobsDisplay
 from etude.launch.queue import Queue, is_ahead, is_at_work, is_over
 from etude.launch.stopping import Stopping
+from etude.runs.state import RunState
 
 _TICK = 1.0  # seconds between two looks at the jobs' files
 _LATE = 10.0  # seconds that a file may take from a node to here
@@ -45,23 +46,23 @@ class Ticket:
             self._queue_again()
         elif is_over(said):
             self._give_up(said)
-        if self.entry.state is JobState.RUNNING:
+        if self.entry.state is RunState.RUNNING:
             self.entry.progress = self.entry.job.progress()
         return self.entry.state is not before
 
     def _begin(self) -> None:
         self._ended = None
-        if self.entry.state is JobState.WAITING:
-            self.entry.state, self.entry.since = JobState.RUNNING, time.monotonic()
+        if self.entry.state is RunState.NOT_STARTED:
+            self.entry.state, self.entry.since = RunState.RUNNING, time.monotonic()
             self.entry.tries += 1
 
     def _queue_again(self) -> None:
         """Take note that SLURM took its node for another job, or lost it."""
         self._ended = None
-        self._stop_clock(JobState.WAITING)
+        self._stop_clock(RunState.NOT_STARTED)
 
-    def _stop_clock(self, state: JobState) -> None:
-        if self.entry.state is JobState.RUNNING:
+    def _stop_clock(self, state: RunState) -> None:
+        if self.entry.state is RunState.RUNNING:
             self.entry.seconds += time.monotonic() - self.entry.since
         self.entry.state = state
 
@@ -78,11 +79,11 @@ class Ticket:
         self.entry.progress = self.entry.job.progress()
         if outcome != "success":
             self.entry.error = _last_error(str(value))
-            return self._stop_clock(JobState.FAILED)
+            return self._stop_clock(RunState.FAILED)
         self.entry.result, code = value
         if code != 0:
             self.entry.error = reason(code, last_line(self._paths.stderr))
-        return self._stop_clock(JobState.FAILED if code else JobState.FINISHED)
+        return self._stop_clock(self.entry.judged(code))
 
     def _give_up(self, said: str) -> None:
         """Call it lost, once its result has had the time to come."""
@@ -93,7 +94,7 @@ class Ticket:
         self.entry.error = f"{said} (SLURM's job {self.id})"
         if said == "FAILED" and (line := last_line(self._paths.stderr)):
             self.entry.error += f": {line}"
-        self._stop_clock(JobState.FAILED if said == "FAILED" else JobState.CUT_OFF)
+        self._stop_clock(RunState.FAILED if said == "FAILED" else RunState.CUT_OFF)
 
 
 def _last_error(traceback: str) -> str:
