@@ -140,6 +140,8 @@ def _as_it_was(config: Config, summary: Summary, given: Given) -> Config:
     device, compiled = device_for(then, given), summary.get("compiled")
     if compiled is not None and (device == "cpu") == (then == "cpu"):
         config = replace(config, train=replace(config.train, compile=str(compiled).lower()))
+    if (parts := summary.get("accumulate")) is not None:
+        config = replace(config, train=replace(config.train, accumulate=parts))
     return replace(config, device=device, precision=summary.get("precision", config.precision))
 
 
