@@ -70,10 +70,9 @@ def refuse_other(master: DictConfig, composed: DictConfig, base: Base) -> None:
 
 def _asked(master: DictConfig, composed: DictConfig, base: Base) -> str | None:
     """Write what a job asks for and will not get as a word; None if it gets all of it."""
-    words = OmegaConf.to_container(
-        master.hydra.overrides.hydra
-    )  # as typed: one may name a job's own
-    given = any(str(word).startswith("hydra/launcher=") for word in words)
+    # As typed, unresolved: a word may name what only a job has, such as its number.
+    words = cast("list[str]", OmegaConf.to_container(master.hydra.overrides.hydra))
+    given = any(word.startswith("hydra/launcher=") for word in words)
     chosen = composed.hydra.runtime.choices["hydra/launcher"]
     if base.launcher not in {None, chosen} and not given:
         return f"hydra/launcher={base.launcher}"
