@@ -2,10 +2,11 @@
 
 import pytest
 
+from etude.base.gpu_memory import CONTEXT_BYTES
 from etude.launch import machine
 from etude.launch.check import problems
 from etude.launch.machine import CPU, MIB, Device, quota, visible
-from etude.launch.slots import CONTEXT_BYTES, Slots, jobs_per_device, threads, visible_devices
+from etude.launch.slots import Slots, jobs_per_device, threads, visible_devices
 
 GIB = 2**30
 LISTED = "0, GPU-aaaa, 81000\n1, GPU-bbbb, 40000\n"

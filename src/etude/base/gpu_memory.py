@@ -1,4 +1,4 @@
-"""Whether a run fits into a GPU's free memory, by the bytes that it is predicted to hold there."""
+"""Whether runs fit into a GPU's free memory, by the bytes that they are predicted to hold there."""
 
 MIB = 2**20
 # What CUDA's context, its libraries' workspaces and the allocator's rounding take beside the
@@ -7,9 +7,9 @@ CONTEXT_BYTES = 700 * MIB
 MARGIN = 0.9  # of the free memory is given away
 
 
-def fits(predicted: int, free: int) -> bool:
-    """Say whether a run of so many predicted bytes has room in so many free ones."""
-    return predicted + CONTEXT_BYTES <= MARGIN * free
+def fits(predicted: int, free: int, *others: int) -> bool:
+    """Say whether a run of so many predicted bytes, beside others, has room in the free ones."""
+    return sum(one + CONTEXT_BYTES for one in (predicted, *others)) <= MARGIN * free
 
 
 def room_for(predicted: int) -> int:

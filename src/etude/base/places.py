@@ -10,6 +10,11 @@ from etude.base import atomic
 from etude.base.errors import UserError
 
 
+def outputs_folder() -> str:
+    """Name the folder that all results go below: `$ETUDE_OUTPUTS`, else `outputs`."""
+    return os.path.expanduser(os.environ.get("ETUDE_OUTPUTS") or "outputs")  # noqa: PTH111
+
+
 def cache_folder() -> Path:
     """Name the cache's folder: `$ETUDE_CACHE`, else `etude` below the user's cache folder.
 

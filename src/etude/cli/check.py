@@ -1,6 +1,5 @@
 """The command `etude-check`: runs held against the ledger and the documents; and new records."""
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -54,12 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Words:
-    parser = Words(
-        prog="etude-check",
-        description="Hold runs against the ledger's record and the document's figures.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = Words.of(
+        "etude-check",
+        "Hold runs against the ledger's record and the document's figures.",
+        EXAMPLES,
     )
     add = parser.add_argument
     add("folder", type=Path, metavar="RUN_OR_FOLDER", help="of one experiment or study")

@@ -63,6 +63,14 @@ class Base:
     fallen: tuple[Fallen, ...]
     launcher: str | None
 
+    def chosen_otherwise(self, besides: Collection[str] = ()) -> dict[str, str]:
+        """Give the choices that the experiment's file makes otherwise, and those of some groups."""
+        return {
+            group: own
+            for group, own in self.chosen.items()
+            if group in besides or self.named[group] != own
+        }
+
     def copy(self) -> DictConfig:
         """Give the configuration, to be changed."""
         return pickle.loads(self.pickled)  # noqa: S301 (our own, made in this process)

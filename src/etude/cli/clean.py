@@ -1,8 +1,6 @@
 """The command `etude-clean`: lists what nobody needs any more, and removes it if told to."""
 
-import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from etude.base.errors import UserError
+from etude.base.places import outputs_folder
 from etude.base.text import near
 from etude.cli import entry
 from etude.cli.parser import Words
@@ -45,14 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Words:
-    parser = Words(
-        prog="etude-clean",
-        description="List what nobody needs any more below a folder of runs; --yes removes it.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = Words.of(
+        "etude-clean",
+        "List what nobody needs any more below a folder of runs; --yes removes it.",
+        EPILOG,
     )
-    outputs = Path(os.environ.get("ETUDE_OUTPUTS") or "outputs").expanduser()
+    outputs = Path(outputs_folder())
     add = parser.add_argument
     add("folder", nargs="?", type=Path, default=outputs, help=f"of runs ({outputs})")
     add("--only", action="append", choices=KINDS, help="a kind; can be given again (all kinds)")

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from etude.base.errors import UserError
 from etude.base.garbage import seldom_sought
 from etude.base.identity import Identity, as_weights, short_target
+from etude.base.places import outputs_folder
 from etude.cli import hydra_door as door
 from etude.cli import interpolations, launching
 from etude.cli.choices import Base
@@ -30,7 +31,7 @@ from etude.train.bfloat16_gains import gains
 
 # The launchers whose jobs find the data, the weights and the devices that this process finds.
 _HERE = (".BasicLauncher", ".LocalLauncher")
-_NOT_ARUNS = {"hydra", *KEYS}
+_NOT_A_RUNS = {"hydra", *KEYS}
 _FREE = {"seed", "precision", "dataset.content"}
 
 
@@ -210,7 +211,7 @@ class Composer:
         config = check(_plain(composed))
         self.gains &= gains(config)
         identity = identify(config, self._contents.of(config, self._to_come))
-        other = {group: own for group, own in base.chosen.items() if base.named[group] != own}
+        other = base.chosen_otherwise()
         name = readable(config, identity, base, swept)
         self._name = f"{name}-{identity.fingerprint}"
         self._name = self._made.name(parent_of(composed, folder_keys), self._name)
@@ -227,7 +228,7 @@ class Composer:
         return job, composed, base
 
     def _folder(self, *, _root_: DictConfig) -> str:
-        return str(Path(interpolations.outputs(), str(_root_.name), self._name))
+        return str(Path(outputs_folder(), str(_root_.name), self._name))
 
 
 @contextmanager
@@ -247,7 +248,7 @@ def composing(own: Path | None = None) -> Generator[Composer]:
 
 def _plain(composed: DictConfig) -> DictConfig | Mapping[str, object]:
     """Give the values of what is a run's own; as they are where one of them cannot be resolved."""
-    own = [str(key) for key in composed if key not in _NOT_ARUNS]
+    own = [str(key) for key in composed if key not in _NOT_A_RUNS]
     try:
         return {
             key: OmegaConf.to_container(value, resolve=True)

@@ -71,12 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Words:
-    parser = Words(
-        prog="etude-eval",
-        description="Evaluate runs' networks: accuracy, classes, calibration, confusion.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = Words.of(
+        "etude-eval",
+        "Evaluate runs' networks: accuracy, classes, calibration, confusion.",
+        EXAMPLES,
     )
     add = parser.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -55,12 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Words:
-    parser = Words(
-        prog="etude-export",
-        description="Write a run's network as one file, its preparation inside, and check it.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = Words.of(
+        "etude-export",
+        "Write a run's network as one file, its preparation inside, and check it.",
+        EXAMPLES,
     )
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="a run's folder")

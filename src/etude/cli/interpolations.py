@@ -10,6 +10,8 @@ from typing import Any
 import omegaconf.base
 from omegaconf import OmegaConf
 
+from etude.base.places import outputs_folder
+
 
 def register(*, folder: Callable[..., str], subfolder: Callable[[], str]) -> None:
     """Make Étude's own interpolations known.
@@ -21,16 +23,11 @@ def register(*, folder: Callable[..., str], subfolder: Callable[[], str]) -> Non
     _read_once()
     known = partial(OmegaConf.register_new_resolver, replace=True)
     with warnings.catch_warnings(action="ignore"):  # OmegaConf 2.4 has another name for it
-        known("etude.outputs", outputs)
+        known("etude.outputs", outputs_folder)
         known("etude.absolute", _absolute)
         known("etude.basename", _basename)
         known("etude.folder", folder)
         known("etude.subfolder", subfolder)
-
-
-def outputs() -> str:
-    """Name the folder that all results go below."""
-    return os.path.expanduser(os.environ.get("ETUDE_OUTPUTS") or "outputs")  # noqa: PTH111
 
 
 def _basename(path: str) -> str:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import InterpolationToMissingValueError
 
 from etude.base.identity import Identity
-from etude.cli import interpolations
+from etude.base.places import outputs_folder
 from etude.cli.choices import Base
 from etude.config import Config, describe, results
 
@@ -33,11 +33,7 @@ def swept_keys(wanted: Sequence[tuple[str, Sequence[str]]]) -> frozenset[str]:
 
 def readable(config: Config, identity: Identity, base: Base, swept: Collection[str]) -> str:
     """Put what is special about a run into words, and what its sweep varies, as is or not."""
-    choices = {
-        group: own
-        for group, own in base.chosen.items()
-        if group in swept or base.named[group] != own
-    }
+    choices = base.chosen_otherwise(swept)
     whole = results(config, later=True) if swept else {}
     return describe(identity, choices, base.usual, {k: v for k, v in whole.items() if k in swept})
 
@@ -70,7 +66,7 @@ def parent_of(composed: DictConfig, keys: Sequence[str]) -> Path:
     """Find the folder that a job's will be in, beside those of others."""
     if keys == SWEEP:
         return Path(str(OmegaConf.select(composed, keys[0])))
-    return Path(interpolations.outputs(), str(composed.name))
+    return Path(outputs_folder(), str(composed.name))
 
 
 def settled(composed: DictConfig, keys: Sequence[str]) -> Path:

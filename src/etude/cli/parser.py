@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from etude.base.errors import UserError
 
@@ -12,6 +12,17 @@ class Words(argparse.ArgumentParser):
     """The options of a command that has nothing to do with Hydra."""
 
     listed_by = "--help"
+
+    @classmethod
+    def of(cls, command: str, description: str, examples: str) -> Self:
+        """Begin the options of a command; no option is shortened, and examples stay as they are."""
+        return cls(
+            prog=command,
+            description=description,
+            epilog=examples,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
 
     def add_completion(self) -> None:
         """Offer what completes the options by Tab: eval "$(<command> --completion bash)"."""

@@ -57,12 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Words:
-    parser = Words(
-        prog="etude-predict",
-        description="Say what images show, by a run's network.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = Words.of(
+        "etude-predict",
+        "Say what images show, by a run's network.",
+        EXAMPLES,
     )
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="a run's folder")

@@ -1,6 +1,5 @@
 """The command `etude-queue`: the commands that were left to this machine with `--detach`."""
 
-import argparse
 import os
 import shlex
 import sys
@@ -44,12 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Words:
-    parser = Words(
-        prog="etude-queue",
-        description="Show and change the queue of this machine's commands.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = Words.of(
+        "etude-queue",
+        "Show and change the queue of this machine's commands.",
+        EXAMPLES,
     )
     parser.add_argument("action", nargs="?", default="show", choices=list(_ACTIONS))
     parser.add_argument("value", nargs="?", help="a command's number, or jobs a device for resize")

@@ -51,12 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Words:
-    parser = Words(
-        prog="etude-report",
-        description="Compare the arms of a study or a sweep: table, figures, and a page.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = Words.of(
+        "etude-report",
+        "Compare the arms of a study or a sweep: table, figures, and a page.",
+        EXAMPLES,
     )
     add = parser.add_argument
     add("folders", nargs="+", type=Path, metavar="FOLDER", help="runs are sought in and below it")

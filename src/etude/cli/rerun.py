@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from etude.base.errors import UserError
+from etude.base.places import outputs_folder
 from etude.base.text import near
 from etude.cli import entry
 from etude.cli.again import Again, carry_out, plan
@@ -63,14 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Words:
-    parser = Words(
-        prog="etude-rerun",
-        description="Do again what a run's folder holds; say first what is different today.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = Words.of(
+        "etude-rerun",
+        "Do again what a run's folder holds; say first what is different today.",
+        EXAMPLES,
     )
-    outputs = Path(os.environ.get("ETUDE_OUTPUTS") or "outputs").expanduser()
+    outputs = Path(outputs_folder())
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="its folder, from this machine or another")
     add("--dry-run", action="store_true", help="only say what is different today")

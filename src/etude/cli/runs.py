@@ -13,6 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from etude.base.errors import UserError
+from etude.base.places import outputs_folder
 from etude.base.text import near
 from etude.cli import entry
 from etude.cli.parser import Words
@@ -49,16 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Words:
-    parser = Words(
-        prog="etude-runs",
-        description="List runs, those that words choose, as a table, CSV, JSON or paths.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = Words.of(
+        "etude-runs",
+        "List runs, those that words choose, as a table, CSV, JSON or paths.",
+        EXAMPLES,
     )
     add = parser.add_argument
     add("words", nargs="*", metavar="WORD", help="conditions; all must hold")
-    outputs = Path(os.environ.get("ETUDE_OUTPUTS") or "outputs").expanduser()
+    outputs = Path(outputs_folder())
     add("--folder", type=Path, default=outputs, help=f"runs are sought below it ({outputs})")
     add("--sort", metavar="KEY", help="sort by it; -KEY, the largest first, as --sort=-seconds")
     add(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from etude.base.gpu_memory import room_for
+from etude.base.gpu_memory import MIB, room_for
 from etude.cli import entry
 from etude.cli.app import main_of_one_job
 from etude.cli.parser import Parser
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from etude.train.batch_parts import BatchParts
 
 STEPS = 3  # that are measured
-MIB = 2**20
 FILE_WIDTH = 120  # characters; names are folded in a narrow terminal only
 EXAMPLES = """\
 examples:
@@ -59,12 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser(
-        prog="etude-summary",
-        description="Show a network's layers, parameters, MACs and training memory, untrained.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = Parser.of(
+        "etude-summary",
+        "Show a network's layers, parameters, MACs and training memory, untrained.",
+        EXAMPLES,
     )
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="as for etude; see etude --help"

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-MIB = 2**20
+from etude.base.gpu_memory import MIB
+
 _QUERY = ["--query-gpu=index,uuid,memory.free", "--format=csv,noheader,nounits"]
 
 

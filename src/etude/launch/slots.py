@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from etude.base.gpu_memory import CONTEXT_BYTES, MARGIN
+from etude.base.gpu_memory import fits
 from etude.launch.machine import Device
 
 
@@ -35,11 +35,10 @@ class Slots:
             memory: Bytes that it needs; None if nobody knows, which on a GPU is a GPU of its own.
             alone: Whether it must have the device for itself.
         """
-        needed = memory + CONTEXT_BYTES if memory is not None else None
         for place in sorted(self._allowed(device), key=lambda place: len(self._on(place))):
-            if self._fits(place, needed, alone=alone):
-                apart = alone or (needed is None and not place.is_cpu)
-                self._held[job] = (place, needed or 0, apart)
+            if self._fits(place, memory, alone=alone):
+                apart = alone or (memory is None and not place.is_cpu)
+                self._held[job] = (place, memory or 0, apart)
                 return place
         return None
 
@@ -56,7 +55,7 @@ class Slots:
     def _on(self, device: Device) -> list[tuple[Device, int, bool]]:
         return [held for held in self._held.values() if held[0] == device]
 
-    def _fits(self, device: Device, needed: int | None, *, alone: bool) -> bool:
+    def _fits(self, device: Device, memory: int | None, *, alone: bool) -> bool:
         others = self._on(device)
         if not others:
             return True  # the first may try, whatever was predicted
@@ -64,9 +63,9 @@ class Slots:
             return False
         if device.is_cpu:
             return not any(apart for *_, apart in others)
-        if needed is None or device.free is None or any(apart for *_, apart in others):
+        if memory is None or device.free is None or any(apart for *_, apart in others):
             return False
-        return sum(taken for _, taken, _ in others) + needed <= MARGIN * device.free
+        return fits(memory, device.free, *(taken for _, taken, _ in others))
 
 
 def jobs_per_device(wanted: int | str, *, devices: Sequence[Device], cores: int) -> int:

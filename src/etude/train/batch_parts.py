@@ -8,6 +8,7 @@ import logging
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -79,6 +80,7 @@ def fewest_parts(config: Config, free: int, predict: Predict) -> BatchParts | No
         predict: Tells what a run like it holds.
     """
 
+    @cache  # what is found is asked about again
     def predicted(count: int) -> int | None:
         return predict(in_parts(config, count))
 

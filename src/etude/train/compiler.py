@@ -29,6 +29,10 @@ _LONGEST = 600  # seconds to wait for another process that compiles the same
 T = TypeVar("T")
 
 
+def _nothing() -> None:
+    """Bring nothing back, as nothing has changed."""
+
+
 class Compiler:
     """Compile a run's functions when they are first called, or leave them as they are.
 
@@ -73,8 +77,7 @@ class Compiler:
         """
         made = self._made.setdefault(function, self(function))
         plain, compiled = partial(function, *arguments), partial(made, *arguments)
-        whole_name = f"{function.__name__.strip('_')}-{name}"
-        return self.attempt(whole_name, compiled, plain, keep=lambda: nothing)
+        return self.attempt(f"{function.__name__}-{name}", compiled, plain)
 
     def attempt(
         self,
@@ -82,7 +85,7 @@ class Compiler:
         compiled: Callable[[], T],
         plain: Callable[[], T],
         *,
-        keep: Callable[[], Callable[[], None]],
+        keep: Callable[[], Callable[[], None]] = lambda: _nothing,
     ) -> T:
         """Do something compiled; where it cannot be compiled, say so, and do it as it is.
 
@@ -120,10 +123,6 @@ class Compiler:
             ) from error
         log.warning("steps are not compiled, which is slower: %s", reason)
         self.on = False
-
-
-def nothing() -> None:
-    """Bring nothing back, as nothing has changed."""
 
 
 def _reason(error: Exception) -> str:

@@ -109,8 +109,9 @@ def run(
         Pruned: It was hopeless.
         SystemExit: A signal came, and the state has been saved: 130 after Ctrl-C, else 75.
     """
-    precision = _precision(config, folder, gains=gains)
-    config = _divided(config, folder, precision, predict)
+    begun = None if config.fresh else read_summary(folder)
+    precision = _precision(config, begun, gains=gains)
+    config = _divided(config, begun, precision, predict)
     parts = make_parts(config, precision)
     _make_room(config, folder)
     with claimed(folder), logged(folder):
@@ -136,19 +137,17 @@ def run(
     return cast("Summary", summary)
 
 
-def _precision(config: Config, folder: Path, *, gains: bool) -> str:
+def _precision(config: Config, begun: Summary | None, *, gains: bool) -> str:
     """Give what the run began with, or what is chosen for all that it belongs with."""
-    begun = None if config.fresh or config.precision != "auto" else read_summary(folder)
-    if begun is not None:
+    if begun is not None and config.precision == "auto":
         return begun["precision"]
     return choose_precision(config.precision, choose_device(config.device), gains=gains)
 
 
-def _divided(config: Config, folder: Path, precision: str, predict: Predict) -> Config:
+def _divided(config: Config, begun: Summary | None, precision: str, predict: Predict) -> Config:
     """Compute batches in as many parts as the run began with, or as are chosen for it."""
     if config.train.accumulate != "auto":
         return config
-    begun = None if config.fresh else read_summary(folder)
     if begun is not None and "accumulate" in begun:
         return in_parts(config, begun["accumulate"])
     device = choose_device(config.device)

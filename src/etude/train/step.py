@@ -11,7 +11,7 @@ from etude.base.errors import UserError
 from etude.base.identity import mark_of
 from etude.data.batch import Batch, Split
 from etude.train.at_once import WeightsAtOnce
-from etude.train.compiler import Compiler, nothing, one_kernel, what_passes_change
+from etude.train.compiler import Compiler, one_kernel, what_passes_change
 from etude.train.hardware import autocast
 from etude.train.loss import OwnLoss, training_losses
 from etude.train.state import State
@@ -141,12 +141,8 @@ class Step:
         if not whole or as_it_is or not self._optimizer.state:
             self._plain_update()
             return
-        self.compiler.attempt(
-            f"update-{self.mark()}",
-            self._compiled_update,
-            self._plain_update,
-            keep=lambda: nothing,  # what cannot be compiled has not begun
-        )
+        # What cannot be compiled has not begun, so that nothing is to be brought back.
+        self.compiler.attempt(f"update-{self.mark()}", self._compiled_update, self._plain_update)
 
     def _plain_update(self) -> None:
         self._scaler.step(self._optimizer)
