@@ -5,7 +5,6 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,9 @@ if not torch.cuda.is_available():  # beside a made-up device PyTorch's autograd 
     make_up()  # before the process's first backward pass
 torch.set_num_threads(1)  # small networks, and the same bits whatever else the machine does
 
+# Of a row of metrics, what the same bits may have otherwise.
+MEASURED = {"images_per_second", "seconds", "memory_bytes"}
+
 # Real digits, few of them: a run takes about a second.
 SMALL = [
     "dataset.limit_train=200",
@@ -43,13 +45,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def own_log() -> Iterator[None]:
-    """Leave the log as it was: a command gives it a handler, and lets it pass nothing on."""
-    logger = logging.getLogger("etude")
-    handlers, level, passed_on = logger.handlers[:], logger.level, logger.propagate
+    """Leave the log as it was.
+
+    A command gives Étude's a handler, and lets it pass nothing on; Hydra's own words, such as
+    --info, have the whole process log.
+    """
+    own, root = logging.getLogger("etude"), logging.getLogger()
+    handlers, level, passed_on = own.handlers[:], own.level, own.propagate
+    root_handlers, root_level = root.handlers[:], root.level
     disabled = logging.root.manager.disable
     yield
-    logger.handlers[:], logger.propagate = handlers, passed_on
-    logger.setLevel(level)
+    own.handlers[:], own.propagate = handlers, passed_on
+    own.setLevel(level)
+    root.setLevel(root_level)
+    for handler in root.handlers[:]:
+        if handler not in root_handlers and type(handler) is logging.StreamHandler:
+            root.removeHandler(handler)
     logging.disable(disabled)
 
 
@@ -66,26 +77,13 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def etude(workplace: Path) -> Iterator[Callable[..., int]]:
+def etude(workplace: Path) -> Callable[..., int]:
     """The command, in this process; returns its exit code."""
 
     def command(*words: str) -> int:
         return main(list(words))
 
-    with as_it_logged():
-        yield command
-
-
-@contextmanager
-def as_it_logged() -> Iterator[None]:
-    """Take away afterwards what Hydra's own words, such as --info, have the whole process log."""
-    root = logging.getLogger()
-    level, handlers = root.level, root.handlers[:]
-    yield
-    root.setLevel(level)
-    for handler in root.handlers[:]:
-        if handler not in handlers and type(handler) is logging.StreamHandler:
-            root.removeHandler(handler)
+    return command
 
 
 @pytest.fixture

@@ -118,8 +118,6 @@ def test_a_full_disk_keeps_the_earlier_checkpoint_and_the_run(
             raise RuntimeError("unexpected pos 704 vs 598")  # noqa: B904 (as torch does)
 
     monkeypatch.setattr(checkpoint.torch, "save", full)
-    monkeypatch.setattr(checkpoint.log, "propagate", True)
-    monkeypatch.setattr(checkpoint.logging.getLogger("etude"), "propagate", True)
     saver.save(state(2))
     assert "the disk is full" in caplog.text
     assert "last.ckpt: " in caplog.text

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import only_run, summary_of
+from conftest import MEASURED, only_run, summary_of
 from safetensors.torch import load_file
 
 from etude.runs.records import read_rows
@@ -26,7 +26,6 @@ WORDS = [
     "train.clip_norm=1", "record.curves=false", "record.tensorboard=false",
 ]  # fmt: skip
 STEPS = 3 * 5  # 135 images are left to train on
-MEASURED = {"images_per_second", "seconds", "memory_bytes"}
 
 
 def results_of(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], Any, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import SMALL
+from conftest import MEASURED, SMALL
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -22,7 +22,6 @@ from etude.cli import rerun
 
 Output = pytest.CaptureFixture[str]
 QUICK = [*SMALL, "train.epochs=1", "record.tensorboard=false", "record.confusion=false"]
-OF_TIME = {"seconds", "images_per_second", "memory_bytes"}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +66,7 @@ def change(path: Path, do: Callable[[Any], object]) -> None:
 
 def rows(folder: Path) -> list[dict[str, Any]]:
     lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(x).items() if k not in OF_TIME} for x in lines]
+    return [{k: v for k, v in json.loads(x).items() if k not in MEASURED} for x in lines]
 
 
 def told(capsys: Output, *words: str) -> tuple[int, dict[str, Any]]:

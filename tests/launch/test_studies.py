@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import summary_of
+from conftest import MEASURED, summary_of
 from launch.processes import children_of, processes_below, wait_for
 
 from etude.runs.records import read_rows
@@ -24,7 +24,6 @@ QUICK = ["dataset.limit_train=100", "dataset.limit_test=20", "train.epochs=1",
          "record.curves=false", "record.tensorboard=false"]  # fmt: skip
 ONE_SLOT = ["hydra.launcher.jobs_per_device=1", "hydra.launcher.threads=1"]
 TWO_SLOTS = ["hydra.launcher.jobs_per_device=2", "hydra.launcher.threads=1"]
-MEASURED = {"images_per_second", "seconds", "memory_bytes"}
 
 
 def start(workplace: Path, *words: str) -> "subprocess.Popen[str]":
