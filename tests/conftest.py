@@ -41,6 +41,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
 
 
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """Leave the log as it was: a command gives it a handler, and lets it pass nothing on."""
+    logger = logging.getLogger("etude")
+    handlers, level, passed_on = logger.handlers[:], logger.level, logger.propagate
+    disabled = logging.root.manager.disable
+    yield
+    logger.handlers[:], logger.propagate = handlers, passed_on
+    logger.setLevel(level)
+    logging.disable(disabled)
+
+
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder, with no settings from outside."""

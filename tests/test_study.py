@@ -147,8 +147,8 @@ def test_a_failed_run_is_counted_and_leaves_the_others_alone(
     (workplace / "conf" / "study" / "rates.yaml").write_text(rates)
     assert etude(*words) == 1
     output, errors = capsys.readouterr()
-    assert "2 failed" in output
-    assert "2 of 4 runs did not finish" in errors
+    assert "2 diverged" in output
+    assert "2 of 4 runs diverged" in errors
 
 
 @pytest.mark.parametrize(

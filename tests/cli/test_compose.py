@@ -169,7 +169,7 @@ def test_a_job_that_is_named_twice_is_made_once(etude: Etude, workplace: Path, c
 
 
 def test_one_run_is_composed_checked_and_named_once(etude: Etude, monkeypatch: pytest.MonkeyPatch):
-    from etude.cli import compose, hydra_door  # noqa: PLC0415
+    from etude.cli import compose, hydra_door, naming  # noqa: PLC0415
 
     counts: dict[str, int] = {}
 
@@ -184,7 +184,7 @@ def test_one_run_is_composed_checked_and_named_once(etude: Etude, monkeypatch: p
 
     counted(hydra_door.ConfigLoaderImpl, "_load_configuration_impl")
     counted(compose, "check")
-    counted(compose, "describe")
+    counted(naming, "describe")
     assert etude("optimizer.lr=0.05", "model=cnn4", *SMALL) == 0
     assert counts == {"_load_configuration_impl": 1, "check": 1, "describe": 1}
 

@@ -1,6 +1,7 @@
 """Handing composed jobs to Hydra's launchers and sweepers, or to the task itself."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, configure_log, run_job
@@ -69,9 +70,11 @@ def refuse_other(master: DictConfig, composed: DictConfig, base: Base) -> None:
 
 def _asked(master: DictConfig, composed: DictConfig, base: Base) -> str | None:
     """Write what a job asks for and will not get as a word; None if it gets all of it."""
-    given = [str(word).partition("=")[0] for word in master.hydra.overrides.hydra]
+    # As typed, unresolved: a word may name what only a job has, such as its number.
+    words = cast("list[str]", OmegaConf.to_container(master.hydra.overrides.hydra))
+    given = any(word.startswith("hydra/launcher=") for word in words)
     chosen = composed.hydra.runtime.choices["hydra/launcher"]
-    if base.launcher not in {None, chosen} and "hydra/launcher" not in given:
+    if base.launcher not in {None, chosen} and not given:
         return f"hydra/launcher={base.launcher}"
     there, here = (OmegaConf.to_container(node.hydra.launcher) for node in (master, composed))
     if here == there or not isinstance(here, dict) or not isinstance(there, dict):
