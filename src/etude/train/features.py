@@ -11,6 +11,7 @@ theirs are kept as they are.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -21,6 +22,8 @@ from etude.data.input import order_of
 from etude.train.hardware import autocast, available_memory
 
 log = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 5.0
 
 Body = Callable[[Tensor], Tensor]  # images to features
 
@@ -204,7 +207,7 @@ class Features:
 
     def _filled(self, batch_size: int) -> Rows:
         """Compute all features in batches of one size."""
-        rows, start, before = None, 0, None
+        rows, start, before, shown = None, 0, None, time.monotonic()
         for batch in self._images.in_order(batch_size):
             new = len(batch.labels)
             whole = batch.images if before is None else _filled_up(batch.images, before)
@@ -215,6 +218,9 @@ class Features:
             rows.put(start, made[len(made) - new :])
             self.labels[start : start + new] = batch.labels
             start, before = start + new, whole
+            if time.monotonic() - shown > PROGRESS_SECONDS:
+                shown = time.monotonic()
+                log.info("frozen layers: %d of %d images", start, len(self))
         assert rows is not None, "a split has images"  # noqa: S101
         return rows
 
@@ -270,6 +276,6 @@ class KeptBatches:
         try:
             check_room(len(self), made)
         except CannotKeep as error:
-            log.info("features are computed in every evaluation: %s", error.reason)
+            log.info("frozen layers are computed in every evaluation: %s", error.reason)
             return False
         return True

@@ -81,7 +81,7 @@ def _obstacle(model: nn.Module, found: Cut | None, *, exact: bool) -> str:
 
 def _obstacle_to_learning(images: Split, parts: int) -> str:
     if images.varies:
-        return "augmentation makes other images of them in every epoch"
+        return "augmentation makes other images for each"
     if parts > 1:
         return f"a batch is computed in {parts} parts; {_KEY}=true computes other bits"
     return ""
@@ -95,7 +95,7 @@ def _refuse(reason: str, *, exact: bool) -> None:
     """
     if not exact:
         raise UserError(f"{_KEY}=true: {reason}; set it to auto")
-    log.info("features are computed in every epoch: %s", reason)
+    log.info("frozen layers are computed in every epoch: %s", reason)
 
 
 class OnFeatures:
@@ -152,7 +152,7 @@ class OnFeatures:
             _refuse(error.reason, exact=self._exact)
             return None
         told = len(features), features.bytes / 2**20
-        log.info("the frozen layers' features of %d images were computed once: %.1f MiB", *told)
+        log.info("frozen layers: computed once for %d images, %.1f MiB of features", *told)
         return features
 
 
