@@ -1,6 +1,5 @@
 """Features of frozen layers that are kept: the same bits as through the layers, or not kept."""
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from benchmarks.check_steps import AtOnce
+from etude.data.batch import Batch
 from etude.data.normalize import fit
 from etude.data.resident import Resident
 from etude.data.sources.digits import Digits
@@ -25,7 +25,10 @@ from etude.runs.records import read_rows
 from etude.train import features as kept_features
 from etude.train import step
 from etude.train.body import changing, cut
+from etude.train.evaluate import Score
 from etude.train.features import CannotKeep, Features, KeptBatches, through
+from etude.train.on_features import OnFeaturesEvaluation
+from etude.train.record.gradients import gradients
 from etude.train.schedule import Constant
 from etude.train.state import State
 from etude.train.step import Eager, Step
@@ -103,8 +106,8 @@ def test_a_batch_norm_that_follows_its_batches_is_no_body_even_if_nothing_trains
 def test_auxiliary_heads_are_learned_from_behind_the_body():
     torch.manual_seed(0)
     model = GoogLeNet(
-        3, 2, input_size=32, auxiliary_weight=0.3, dropout=0.0, auxiliary_dropout=0.0, lrn=False, stem="small",
-        width=0.1,
+        3, 2, input_size=32, auxiliary_weight=0.3, dropout=0.0, auxiliary_dropout=0.0, lrn=False,
+        stem="small", width=0.1,
     )  # fmt: skip
     halves = found(frozen_but(model, "auxiliaries.*", "classifier.*"), training=True)
     images = torch.rand(2, 3, 32, 32)
@@ -277,6 +280,21 @@ def test_steps_on_features_are_the_steps_through_the_body(runner: type):
     assert all(map(torch.equal, *weights))
 
 
+def test_gradients_between_epochs_are_those_of_the_whole_network():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Dropout(), nn.Linear(144, 10))
+    changes = changing(frozen_but(model, "3.*").train())
+    batch = digits().some(torch.arange(7))
+    how = {"precision": "float32", "label_smoothing": 0.1}
+    whole = gradients(model, batch, **how)
+    shorter = OnFeaturesEvaluation(lambda *_: Score(0, 0), changes, "float32", CPU)
+    end, features = shorter.behind(model, batch.images)
+    ours = gradients(end, Batch(features, batch.labels), **how)
+    assert end is not model
+    assert whole.keys() == ours.keys() == {"3.weight", "3.bias"}
+    assert all(torch.equal(whole[name], ours[name]) for name in whole)
+
+
 # --- whole runs ----------------------------------------------------------------------------------
 
 VGG = [
@@ -381,11 +399,11 @@ def test_the_switch_is_part_of_the_runs_identity_but_for_its_default(composer):
 
 
 def test_parts_of_a_batch_keep_their_own_bits(
-    etude: Etude, workplace: Path, caplog: pytest.LogCaptureFixture
+    etude: Etude, workplace: Path, capfd: pytest.CaptureFixture[str]
 ):
-    caplog.set_level(logging.INFO)
     assert etude(*SMALL, *HEAD, "train.accumulate=2", "train.epochs=1") == 0
-    assert "computed in every epoch: a batch is computed in 2 parts" in caplog.text
+    told = " ".join(str(capfd.readouterr()).split())
+    assert "computed in every epoch: a batch is computed in 2 parts" in told
 
 
 # --- document 002 --------------------------------------------------------------------------------

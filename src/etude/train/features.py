@@ -23,7 +23,7 @@ from etude.train.hardware import autocast, available_memory
 
 log = logging.getLogger(__name__)
 
-PROGRESS_SECONDS = 5.0
+PROGRESS_SECONDS = 30.0
 
 Body = Callable[[Tensor], Tensor]  # images to features
 
@@ -50,8 +50,7 @@ def through(body: nn.Module, precision: str, device: torch.device) -> Body:
     """
 
     def compute(images: Tensor) -> Tensor:
-        learning = torch.inference_mode(mode=False)  # what is made there can be learned from
-        with learning, torch.no_grad(), autocast(precision, device):
+        with torch.no_grad(), autocast(precision, device):
             return body(images)
 
     return compute

@@ -10,10 +10,11 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from etude.base.errors import UserError
 from etude.data.batch import Ordered, Split
+from etude.models.auxiliary import WithHeads
 from etude.train.body import Cut, changing, cut
 from etude.train.evaluate import Score
 from etude.train.evaluator import Evaluator
@@ -58,7 +59,7 @@ def keep_features(
         _refuse(reason, exact=exact)
         return steps, plan
     evaluator = OnFeaturesEvaluation(plan.evaluator, changes, plan.precision, state.device)
-    plan = replace(plan, evaluator=evaluator)
+    plan = replace(plan, evaluator=evaluator, behind=evaluator.behind)
     reason = _obstacle_to_learning(plan.train, parts if exact else 1)
     if reason or found is None:
         _refuse(reason, exact=exact)
@@ -176,12 +177,20 @@ class OnFeaturesEvaluation:
 
     def __call__(self, model: nn.Module, data: Ordered) -> Score:
         """Score a network."""
-        model.eval()
-        if model not in self._cuts:
-            self._cuts[model] = cut(model, self._changes)
-        found = self._cuts[model]
+        found = self._cut(model)
         if found is None:
             return self._evaluator(model, data)
         if (model, data) not in self._kept:
             self._kept[model, data] = KeptBatches(data, self._through(found.body))
         return self._evaluator(found.end, self._kept[model, data])
+
+    def behind(self, model: nn.Module, images: Tensor) -> tuple[nn.Module, Tensor]:
+        """Give a network's end, and the features of images, in the place of both."""
+        found = None if isinstance(model, WithHeads) else self._cut(model)
+        return (model, images) if found is None else (found.end, self._through(found.body)(images))
+
+    def _cut(self, model: nn.Module) -> Cut | None:
+        model.eval()
+        if model not in self._cuts:
+            self._cuts[model] = cut(model, self._changes)
+        return self._cuts[model]
