@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import SMALL, only_run
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from test_resume import assert_same_run
 from torch import Tensor, nn
 from torchvision import models
@@ -354,7 +355,9 @@ def test_a_run_that_goes_on_computes_its_features_again(
     assert (one(workplace, "cut") / "run.log").read_text().count("computed once") == 2
 
 
-def test_streamed_images_are_decoded_once(etude: Etude, workplace: Path):
+@pytest.fixture
+def noise(workplace: Path) -> list[str]:
+    """A folder of coloured images that mean nothing, and the words for it."""
     generator = torch.Generator().manual_seed(0)
     for part, count in (("train", 20), ("test", 6)):
         for index in range(count):
@@ -362,13 +365,42 @@ def test_streamed_images_are_decoded_once(etude: Etude, workplace: Path):
             path = workplace / "made" / part / f"class{index % 2}" / f"{index}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels.numpy()).save(path)
-    folder = ["dataset=folder", "dataset.root=made", "dataset.name=made", "train.batch_size=8"]
-    words = [*HEAD, *folder, "dataset.mean=[0.5,0.5,0.5]", "dataset.std=[0.2,0.2,0.2]"]
-    for name in ("kept", "through"):
-        own = [f"name={name}", f"train.cache_features={'auto' if name == 'kept' else 'false'}"]
-        assert etude(*words, "train.batch_size=7", *own, "dataset.stream=true") == 0
+    return [
+        "dataset=folder", "dataset.root=made", "dataset.name=made", "dataset.input_size=32",
+        "dataset.mean=[0.5,0.5,0.5]", "dataset.std=[0.2,0.2,0.2]", "augment=none",
+        "train.epochs=2", "train.batch_size=7",
+    ]  # fmt: skip
+
+
+def test_streamed_images_are_decoded_once(etude: Etude, workplace: Path, noise: list[str]):
+    for name, kept in (("kept", "auto"), ("through", "false")):
+        own = [f"name={name}", f"train.cache_features={kept}", "dataset.stream=true"]
+        assert etude(*HEAD, *noise, *own) == 0
     assert computed_once(one(workplace, "kept"))
     assert_same_run(one(workplace, "kept"), one(workplace, "through"))
+
+
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+def test_any_file_of_a_torchvision_network_is_a_body(
+    etude: Etude, workplace: Path, noise: list[str], ending: str
+):
+    torch.manual_seed(0)
+    theirs = models.shufflenet_v2_x0_5().state_dict()  # of ImageNet's thousand classes
+    if ending == "pth":
+        torch.save(theirs, "body.pth")
+    else:
+        save_file(theirs, "body.safetensors")
+    network = ["model=lenet5", "model._target_=torchvision.models.shufflenet_v2_x0_5"]
+    words = [*network, f"init.weights=body.{ending}", "train.trainable=['fc.*']"]
+    assert etude(*noise, *words) == 0
+    folder = only_run(workplace)
+    ours = load_file(folder / "best.safetensors")
+    same = {n for n in theirs if n in ours and torch.equal(ours[n], theirs[n])}
+    assert {n for n in theirs if not n.endswith("batches_tracked")} - same == {
+        "fc.weight",
+        "fc.bias",
+    }
+    assert computed_once(folder)
 
 
 @pytest.mark.parametrize(

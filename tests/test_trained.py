@@ -56,6 +56,7 @@ def test_a_frozen_batch_norm_does_what_its_word_says(how: str, learns: bool, fol
     Trained(["1.*"], how).choose(model)
     norms = {"0.1.weight", "0.1.bias"} if learns else set[str]()
     assert trained(model) == {"1.weight", "1.bias"} | norms
+    assert model[0][1].training == follows  # nobody has called `train` yet
     norm = model.train()[0][1]
     before = norm.running_mean.clone()
     images = torch.rand(5, 1, 8, 8)
