@@ -51,9 +51,14 @@ class Input:
         last = like.is_contiguous(memory_format=torch.channels_last)
         self.format = torch.channels_last if last else torch.contiguous_format
 
+    @property
+    def draws_any(self) -> bool:
+        """Whether random numbers change what becomes of an image."""
+        return self.augment is not None and self.augment.draws > 0
+
     def draws(self, images: int, seed: int, epoch: int) -> Tensor | None:
         """Draw every image's random numbers, by its place in the split: (images, K) on the CPU."""
-        if self.augment is None or self.augment.draws == 0:
+        if self.augment is None or not self.draws_any:
             return None
         generator = torch.Generator().manual_seed(mix(seed, "augment", epoch))
         return torch.rand(images, self.augment.draws, generator=generator)

@@ -56,6 +56,11 @@ class Resident:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def varies(self) -> bool:
+        """Whether an image is another one in every epoch."""
+        return self._input.draws_any
+
     def epoch(
         self, seed: int, epoch: int, batch_size: int, start_batch: int = 0
     ) -> Iterator[Batch]:
@@ -85,6 +90,10 @@ class Resident:
         pixels = self._pixels.index_select(0, part)
         own = None if draws is None else draws.index_select(0, part)
         return Batch(self._input(self._laid_out(pixels), own), self.labels.index_select(0, part))
+
+    def some(self, part: Tensor) -> Batch:
+        """Give the images at the places `part` (N,) int64, without augmentation."""
+        return self.batch(part, None)
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Give every image once, in the split's order, without augmentation."""

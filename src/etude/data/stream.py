@@ -68,12 +68,21 @@ class Stream:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def varies(self) -> bool:
+        """Whether an image is another one in every epoch."""
+        return self._input.draws_any
+
     def epoch(
         self, seed: int, epoch: int, batch_size: int, start_batch: int = 0
     ) -> Iterator[Batch]:
         """Give every image once, shuffled and augmented; see `Resident.epoch`."""
         parts = order_of(len(self), seed, epoch).split(batch_size)[start_batch:]
         return self._batches(parts, self._input.draws(len(self), seed, epoch))
+
+    def some(self, part: Tensor) -> Batch:
+        """Give the images at the places `part` (N,) int64, without augmentation."""
+        return next(self._batches([part.cpu()], None))
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Give every image once, in the split's order, without augmentation."""

@@ -1,8 +1,9 @@
 """One optimizer step, and an epoch's steps carried out one after the other."""
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +73,7 @@ class Step:
                 f"train.label_smoothing={label_smoothing} is for cross-entropy, and "
                 f"{type(model).__name__} has a loss of its own; set it to 0"
             )
-        self._model = model
+        self._model = self._asked = model
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self._optimizer = optimizer
         self._scaler = scaler
@@ -85,6 +86,18 @@ class Step:
         self._plain_passes = partial(_passes, forward=WeightsAtOnce(model))
         self._compiled_passes = self.compiler(_passes)
         self._compiled_update = self.compiler(optimizer.step)
+
+    def of_features(self, end: nn.Module) -> Self:
+        """Give the same step for batches of features, which the network's end is asked about.
+
+        Args:
+            end: What follows the layers that made them, with the network's own parameters.
+        """
+        step = copy(self)
+        step._asked = end
+        step._plain_passes = partial(_passes, forward=WeightsAtOnce(end))
+        step._compiled_passes = self.compiler(_passes)
+        return step
 
     def __call__(self, images: Tensor, labels: Tensor, *, whole: bool = False) -> Result:
         """Learn from images (N, C, H, W) with labels (N,).
@@ -121,7 +134,7 @@ class Step:
         def by(passes: Callable[..., _Passed]) -> Result:
             share = len(labels) / batch_size
             how = self._precision, self._device, self._label_smoothing, share
-            total, loss, correct = passes(self._model, images, labels, *how)
+            total, loss, correct = passes(self._asked, images, labels, *how)
             self._scaler.scale(total).backward()
             return Result(loss, correct)
 
