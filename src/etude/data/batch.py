@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
+
+
+def memory_format(*, channels_last: bool) -> torch.memory_format:
+    """Give the format in which batches, and the network's weights with them, lie in memory."""
+    return torch.channels_last if channels_last else torch.contiguous_format
 
 
 class Batch(NamedTuple):

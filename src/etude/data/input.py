@@ -9,6 +9,7 @@ from etude.base.seeds import mix
 from etude.data.augment.augment import Augment
 from etude.data.augment.crop import Cut, middle
 from etude.data.augment.gather import central
+from etude.data.batch import memory_format
 from etude.data.normalize import Normalize
 
 # Of float32, on a CPU: what is between two operations stays in its cache, and is not asked of the
@@ -49,7 +50,7 @@ class Input:
         seen = central(like, self.size)
         self.normalize = normalize.to(like.device).cut(self.size).laid_out(seen)
         last = like.is_contiguous(memory_format=torch.channels_last)
-        self.format = torch.channels_last if last else torch.contiguous_format
+        self.format = memory_format(channels_last=last)
 
     @property
     def draws_any(self) -> bool:

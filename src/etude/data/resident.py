@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from etude.data.augment.augment import Augment
-from etude.data.batch import Batch
+from etude.data.batch import Batch, memory_format
 from etude.data.input import Input, order_of
 from etude.data.normalize import Normalize
 
@@ -44,7 +44,7 @@ class Resident:
     ) -> None:
         self.device = torch.device(device)
         self._last = channels_last
-        layout = torch.channels_last if channels_last else torch.contiguous_format
+        layout = memory_format(channels_last=channels_last)
         images = lay_out(images, self.device, layout)
         self.labels = labels.to(self.device)
         self._input = Input(normalize, augment, images[:1], size)

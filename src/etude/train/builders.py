@@ -13,7 +13,7 @@ from etude.base.seeds import mix
 from etude.config import Config, build, schedule_of, settings, source_of
 from etude.config.schema import DATASET
 from etude.data.augment.augment import Augment
-from etude.data.batch import Split
+from etude.data.batch import Split, memory_format
 from etude.data.preparation import Preparation
 from etude.data.prepare import Data, prepare
 from etude.data.resident import Resident, lay_out
@@ -122,7 +122,7 @@ def make_model(config: Config, data: Data, device: torch.device) -> nn.Module:
     check_test_views(model, config.train.test_crops, kept=kept, seen=data.size)
     own = {key: value for key, value in init.items() if key not in WeightsSource._fields}
     build(own, config.packages)(model, seed=mix(config.seed, "init"))
-    layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
+    layout = memory_format(channels_last=config.train.channels_last)
     return model.to(device).to(memory_format=layout)
 
 
@@ -259,5 +259,5 @@ def _on_device(split: Labelled, config: Config, device: torch.device) -> Labelle
     """Lay images in memory out as batches are, so that two splits can share them."""
     if isinstance(split.images, Files):
         return split
-    layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
+    layout = memory_format(channels_last=config.train.channels_last)
     return Labelled(lay_out(split.images, device, layout), split.labels)

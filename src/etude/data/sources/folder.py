@@ -29,7 +29,7 @@ from etude.data.sources.source import DatasetInfo, Labelled, Loaded
 
 log = logging.getLogger(__name__)
 
-INTERPOLATIONS = ("nearest", "bilinear", "lanczos")
+FILE_INTERPOLATIONS = ("nearest", "bilinear", "lanczos")
 FITS = ("stretch", "crop")
 CUTS = ("kept", "original")
 # Raise it when the same file would give other pixels: it is part of the cache's name, and of what
@@ -200,10 +200,10 @@ class Folder:
             )
 
     def _check_settings(self) -> Sides:
-        if self.interpolation not in INTERPOLATIONS:
+        if self.interpolation not in FILE_INTERPOLATIONS:
             raise UserError(
                 f"dataset.interpolation={self.interpolation} does not resize image files; "
-                f"use one of {', '.join(INTERPOLATIONS)}"
+                f"use one of {', '.join(FILE_INTERPOLATIONS)}"
             )
         if self.fit not in FITS:
             raise UserError(f"dataset.fit={self.fit} is unknown; use one of {', '.join(FITS)}")
