@@ -35,7 +35,7 @@ from etude.cli import (
 )
 from etude.cli import search as searches
 from etude.cli.compose import composing
-from etude.cli.explain import missing_extra
+from etude.cli.refusals import missing_extra
 from etude.cli.job import PlannedJobs
 
 ROOT = Path(__file__).parents[1]

@@ -15,7 +15,7 @@ from launch.slurm_stand_in import install
 
 from etude.launch import queue
 from etude.launch.job import Entry, Job
-from etude.launch.queue import Queue, ask, short
+from etude.launch.squeue import Queue, ask, short
 from etude.launch.task import About
 from etude.runs.state import RunState
 

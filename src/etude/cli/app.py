@@ -20,7 +20,7 @@ from etude.base.threads import bound_spinning
 from etude.cli import entry
 from etude.cli import hydra_door as door
 from etude.cli.compose import Composer
-from etude.cli.explain import REFUSALS, explain, meant
+from etude.cli.refusals import REFUSALS, explain, meant
 from etude.cli.hydra_door import CONFIG_NAME, Hydra
 from etude.cli.job import ComposedJob
 from etude.cli.outcomes import Unwritable

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from etude.base.errors import UserError
 from etude.base.identity import mark_of
 from etude.data.batch import Batch, Split
-from etude.train.at_once import WeightsAtOnce
+from etude.train.autocast_weights import WeightsAtOnce
 from etude.train.compiler import Compiler, one_kernel, what_passes_change
 from etude.train.hardware import autocast
 from etude.train.loss import OwnLoss, training_losses
