@@ -17,9 +17,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from etude.cli import hydra_door
 from etude.cli.compose import Composer
 from etude.cli.hydra_door import CONFIG_NAME
+from etude.cli.run_job import RunJob
 from etude.cli.start import inspect_jobs
 from etude.cli.words import product
-from etude.cli.run_job import RunJob
 from etude.config.build import import_from
 
 # Of each line one word is drawn, or none; of those that are refused one at most.

@@ -20,9 +20,9 @@ from etude.cli import launching, study_jobs
 from etude.cli.compose import Composer
 from etude.cli.job import ComposedJob
 from etude.cli.outcomes import outputs_needed
+from etude.cli.run_job import RunJob
 from etude.cli.terminal import complain, console, show_summary
 from etude.cli.words import parse as parse_words
-from etude.cli.run_job import RunJob
 from etude.config.schema import Config
 from etude.preflight.checks import inspect
 from etude.runs.notify import notify, of_many

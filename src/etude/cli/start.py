@@ -23,6 +23,7 @@ from etude.cli.outcomes import (
     outputs_needed,
     tell,
 )
+from etude.cli.run_job import RunJob
 from etude.cli.run_tables import show_runs, show_sweep
 from etude.cli.study import Study
 from etude.cli.terminal import (
@@ -31,7 +32,6 @@ from etude.cli.terminal import (
     remark,
     show_arms,
 )
-from etude.cli.run_job import RunJob
 from etude.config import Config
 from etude.launch import machine
 from etude.launch.job import JobFailed, labels

@@ -12,12 +12,12 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 
 from etude.report import layers
+from etude.report.all_charts import Figures, drawn, styles
 from etude.report.answer import Sentence
 from etude.report.arms import varied
 from etude.report.assets import asset, render
 from etude.report.charts import Dots
 from etude.report.drawing import DASHES, beyond, draw
-from etude.report.all_charts import Figures, drawn, styles
 from etude.report.read import RunFolder
 from etude.report.references import TITLES, DocumentFigure
 from etude.report.results import Results
