@@ -31,6 +31,7 @@ from etude.cli.terminal import (
     remark,
     show_arms,
 )
+from etude.cli.words import options
 from etude.cli.worker import Worker
 from etude.config import Config
 from etude.launch import machine
@@ -145,7 +146,8 @@ def _carry_out(
     worker = Worker(composer, several=True, seconds=seconds)
     with outputs_needed():
         runs = {job.folder.name: PlannedRun(arm=job.label, seed=job.config.seed) for job in jobs}
-        write_plan(jobs[0].folder.parent, study.plan(runs, words))
+        command = [*options(composer.loader), *words]
+        write_plan(jobs[0].folder.parent, study.plan(runs, command))
         note(_wanted(jobs))
         launch_all(jobs, lambda some: composer.launch(planned, some, worker))
     show_arms(

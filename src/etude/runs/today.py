@@ -4,7 +4,8 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from etude.runs.environment import LIBRARIES, Environment, Git
+from etude.runs.checkout import Git
+from etude.runs.environment import LIBRARIES, Environment
 
 _NOTHING = "–"
 
