@@ -12,6 +12,7 @@ from etude.base.errors import UserError
 from etude.base.in_subprocess import in_subprocess
 from etude.cli import launching, study_jobs, sweeps
 from etude.cli import search as searches
+from etude.cli.bar import bars
 from etude.cli.compose import Composer
 from etude.cli.job import ComposedJob, PlannedJobs
 from etude.cli.outcomes import (
@@ -46,6 +47,7 @@ from etude.runs.study import PlannedRun, write_plan
 _SHOWS_RUNS = ".LocalLauncher"  # ends with a table of its own
 
 
+@bars()
 def start(composer: Composer, words: list[str], *, multirun: bool, dry_run: bool) -> int:
     """Check all jobs that a command's words stand for, then start the first.
 

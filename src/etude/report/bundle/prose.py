@@ -1,10 +1,12 @@
 """The page of a bundle that a person reads first."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from etude.base.duration import duration
 from etude.report.bundle.facts import ENERGY, contents, data, hours, machines
 from etude.report.bundle.gather import Gathered
 from etude.report.bundle.software import code, went_on
+from etude.report.read import RunFolder
 from etude.report.results import Results
 from etude.report.words import counted, listed
 
@@ -40,16 +42,20 @@ def _made_with(gathered: Gathered) -> Iterator[str]:
     if count := went_on(runs):
         yield f"- {counted(count, 'run')} went on with other software than begun with"
     for machine, own in machines(runs).items():
-        yield f"- {counted(len(own), 'run')} in {hours(own):.2f} h on {machine.told()}"
+        yield f"- {counted(len(own), 'run')} in {_lasted(own)} on {machine.told()}"
     unfinished = [run for run in runs if not run.state.has_result]
-    lost = f", {hours(unfinished):.2f} of them for runs without a result" if unfinished else ""
-    yield f"- {hours(runs):.2f} hours of computing{lost}; runs side by side count each"
+    lost = f", {_lasted(unfinished)} of them for runs without a result" if unfinished else ""
+    yield f"- {_lasted(runs)} of computing in all{lost}; runs side by side count each"
     yield f"- energy: {ENERGY}"
     for digest, told in data(runs).items():
         counts = ", ".join(f"{told[split]} {split}" for split in ("train", "validation", "test"))
         yield f"- data {told['name']}, digest {digest}: {counts}"
     for key, digests in contents(runs).items():
         yield f"- {key}: {', '.join(digests)}"
+
+
+def _lasted(runs: Sequence[RunFolder]) -> str:
+    return duration(3600 * hours(runs))
 
 
 def _again(gathered: Gathered) -> Iterator[str]:
