@@ -29,6 +29,7 @@ examples:
   etude-report outputs/a --where optimizer=sgd --where seed!=7
   etude-report outputs/a --delta 0.005                      within half a point is equivalent
   etude-report outputs/a --format csv,md                    some of the files; none: the terminal's
+  etude-report outputs/a --format bundle                    what a reviewer asks for
   etude-report outputs/a --watch                            again while its runs go on
 """
 

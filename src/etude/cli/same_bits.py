@@ -49,8 +49,9 @@ def _results_apart(then: Summary | None, now: Summary | None) -> Iterator[str]:
 
 
 def _results(summary: Summary | None) -> Iterator[tuple[str, Any]]:
-    for which in ("final", "best") if summary is not None and "final" in summary else ():
-        yield from ((f"{which} {key}", value) for key, value in summary[which].items())
+    told: Mapping[str, Any] = summary or {}
+    for which in ("final", "best"):
+        yield from ((f"{which} {key}", value) for key, value in told.get(which, {}).items())
 
 
 def _data(folder: Path) -> str | None:

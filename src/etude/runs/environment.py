@@ -109,6 +109,12 @@ def read_environment(folder: Path) -> Environment:
     return read_as(folder / ENVIRONMENT, Environment) or {}
 
 
+def changed_within(then: Environment) -> bool:
+    """Say whether a run went on with other software than it began with."""
+    later = then.get("resumed", [])
+    return any(part.get(key) != then.get(key) for part in later for key in ("versions", "code"))
+
+
 def _code() -> str:
     root = Path(etude.__file__).parent
     digest = hashlib.sha256()

@@ -73,10 +73,10 @@ def take_up_threads(begun: Summary | None, device: torch.device) -> None:
         begun: What the run said of itself; None of one that begins now.
         device: Where it goes on.
     """
-    here, then = torch.get_num_threads(), begun.get("threads", 0) if begun is not None else 0
-    if not then or then == here or begun.get("device") != "cpu" or device.type != "cpu":
+    if begun is None or begun.get("device") != "cpu" or device.type != "cpu":
         return
-    if not 0 < then <= _MOST_THREADS:
+    here, then = torch.get_num_threads(), begun.get("threads", 0)
+    if then == here or not 0 < then <= _MOST_THREADS:
         return
     log.info("computing in %d threads, as the run began, and not in %d: the same bits", then, here)
     torch.set_num_threads(then)

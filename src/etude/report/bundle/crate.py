@@ -5,6 +5,7 @@ program made what, from what, when, and whether it came to its end.
 """
 
 import datetime
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,7 @@ def crate(
         {"@id": CRATE, "@type": "CreativeWork", "about": _to("./"), "conformsTo": _to(_SPEC)},
         {**_root(results, gathered, known), "datePublished": today.isoformat(),
          "license": _to(_LICENSES + credit.license) if credit.license else _NO_LICENSE,
-         "hasPart": [*map(_to, map(quote, files)), *(_to(_folder(one)) for one in gathered.runs)]},
+         "hasPart": [*map(_to, map(_path, files)), *(_to(_folder(one)) for one in gathered.runs)]},
         {"@id": _PROFILE, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"},
         *(_file(name, told) for name, told in files.items()),
         *known.authors.values(), *map(_license, licenses),
@@ -177,7 +178,7 @@ def _run(bundled: BundledRun, gathered: Gathered, known: _Known) -> Iterator[Ent
 
 def _file(name: str, told: str) -> Entity:
     form = _FORMATS[name.rpartition(".")[2]]
-    return {"@id": quote(name), "@type": "File", "name": name, "description": told,
+    return {"@id": _path(name), "@type": "File", "name": name, "description": told,
             "encodingFormat": form}  # fmt: skip
 
 
@@ -187,11 +188,15 @@ def _made_by(bundled: BundledRun) -> tuple[str, str]:
 
 
 def _folder(bundled: BundledRun) -> str:
-    return quote(f"{bundled.place}/")
+    return _path(f"{bundled.place}/")
 
 
 def _action(bundled: BundledRun) -> str:
-    return f"#{quote(bundled.place.removeprefix(f'{RUNS}/'))}"
+    return f"#{_path(bundled.place.removeprefix(f'{RUNS}/'))}"
+
+
+def _path(name: str) -> str:
+    return quote(os.fsencode(name))
 
 
 def _data(digest: str) -> str:

@@ -51,12 +51,12 @@ class Gathered:
 
     Attributes:
         runs: In the order of the report.
-        texts: The locks and the differences of code, by their names in the bundle.
-        copies: What is copied, by its path in the bundle.
+        locks: The locks, by their names in the bundle.
+        copies: What is copied, by its path in the bundle: the runs' files, differences of code.
     """
 
     runs: tuple[BundledRun, ...]
-    texts: Mapping[str, str]
+    locks: Mapping[str, str]
     copies: Mapping[str, Path]
 
 
@@ -69,15 +69,17 @@ def gather(results: Results) -> Gathered:
         if run.state is not RunState.NOT_STARTED
     ]
     places = _places(run.folder for _, run in begun)
-    locks = _named((lock(run.environment) for _, run in begun), "requirements", ".txt")
-    patches = _named(filter(None, (difference(run) for _, run in begun)), "code", ".patch")
+    made_with = {run.folder: (lock(run.environment), difference(run)) for _, run in begun}
+    locks = _named((text for text, _ in made_with.values()), "requirements", ".txt")
+    kept = {name: folder / name for folder, (_, name) in made_with.items() if name is not None}
+    patches = _named(kept, "code", ".patch")
     runs = tuple(
-        BundledRun(run, arm, places[run.folder], locks[lock(run.environment)],
-                   patches.get(difference(run) or ""))
+        BundledRun(run, arm, places[run.folder], locks[text], patches.get(name or ""))
         for arm, run in begun
-    )  # fmt: skip
-    texts = {name: text for text, name in {**locks, **patches}.items()}
-    return Gathered(runs, texts, dict(_copies(places)))
+        for text, name in (made_with[run.folder],)
+    )
+    copies = dict(_copies(places)) | {name: kept[own] for own, name in patches.items()}
+    return Gathered(runs, {name: text for text, name in locks.items()}, copies)
 
 
 def _places(folders: Iterable[Path]) -> dict[Path, str]:
@@ -95,7 +97,7 @@ def _places(folders: Iterable[Path]) -> dict[Path, str]:
 
 
 def _named(texts: Iterable[str], stem: str, end: str) -> dict[str, str]:
-    """Name the files of different texts: by a number, where there are several."""
+    """Name files by what tells them apart: with a number, where there are several."""
     found = list(dict.fromkeys(texts))
     if len(found) == 1:
         return {found[0]: f"{stem}{end}"}

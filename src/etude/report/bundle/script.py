@@ -35,6 +35,7 @@ again() {{
 }}
 """
 _TAIL = """
+
 printf '\\n%s of %s runs came to the same bits\\n' "$same" "$runs"
 [ "$same" -eq "$runs" ]
 """
@@ -46,7 +47,7 @@ def script(gathered: Gathered) -> str:
     left = [bundled for bundled in gathered.runs if not bundled.run.state.has_result]
     lines = [line for bundled in done for line in _lines(bundled, done)]
     lines += [_comment(f"not made again: {one.place} ({one.run.state})") for one in left]
-    return "\n".join([_HEAD.format(count=counted(len(done), "run")), *lines]) + _TAIL
+    return _HEAD.format(count=counted(len(done), "run")) + "\n".join(lines) + _TAIL
 
 
 def _lines(bundled: BundledRun, others: Sequence[BundledRun]) -> Iterator[str]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from etude.report.read import RunFolder
-from etude.runs.environment import Environment
+from etude.runs.environment import Environment, changed_within
 
 # A folder's word is taken for no option of pip's and no other folder's file.
 _NAME, _VERSION = re.compile(r"[A-Za-z0-9][\w.-]*"), re.compile(r"[A-Za-z0-9][\w.+!-]*")
@@ -48,22 +48,14 @@ def code(made_with: Environment, patch: str | None) -> str:
 
 
 def difference(run: RunFolder) -> str | None:
-    """Give a run's difference of the code to its commit, where it is kept."""
+    """Name the file of a run's difference of the code to its commit, where it is kept.
+
+    The name has a digest of it: files of one name are the same in all runs' folders.
+    """
     name = (run.environment.get("git") or {}).get("difference", "")
-    if not _PATCH.fullmatch(name):
-        return None
-    try:
-        return (run.folder / name).read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return None
+    return name if _PATCH.fullmatch(name) and (run.folder / name).is_file() else None
 
 
 def went_on(runs: Iterable[RunFolder]) -> int:
     """Count the runs that went on with other versions or other code than they began with."""
-    return sum(map(_went_on, runs))
-
-
-def _went_on(run: RunFolder) -> bool:
-    then = run.environment
-    later = then.get("resumed", [])
-    return any(part.get(key) != then.get(key) for part in later for key in ("versions", "code"))
+    return sum(changed_within(run.environment) for run in runs)

@@ -18,9 +18,11 @@ from etude.report.bundle.prose import prose
 from etude.report.bundle.script import script
 from etude.report.results import Results
 from etude.runs.names import CRATE
+from etude.runs.records import finite
 
 BUNDLE = "bundle"  # beside the page
 _LOCK, _PATCH = "versions of the packages, as pip takes them", "the code against its commit"
+_COPIES = "configuration, words and epochs of every run, copied"
 _FILES = {
     "README.md": "the answer, what the runs were made with and on, how to make them again",
     "reproduce.sh": "makes every run again, and holds it against what it was",
@@ -41,12 +43,12 @@ def write_bundle(results: Results, table: str, folder: Path, credit: Credit) -> 
         credit: Who made the results.
     """
     gathered = gather(results)
-    more = {name: _LOCK if name.endswith(".txt") else _PATCH for name in gathered.texts}
-    told = {**_FILES, **more, f"{RUNS}/": "configuration, words and epochs of every run, copied"}
+    patches = [name for name in gathered.copies if "/" not in name]
+    told = {**_FILES, **dict.fromkeys(gathered.locks, _LOCK), **dict.fromkeys(patches, _PATCH)}
     runs = [bundled.run for bundled in gathered.runs]
     texts = {
-        **gathered.texts,
-        "README.md": prose(results, gathered, table, told),
+        **gathered.locks,
+        "README.md": prose(results, gathered, table, {**told, f"{RUNS}/": _COPIES}),
         "reproduce.sh": script(gathered),
         "data.json": _json({"data": data(runs), "contents": contents(runs)}),
         "computing.json": _json(computing(runs)),
@@ -57,8 +59,7 @@ def write_bundle(results: Results, table: str, folder: Path, credit: Credit) -> 
     folder.mkdir(parents=True, exist_ok=True)
     # First, as it is the sign that the runs in here are copies, which no command takes for others.
     today = datetime.datetime.now(datetime.UTC).date()
-    whole = crate(results, gathered, {k: v for k, v in told.items() if k in texts}, credit, today)
-    write_text(folder / CRATE, _json(whole))
+    write_text(folder / CRATE, _json(crate(results, gathered, told, credit, today)))
     for name, text in texts.items():
         write_text(folder / name, text)
     (folder / "reproduce.sh").chmod(0o755)
@@ -68,11 +69,12 @@ def write_bundle(results: Results, table: str, folder: Path, credit: Credit) -> 
 
 
 def _json(value: Mapping[str, object]) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    """Write it in ASCII, as names of files may be in no encoding."""
+    return json.dumps(finite(value), indent=2) + "\n"
 
 
 def _copy(gathered: Gathered, folder: Path) -> None:
-    """Copy the runs' files that are not there as they are."""
+    """Copy the files that are not there as they are."""
     for place, source in gathered.copies.items():
         copy = folder / place
         if not _is_same(source, copy):
