@@ -63,7 +63,7 @@ def _again(gathered: Gathered) -> Iterator[str]:
     own = any("+" in text for text in gathered.locks.values())
     makers = "; one with a + in it is its maker's own build" if own else ""
     yield f"1. The versions: `pip install -r {locks[0] if locks else 'requirements.txt'}`{makers}."
-    yield "2. Étude's checkout at the commit above; a `.patch` goes on top with `git apply`."
+    yield "2. Étude as it is named above; a `.patch` goes on top of its commit with `git apply`."
     yield "3. The data: a digest tells whether it is the same."
     yield "4. `sh reproduce.sh`, which says of each run whether it came to the same bits."
     yield ""
