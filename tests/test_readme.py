@@ -65,7 +65,7 @@ PARSERS: dict[str, Callable[[], Any]] = {
     "etude-export": export._parser,
 }
 PREPARES = {"mkdir", "cat", "sed"}  # a page's own files, which its later commands read
-ELSEWHERE = {"ray", "source", "grep"}  # other programs, and what only a run leaves behind
+ELSEWHERE = {"ray", "sh", "source", "grep"}  # other programs, and what only a run leaves behind
 
 
 class Shown(NamedTuple):

@@ -1,5 +1,6 @@
 """A run that is cut and resumed equals one that was left alone, to the bit."""
 
+import json
 import os
 import random
 import signal
@@ -231,3 +232,39 @@ def test_a_damaged_checkpoint_is_replaced_by_the_one_before_it(
     assert etude(*words) == 1
     output = capsys.readouterr().out
     assert "last.ckpt is damaged" in output
+
+
+@pytest.mark.parametrize(("recorded", "taken"), [(2, 2), (1, 1), (10**9, 1), (None, 1)])
+def test_a_run_goes_on_in_as_many_threads_as_it_began_with(
+    workplace: Path,
+    etude: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    recorded: int | None,
+    taken: int,
+):
+    words = [*WORDS, "train.epochs=2"]
+    monkeypatch.setattr(run, "fit", cut_after_one_epoch(run.fit))
+    assert etude(*words) == 130
+    monkeypatch.undo()
+    monkeypatch.chdir(workplace)
+    folder = only_run(workplace)
+    summary = summary_of(folder)
+    assert summary.pop("threads") == 1
+    more = {} if recorded is None else {"threads": recorded}
+    (folder / "summary.json").write_text(json.dumps({**summary, **more}))
+    capsys.readouterr()
+    assert etude(*words) == 0
+    assert summary_of(folder)["threads"] == taken
+    told = "computing in 2 threads, as the run began, and not in 1" in capsys.readouterr().out
+    assert told is (taken == 2)
+    assert torch.get_num_threads() == 1  # for what the process does next
+
+
+def cut_after_one_epoch(fit: Callable[..., Any]) -> Callable[..., Any]:
+    def first(*parts: Any, **how: Any) -> Any:
+        for row in fit(*parts, **how):
+            yield row
+            raise Cut
+
+    return first

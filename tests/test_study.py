@@ -59,6 +59,9 @@ def test_a_study_trains_every_arm_with_every_seed_and_compares_them(
     assert sorted(rates) == [0.001, 0.001, 0.01, 0.01]
     assert " ± " in text
     assert list(workplace.glob("outputs/*")) == [workplace / "outputs" / "rates"]
+    plan = read_plan(workplace / "outputs" / "rates")
+    assert plan is not None
+    assert plan["command"] == ["etude", "--config-dir=conf", "study=rates", *QUICK]
 
 
 def tuned_study(workplace: Path, normalize: str = "unit") -> list[str]:
@@ -249,6 +252,8 @@ def test_an_arm_can_begin_with_the_weights_of_an_earlier_one(etude: Etude, workp
     assert {text.rpartition("-")[2] for text in loaded} == plain
     logs = [path.read_text() for path in workplace.glob("outputs/warm/*weights*/run.log")]
     assert "".join(logs).count("0 fresh") == 2
+    script = workplace / "outputs" / "warm" / "report" / "bundle" / "reproduce.sh"
+    assert script.read_text().count(' --weights "$outputs"/warm/limit_train=80') == 2
 
 
 def finals(workplace: Path, study: str) -> dict[str, list[float]]:

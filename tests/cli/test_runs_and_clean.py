@@ -121,6 +121,18 @@ def test_runs_are_told_as_one_likes(made: Path, capsys: Output):
     assert runs.main(["nothing-like-it"]) == 1
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_a_narrow_terminal_cuts_no_hash_and_no_number(
+    made: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch, width: int
+):
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert runs.main([]) == 0
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= width
+    for whole in ("digits/a_seed=0", "-00000001", "-00000002", "-00000003", "0.9900", "0.9700"):
+        assert whole in told
+
+
 def test_what_is_not_needed_is_listed_and_nothing_is_touched(made: Path, capsys: Output):
     cached = made / "cache" / "0123.safetensors"
     cached.parent.mkdir()

@@ -10,7 +10,7 @@ from etude.runs import names
 
 ROOT = Path(etude.__file__).parent
 LEAVES = (
-    "atomic", "duration", "errors", "identity", "locks", "nearest", "places", "processes",
+    "atomic", "duration", "errors", "identity", "lazy", "locks", "nearest", "places", "processes",
 )  # fmt: skip
 
 

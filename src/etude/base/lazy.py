@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import safetensors.torch  # pyright: ignore[reportUnusedImport] (brings safetensors)
     import torch
     import torchvision
+    import yaml
 else:
 
     class _Lazy(ModuleType):
@@ -23,6 +24,7 @@ else:
             return getattr(__import__(self.__name__), name)  # of PIL.Image: PIL
 
     np, torch, torchvision = _Lazy("numpy"), _Lazy("torch"), _Lazy("torchvision")
+    yaml = _Lazy("yaml")
     PIL, safetensors = _Lazy("PIL.Image"), _Lazy("safetensors.torch")
 
-__all__ = ["PIL", "np", "safetensors", "torch", "torchvision"]
+__all__ = ["PIL", "np", "safetensors", "torch", "torchvision", "yaml"]

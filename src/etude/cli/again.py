@@ -12,7 +12,7 @@ from etude.base.errors import UserError
 from etude.base.lazy import torch
 from etude.base.threads import bound_spinning
 from etude.cli.bar import Bar
-from etude.cli.from_folder import Given, config_dir, device_for, job_of
+from etude.cli.from_folder import Given, device_for, job_of
 from etude.cli.job import ComposedJob
 from etude.cli.outcomes import finished, outputs_needed, result
 from etude.cli.run_job import result_of
@@ -20,6 +20,7 @@ from etude.config import settings, source_of
 from etude.config.build import import_from
 from etude.launch.machine import gpu_names
 from etude.preflight.checks import inspect
+from etude.runs.composed import config_dir_of
 from etude.runs.environment import environment, read_environment
 from etude.runs.identity import check_identity, differences
 from etude.runs.names import CONFIG, SUMMARY
@@ -112,7 +113,7 @@ def _elsewhere(source: Path, summary: Summary, given: Given) -> Iterator[Changed
         yield Changed("device", then, here or "cpu")
     if _stays_on_cpu(summary, given) and _threads(summary) is None:
         yield Changed("threads", "not recorded", "as PyTorch has them")
-    own = config_dir(source)
+    own = config_dir_of(source)
     if own is not None and not own.is_dir():
         yield Changed("--config-dir", str(own), f"not here; its values are in {CONFIG}")
 

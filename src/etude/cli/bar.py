@@ -1,13 +1,18 @@
-"""The bar that a person sees in the terminal while a run trains."""
+"""The bars that a person sees in the terminal while a run trains, and before."""
 
 import time
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from etude.cli.terminal import console
+from etude.base.progress import Tell, shown_by
+from etude.cli.terminal import console, errors
+
+_EVERY, _FIRST = 0.2, 1.0  # seconds between two looks, and until there is something to show
 
 
 class Bar:
@@ -23,8 +28,6 @@ class Bar:
         batch_size: Images in a step.
         hidden: Draw nothing at all.
     """
-
-    _EVERY = 0.2  # seconds
 
     def __init__(
         self,
@@ -68,7 +71,7 @@ class Bar:
         """Take note of a step."""
         now = time.monotonic()
         then, done = self._shown
-        if self._progress.disable or now - then < self._EVERY:
+        if self._progress.disable or now - then < _EVERY:
             return
         self._shown = (now, state.global_step)
         speed = (state.global_step - done) * self._batch_size / (now - then)
@@ -77,3 +80,38 @@ class Bar:
         if (score := self._peek(state)) is not None:
             update(score=f"loss {score[0]:.4f}  accuracy {score[1]:.4f}")
         self._progress.refresh()
+
+
+@contextmanager
+def bars() -> Generator[None]:
+    """Show what takes its time before a run as a bar; in a log or a file, lines tell of it."""
+    with shown_by(_bar) if errors.is_terminal else nullcontext():
+        yield
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Generator[Tell]:
+    """Draw a bar beside what a script may read, once it has taken a second."""
+    bar = Progress(
+        TextColumn(what), BarColumn(bar_width=None), MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True), console=errors, auto_refresh=False, transient=True,
+    )  # fmt: skip
+    task = bar.add_task("", total=total)
+    drawn, began = time.monotonic(), False
+
+    def tell(done: int) -> None:
+        nonlocal drawn, began
+        now = time.monotonic()
+        if now - drawn < (_EVERY if began else _FIRST):
+            return
+        if not began:
+            bar.start()
+        drawn, began = now, True
+        bar.update(task, completed=done)
+        bar.refresh()
+
+    try:
+        yield tell
+    finally:
+        if began:
+            bar.stop()

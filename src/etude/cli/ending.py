@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from etude.base.errors import UserError
+from etude.cli.credit import credit
 from etude.cli.job import ComposedJob
 from etude.cli.outcomes import outputs_needed
 from etude.cli.terminal import announce_report, console, show_end
@@ -17,7 +18,7 @@ from etude.runs.records import read_summary
 def report_study(folder: Path) -> None:
     """End a study by writing its report."""
     with outputs_needed():
-        write(make([folder]), folder / "report")
+        write(make([folder]), folder / "report", credit=credit())
     announce_report(folder / "report" / "report.html")
 
 

@@ -162,15 +162,6 @@ def device_for(then: str, given: Given) -> str:
     return given.device or ("cpu" if then == "cpu" else "auto")
 
 
-def config_dir(source: Path) -> Path | None:
-    """Give the folder of a user's own files that a run was composed with; None without one."""
-    found = _raw(source / HYDRA, "hydra.runtime.config_sources")
-    for entry in found if isinstance(found, list) else []:
-        if isinstance(entry, dict) and entry.get("provider") == "command-line":
-            return Path(str(entry.get("path")))
-    return None
-
-
 def _raw(path: Path, key: str) -> Any:
     """Read one key of a folder's YAML, unresolved; None where that cannot be done."""
     try:

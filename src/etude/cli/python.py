@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import threading
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from etude.base.text import near
 from etude.base.threads import bound_spinning
 from etude.cli import hydra_door as door
 from etude.cli import launching
-from etude.cli.bar import Bar
+from etude.cli.bar import Bar, bars
 from etude.cli.choices import flatten
 from etude.cli.compose import Composer, composing
 from etude.cli.job import ComposedJob, PlannedJobs, texts
@@ -247,7 +247,8 @@ def telling(*, quiet: bool) -> Generator[None]:
         logger.setLevel(logging.DEBUG)
         logger.propagate = False
     try:
-        yield
+        with nullcontext() if quiet else bars():
+            yield
     finally:
         logger.handlers, logger.propagate = handlers, propagate
         logger.setLevel(level)

@@ -7,12 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
 from etude.base.errors import UserError
 from etude.base.text import near
 from etude.cli import entry
+from etude.cli.fitted import fitted
 from etude.cli.parser import Words
 from etude.cli.terminal import complain, console
 from etude.launch.commands import STOPPED, CommandQueue, state_folder
@@ -67,13 +65,14 @@ def detach(words: Sequence[str]) -> int:
 
 
 def _show(queue: CommandQueue, _: str | None) -> int:
-    table = Table("number", "state", "command", "in", box=SIMPLE_HEAD, pad_edge=False)
     commands = queue.all()
-    for command in commands:
-        words = f"etude {shlex.join(command.words)}"
-        table.add_row(str(command.number), command.state, words, near(Path(command.folder)))
+    heading = ("number", "state", "in", "command")
+    rows = [
+        [str(one.number), one.state, near(Path(one.folder)), f"etude {shlex.join(one.words)}"]
+        for one in commands
+    ]
     if commands:
-        console.print(table)
+        console.print(fitted(heading, rows, console.width, long=3, left={"number", "state", "in"}))
     left = sum(command.left for command in commands)
     stands = "paused" if queue.paused else "at work" if is_serving(queue) else "not at work"
     more = "; etude-queue resume goes on" if left and stands != "at work" else ""

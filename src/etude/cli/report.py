@@ -12,8 +12,10 @@ from pathlib import Path
 
 from etude.base.errors import UserError
 from etude.cli import entry
+from etude.cli.credit import credit
 from etude.cli.parser import Words
 from etude.cli.terminal import complain, console, near
+from etude.report.bundle.write import BUNDLE
 from etude.report.results import METRIC
 from etude.report.table import show
 from etude.report.write import FORMATS, Report, make, write
@@ -27,6 +29,7 @@ examples:
   etude-report outputs/a --where optimizer=sgd --where seed!=7
   etude-report outputs/a --delta 0.005                      within half a point is equivalent
   etude-report outputs/a --format csv,md                    some of the files; none: the terminal's
+  etude-report outputs/a --format bundle                    what a reviewer asks for
   etude-report outputs/a --watch                            again while its runs go on
 """
 
@@ -99,7 +102,7 @@ def _report(args: argparse.Namespace, formats: Sequence[str], refresh: int | Non
     folder = args.output or _folder(args.folders)
     # The files first: a reader that has seen enough, as `head`, ends the command.
     if formats:
-        write(report, folder, formats, refresh=refresh)
+        write(report, folder, formats, refresh=refresh, credit=credit())
     if args.tensorboard:
         from etude.report.tensorboard import write_averages  # noqa: PLC0415 (takes its time)
 
@@ -109,6 +112,8 @@ def _report(args: argparse.Namespace, formats: Sequence[str], refresh: int | Non
         console.print(f"averages  tensorboard --logdir {near(folder / 'tensorboard')}")
     if formats:
         console.print(f"report  {near(folder / 'report.html' if 'html' in formats else folder)}")
+        if BUNDLE in formats:
+            console.print(f"bundle  {near(folder / BUNDLE)}")
     return report
 
 
@@ -123,7 +128,7 @@ def _watch(args: argparse.Namespace, formats: Sequence[str]) -> int:
         raise UserError(f"--watch {args.watch} must be a number of seconds above 0")
     while True:
         console.clear()
-        report = _report(args, formats, refresh=args.watch)
+        report = _report(args, [f for f in formats if f != BUNDLE], refresh=args.watch)
         if all(run.state.over for run in report.results.runs):
             _report(args, formats)  # the page need not be loaded again any more
             return 0

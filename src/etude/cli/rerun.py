@@ -32,6 +32,7 @@ EXAMPLES = """\
 examples:
   etude-rerun outputs/lenet5_digits/seed=0-36ca5b90 --dry-run     what is different today
   etude-rerun RUN --outputs again             do it again, beside the first
+  etude-rerun RUN --outputs again --exact     and end with 1 where it comes to other bits
   etude-rerun RUN --data photos               a copy from another machine; images lie here
   etude-rerun RUN --packages mynets           its network is of a package of yours
   etude-rerun RUN --outputs again --json | jq .same_bits
@@ -43,7 +44,7 @@ its threads. The new run is one of its own below the output folder; the one give
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code: 0, 1 if the run failed, 2 if it was refused."""
+    """Run the command; return its exit code: 0, 1 if the run failed or differs, 2 if refused."""
     try:
         args = _parser().parse_args(arguments)
         again = plan(args.run, _given(args))
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(error)
         return 2
     if args.json:
-        told, code = _quietly(again, dry_run=args.dry_run)
+        told, code = _quietly(again, dry_run=args.dry_run, exact=args.exact)
         console.out(json.dumps(told, indent=2, ensure_ascii=False), highlight=False)
         return code
     _show(again)
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(problem)
     if again.problems or again.job is None:
         return 2
-    return 0 if args.dry_run else _do(again, again.job)
+    return 0 if args.dry_run else _do(again, again.job, exact=args.exact)
 
 
 def _parser() -> Words:
@@ -79,6 +80,7 @@ def _parser() -> Words:
     add("--packages", nargs="+", default=(), metavar="NAME", help="your own that it may import")
     add("--config-dir", type=Path, metavar="FOLDER", help="packages are sought there as well")
     add("--anyway", action="store_true", help="also where data or code make it another run")
+    add("--exact", action="store_true", help="end with 1 where the results are other bits")
     add("--json", action="store_true", help="print JSON instead")
     parser.add_completion()
     return parser
@@ -114,21 +116,23 @@ def _show(again: Again) -> None:
         console.print(f"new folder   {shlex.quote(near(folder))} ({state})", markup=False)
 
 
-def _do(again: Again, job: ComposedJob) -> int:
+def _do(again: Again, job: ComposedJob, *, exact: bool) -> int:
     with telling(quiet=False):
         code, summary = _attempted(again, job, quiet=False)
     if summary is None:
         return code
     show_summary(summary, job.folder)
-    _compare(again.source, job.folder)
-    return code
+    unlike = _compare(again.source, job.folder)
+    return int(exact and bool(unlike))
 
 
-def _compare(source: Path, folder: Path) -> None:
+def _compare(source: Path, folder: Path) -> list[str] | None:
+    """Print whether the results are the same; give where they are not."""
     unlike = _apart(source, folder)
     if unlike is not None:
         first = f"{'not ' if unlike else ''}the same bits as {near(source)}"
         console.print("; ".join([first, *unlike]), markup=False)
+    return unlike
 
 
 def _apart(source: Path, folder: Path) -> list[str] | None:
@@ -155,7 +159,7 @@ def _attempted(
         remove_if_empty(job.folder)
 
 
-def _quietly(again: Again, *, dry_run: bool) -> tuple[Mapping[str, object], int]:
+def _quietly(again: Again, *, dry_run: bool, exact: bool) -> tuple[Mapping[str, object], int]:
     """Do it, unless it is only to be told of; give what JSON says of it, and the exit code."""
     job = again.job
     told: dict[str, object] = {
@@ -174,6 +178,7 @@ def _quietly(again: Again, *, dry_run: bool) -> tuple[Mapping[str, object], int]
             code, summary = _attempted(again, job, quiet=True)
         unlike = None if summary is None else _apart(again.source, job.folder)
         told |= {"same_bits": None if unlike is None else not unlike, "apart": unlike or []}
+        code = code or int(exact and bool(unlike))
     return {**told, "state": status(job.folder).state}, code
 
 

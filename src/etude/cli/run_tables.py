@@ -4,12 +4,11 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 
-from rich.box import SIMPLE_HEAD
-from rich.markup import escape
-from rich.table import Table
+from rich.console import RenderableType
 
 from etude.base.duration import duration
-from etude.base.text import fold_first, near
+from etude.base.text import near
+from etude.cli.fitted import fitted
 from etude.cli.terminal import console, number
 from etude.runs.status import RunStatus
 
@@ -29,11 +28,13 @@ def show_sweep(runs: Sequence[RunStatus]) -> None:
             console.print(f"{run.state} {run.name}: {error}", markup=False)
 
 
-def runs_table(runs: Sequence[RunStatus], lefts: Sequence[float | None] | None = None) -> Table:
+def runs_table(
+    runs: Sequence[RunStatus], lefts: Sequence[float | None] | None = None
+) -> RenderableType:
     """Make a table of runs: state, epoch, accuracy, and the expected time if that is given.
 
-    A name that is too long goes on in the next line, so that no number is cut; that of a run by
-    itself stands below.
+    A name that is too long goes on in the next line, or stands above, so that no number is cut;
+    that of a run by itself stands below.
     """
     heading = ["run", "state", "epoch", "accuracy"]
     rows = [[run.name, str(run.state), _epoch(run), number(run.accuracy)] for run in runs]
@@ -42,13 +43,7 @@ def runs_table(runs: Sequence[RunStatus], lefts: Sequence[float | None] | None =
         times = [duration(left) if left else "–" for left in lefts]
         rows = [[*row, time] for row, time in zip(rows, times, strict=True)]
     first = int(_is_alone(runs))
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in heading[first:]:
-        table.add_column(column, justify="left" if column in {"run", "state"} else "right")
-    names = fold_first([heading, *rows], console.width)[1:]
-    for name, row in zip(names, rows, strict=True):
-        table.add_row(*[escape(name), *row[1:]][first:])
-    return table
+    return fitted(heading[first:], [row[first:] for row in rows], console.width, left={"state"})
 
 
 def count_runs(runs: Sequence[RunStatus], more: str = "") -> str:

@@ -9,17 +9,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from rich.console import RenderableType
 
 from etude.base.errors import UserError
 from etude.base.places import outputs_folder
 from etude.base.text import near
 from etude.cli import entry
+from etude.cli.fitted import fitted
 from etude.cli.parser import Words
 from etude.cli.terminal import complain, console
 from etude.runs.query import FoundRun, all_runs, choose, ordered
 
+_NARROW = 60  # columns of a terminal in which titles take as many lines as they can
 COLUMNS = ("state", "final.test_accuracy", "best.test_accuracy", "seconds")
 EXAMPLES = """\
 examples:
@@ -96,17 +97,22 @@ def _as_csv(runs: Sequence[FoundRun]) -> str:
     return text.getvalue()
 
 
-def _table(runs: Sequence[FoundRun], args: argparse.Namespace) -> Table:
+def _table(runs: Sequence[FoundRun], args: argparse.Namespace) -> RenderableType:
     columns = [key for key in args.columns.split(",") if key]
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column(f"below {near(args.folder)}", overflow="fold", min_width=20)
-    for key in columns:  # in two lines, so that the folders' names have room
-        left = key == "state"
-        table.add_column(key.replace(".", ".\n"), justify="left" if left else "right", no_wrap=True)
-    for run in runs:
-        name = os.path.relpath(run.folder, args.folder)
-        table.add_row(name, *(_cell(run.value(key)) for key in columns))
-    return table
+    # In several lines, so that the folders' names have room.
+    breaks = "._" if console.width < _NARROW else "."
+    titles = [f"below {near(args.folder)}", *(_broken(key, breaks) for key in columns)]
+    rows = [
+        [os.path.relpath(run.folder, args.folder), *(_cell(run.value(key)) for key in columns)]
+        for run in runs
+    ]
+    return fitted(titles, rows, console.width, left={"state"})
+
+
+def _broken(key: str, breaks: str) -> str:
+    for sign in breaks:
+        key = key.replace(sign, f"{sign}\n")
+    return key
 
 
 def _cell(value: object) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from etude.base.lazy import torch
 from etude.runs.names import BEST
-from etude.runs.records import EpochRow, read_rows, read_summary
+from etude.runs.records import EpochRow, Summary, read_rows, read_summary
 from etude.train import weights
 
 _OF_TIME = {"images_per_second", "seconds", "memory_bytes"}
@@ -15,6 +15,7 @@ _OF_TIME = {"images_per_second", "seconds", "memory_bytes"}
 def apart(source: Path, folder: Path) -> Iterator[str]:
     """Yield where two runs' results are not the same to the bit; times do not count."""
     yield from _rows_apart(read_rows(source), read_rows(folder))
+    yield from _results_apart(read_summary(source), read_summary(folder))
     then, now = (_data(path) for path in (source, folder))
     if then != now:
         yield f"data with digest {now} instead of {then}"
@@ -37,6 +38,20 @@ def _rows_apart(then: Sequence[EpochRow], now: Sequence[EpochRow]) -> Iterator[s
             is_was = f"{values[1].get(keys[0])} instead of {values[0][keys[0]]}"
             yield f"epoch {old['epoch']}: {keys[0]} {is_was}"
             return
+
+
+def _results_apart(then: Summary | None, now: Summary | None) -> Iterator[str]:
+    """Hold the results against each other: no epoch may have asked the test split."""
+    old, new = (dict(_results(summary)) for summary in (then, now))
+    keys = [key for key in old if old[key] != new.get(key)]
+    if keys:
+        yield f"{keys[0]} {new.get(keys[0])} instead of {old[keys[0]]}"
+
+
+def _results(summary: Summary | None) -> Iterator[tuple[str, Any]]:
+    told: Mapping[str, Any] = summary or {}
+    for which in ("final", "best"):
+        yield from ((f"{which} {key}", value) for key, value in told.get(which, {}).items())
 
 
 def _data(folder: Path) -> str | None:

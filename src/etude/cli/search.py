@@ -6,7 +6,7 @@ are those that the same words make one by one.
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -22,6 +22,7 @@ from etude.cli.job import ComposedJob
 from etude.cli.outcomes import outputs_needed
 from etude.cli.run_job import RunJob
 from etude.cli.terminal import complain, console, show_summary
+from etude.cli.words import options
 from etude.cli.words import parse as parse_words
 from etude.config.schema import Config
 from etude.preflight.checks import inspect
@@ -139,7 +140,7 @@ def launch(composer: Composer, asked: SearchWords, *, dry_run: bool) -> int:
         return 1
     finally:
         _tell(planned[0])
-    return _show_best(planned[0], settings, space)
+    return _show_best(planned[0], settings, space, options(composer.loader))
 
 
 def _list(settings: SearchConf, space: Space, some: ComposedJob) -> int:
@@ -179,7 +180,7 @@ def _tell(some: ComposedJob) -> None:
     notify(some.config.record.notify, of_many(some.folder.parent, states))
 
 
-def _show_best(some: ComposedJob, settings: SearchConf, space: Space) -> int:
+def _show_best(some: ComposedJob, settings: SearchConf, space: Space, more: Sequence[str]) -> int:
     from etude.search.storage import open_study  # noqa: PLC0415 (Optuna takes its time)
 
     study = open_study(some.folder.parent, storage=settings.storage, direction=settings.direction)
@@ -190,5 +191,5 @@ def _show_best(some: ComposedJob, settings: SearchConf, space: Space) -> int:
         console.print(f"\nthe best run, trial {best.number}", style="bold")
         show_summary(summary, folder)
     words = [word for word in space.words(best.params) if not word.startswith("hydra")]
-    console.print(f"again        etude {shlex.join(words)}", markup=False)
+    console.print(f"again        etude {shlex.join([*more, *words])}", markup=False)
     return 0

@@ -12,6 +12,7 @@ from etude.base.errors import UserError
 from etude.base.in_subprocess import in_subprocess
 from etude.cli import launching, study_jobs, sweeps
 from etude.cli import search as searches
+from etude.cli.bar import bars
 from etude.cli.compose import Composer
 from etude.cli.job import ComposedJob, PlannedJobs
 from etude.cli.outcomes import (
@@ -32,6 +33,7 @@ from etude.cli.terminal import (
     remark,
     show_arms,
 )
+from etude.cli.words import options
 from etude.config import Config
 from etude.launch import machine
 from etude.launch.job import JobFailed, labels
@@ -45,6 +47,7 @@ from etude.runs.study import PlannedRun, write_plan
 _SHOWS_RUNS = ".LocalLauncher"  # ends with a table of its own
 
 
+@bars()
 def start(composer: Composer, words: list[str], *, multirun: bool, dry_run: bool) -> int:
     """Check all jobs that a command's words stand for, then start the first.
 
@@ -145,7 +148,8 @@ def _carry_out(
     run_job = RunJob(composer, several=True, seconds=seconds)
     with outputs_needed():
         runs = {job.folder.name: PlannedRun(arm=job.label, seed=job.config.seed) for job in jobs}
-        write_plan(jobs[0].folder.parent, study.plan(runs, words))
+        command = [*options(composer.loader), *words]
+        write_plan(jobs[0].folder.parent, study.plan(runs, command))
         note(_wanted(jobs))
         launch_all(jobs, lambda some: composer.launch(planned, some, run_job))
     show_arms(

@@ -2,12 +2,15 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.errors import HydraException
 
+from etude.base.text import near
 from etude.cli.hydra_door import Loader
+from etude.runs.composed import OWN_FILES
 
 
 def parse(loader: Loader, words: Sequence[str]) -> list[Override]:
@@ -55,3 +58,10 @@ def _rounded(value: str) -> str:
     Binary fractions add up to 0.30000000000000004, which would be another run than lr=0.3.
     """
     return f"{float(value):.12g}" if "." in value else value
+
+
+def options(loader: Loader) -> list[str]:
+    """Give the options that a command needs beside its words: where a user's own files are."""
+    entries = loader.config_search_path.get_path()
+    own = (str(entry.path) for entry in entries if entry.provider == OWN_FILES)
+    return [f"--config-dir={near(Path(path.removeprefix('file://')))}" for path in own]

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,11 +10,12 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from etude.report import layers
+from etude.report import commands, layers
 from etude.report.all_charts import Figures, drawn, styles
 from etude.report.answer import Sentence
 from etude.report.arms import varied
 from etude.report.assets import asset, render
+from etude.report.bundle.write import BUNDLE
 from etude.report.charts import Dots
 from etude.report.drawing import DASHES, beyond, draw
 from etude.report.read import RunFolder
@@ -41,7 +41,6 @@ _TAGS = {
     "undecided": "undecided",
 }
 _LARGEST = 1.35  # times a chart's own size: larger letters than the text's look loud
-_COMMANDS = 20  # shown
 
 
 class Head(NamedTuple):
@@ -77,6 +76,7 @@ def page(
     *,
     folder: Path,
     refresh: int | None = None,
+    bundle: bool = False,
 ) -> str:
     """Write the page.
 
@@ -87,10 +87,12 @@ def page(
         figures: Every chart.
         folder: Where the page will stand; its links start there.
         refresh: Seconds until a browser loads it again; None: never.
+        bundle: Whether there is one beside it.
     """
     return render(
         "page.html",
         refresh=refresh,
+        bundle=BUNDLE if bundle else "",
         sentences=[(_TAGS.get(s.kind), s.kind, _bold(s.text)) for s in sentences],
         figures=figures,
         broad=partial(draw, broad=True),
@@ -118,8 +120,8 @@ def _names(results: Results) -> dict[str, object]:
         "left_out": len(results.rows) - len(shown),
         "dashes": DASHES,
         "shared": _shared(results),
-        "typed": list(dict.fromkeys(map(shlex.join, _typed(results))))[:_COMMANDS],
-        "alone": list(_alone(results)),
+        "typed": commands.typed(results),
+        "alone": commands.alone(results),
         "made_with": list(_made_with(results)),
     }
 
@@ -228,27 +230,6 @@ def _run(label: str, run: RunFolder, folder: Path) -> TableLine:
     return TableLine(
         "", cells, "" if run.state is RunState.NOT_STARTED else f"{quote(os.fsencode(path))}/"
     )
-
-
-def _typed(results: Results) -> Iterator[Sequence[str]]:
-    """Give what was typed: the study's own command, then those that the runs remember."""
-    planned = next((plan["command"] for run in results.runs if (plan := run.plan)["command"]), None)
-    if planned is not None:
-        yield planned
-    for run in results.runs:
-        words = [str(word) for word in run.environment.get("command", ())]
-        if words:
-            yield words
-
-
-def _alone(results: Results) -> Iterator[str]:
-    """Give the command that makes each arm alone."""
-    for row in results.rows:
-        run = next((run for run in row.arm.runs if run.words), None)
-        if run is not None:
-            words = [f"{key}={value}" for key, value in run.words.items()]
-            seeds = ",".join(str(s) for s in sorted({r.seed for r in row.arm.runs}))
-            yield shlex.join(["etude", "-m", *words, f"name={run.name}", f"seed={seeds}"])
 
 
 def _made_with(results: Results) -> Iterator[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from etude.base.atomic import replacing, write_text
 from etude.report.all_charts import find
 from etude.report.answer import Sentence
+from etude.report.bundle.write import BUNDLE
 from etude.report.drawing import picture, png
 from etude.report.page import page
 from etude.report.references import DocumentFigure
@@ -33,7 +34,8 @@ def write_pictures(
     found = find(results)
     if "html" in formats:
         given = results, sentences, figures, found
-        write_text(folder / "report.html", page(*given, folder=folder, refresh=refresh))
+        text = page(*given, folder=folder, refresh=refresh, bundle=BUNDLE in formats)
+        write_text(folder / "report.html", text)
     if "svg" in formats:
         for drawing in found.all:
             write_text(folder / f"{drawing.chart.name}.svg", picture([drawing]))

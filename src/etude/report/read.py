@@ -11,9 +11,10 @@ from typing import Any, Final, NamedTuple, TypedDict
 
 from etude.base.errors import UserError
 from etude.base.nearest import did_you_mean
+from etude.runs.composed import by_key, words_of
 from etude.runs.environment import Environment, read_environment
 from etude.runs.find import find_runs
-from etude.runs.names import CONFUSION, HYDRA, OVERRIDES, SUMMARY
+from etude.runs.names import CONFUSION, HYDRA, SUMMARY
 from etude.runs.records import read_as, read_rows
 from etude.runs.state import RunState
 from etude.runs.status import current_summary, state_of
@@ -89,14 +90,8 @@ class RunFolder:
     @cached_property
     def words(self) -> dict[str, str]:
         """The words that it was composed from, by key, without the seed, the name and fresh."""
-        try:
-            lines = (
-                (self.folder / OVERRIDES).read_text(encoding="utf-8", errors="replace").splitlines()
-            )
-        except OSError:
-            return {}
-        pairs = (line.removeprefix("- ").strip("'\"").partition("=") for line in lines)
-        return {key: word for key, _, word in pairs if word and key not in _NO_ARMS}
+        words = by_key(words_of(self.folder))
+        return {key: word.strip("'\"") for key, word in words.items() if key not in _NO_ARMS}
 
     @cached_property
     def choices(self) -> dict[str, str]:

@@ -10,12 +10,14 @@ from etude.report import files
 from etude.report.answer import Sentence, answer
 from etude.report.arms import group as by_arm
 from etude.report.arms import where
+from etude.report.bundle.credit import NOBODY, Credit
+from etude.report.bundle.write import BUNDLE, write_bundle
 from etude.report.claims import told
 from etude.report.read import RunFolder, read
 from etude.report.references import DocumentFigure, figures
 from etude.report.results import METRIC, Results, compare
 
-FORMATS = ("html", "csv", "md", "tex", "png", "svg")
+FORMATS = ("html", "csv", "md", "tex", "png", "svg", "bundle")
 _PICTURES = {"html", "png", "svg"}
 
 
@@ -87,6 +89,7 @@ def write(
     formats: Collection[str] = FORMATS,
     *,
     refresh: int | None = None,
+    credit: Credit = NOBODY,
 ) -> None:
     """Write a report's files; each is replaced in one go, so that none is read half-written.
 
@@ -95,6 +98,7 @@ def write(
         folder: Made if it is not there.
         formats: Some of `FORMATS`.
         refresh: Seconds after which a browser loads the page again.
+        credit: Who made the results, for the bundle.
     """
     folder.mkdir(parents=True, exist_ok=True)
     results = report.results
@@ -103,11 +107,13 @@ def write(
         write_text(folder / "runs.csv", files.runs_csv(results))
         if layers := files.layers_csv(results):
             write_text(folder / "layers.csv", layers)
+    table = files.markdown(results, report.sentences, report.figures)
     if "md" in formats:
-        text = files.markdown(results, report.sentences, report.figures)
-        write_text(folder / "table.md", text)
+        write_text(folder / "table.md", table)
     if "tex" in formats:
         write_text(folder / "table.tex", files.latex(results))
+    if "bundle" in formats:
+        write_bundle(results, table, folder / BUNDLE, credit)
     if not _PICTURES.isdisjoint(formats):
         from etude.report.pictures import write_pictures  # noqa: PLC0415 (not needed for the tables)
 

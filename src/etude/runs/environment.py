@@ -4,24 +4,19 @@ import hashlib
 import os
 import platform
 import socket
-import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypedDict
 
 import etude
-from etude.runs.names import ENVIRONMENT
+from etude.base.atomic import write_text
+from etude.runs.checkout import Git, difference, git
+from etude.runs.installed import installed
+from etude.runs.names import DIFFERENCE, ENVIRONMENT
 from etude.runs.records import read_as, write_json
 
 LIBRARIES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scikit-learn", "pillow")
-
-
-class Git(TypedDict):
-    """The commit of a checkout, and whether its files were changed since."""
-
-    commit: str
-    dirty: bool
 
 
 class Software(TypedDict):
@@ -35,6 +30,7 @@ class Environment(TypedDict, total=False):
     """What `environment.json` says; other versions of Étude may have other keys."""
 
     versions: dict[str, str]
+    installed: dict[str, str]  # with all that these require
     code: str
     git: Git | None
     command: list[str]
@@ -49,7 +45,7 @@ def environment() -> Environment:
     """Describe the software, the machine and the command."""
     return {
         **software(),
-        "git": _git(),
+        "git": git(),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "host": socket.gethostname(),
         "platform": platform.platform(),
@@ -91,13 +87,32 @@ def since(folder: Path) -> list[str]:
 def write_environment(folder: Path) -> None:
     """Record what a run is made with; what it goes on with later is added to that."""
     now, then = environment(), read_environment(folder)
+    now["installed"] = installed(["etude", *LIBRARIES])
+    _keep_difference(folder, now)
     whole = {**then, "resumed": [*then.get("resumed", []), now]} if then else {**now, "resumed": []}
     write_json(folder / ENVIRONMENT, whole)
+
+
+def _keep_difference(folder: Path, now: Environment) -> None:
+    """Put beside what was changed since the commit, under a name of its content."""
+    checkout = now.get("git")
+    if not checkout or not checkout["dirty"] or (text := difference()) is None:
+        return
+    digest = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:8]
+    checkout["difference"] = DIFFERENCE.format(digest) if text else ""
+    if text:
+        write_text(folder / checkout["difference"], text)
 
 
 def read_environment(folder: Path) -> Environment:
     """Give what a folder's run was made with; nothing where it does not say."""
     return read_as(folder / ENVIRONMENT, Environment) or {}
+
+
+def changed_within(then: Environment) -> bool:
+    """Say whether a run went on with other software than it began with."""
+    later = then.get("resumed", [])
+    return any(part.get(key) != then.get(key) for part in later for key in ("versions", "code"))
 
 
 def _code() -> str:
@@ -106,25 +121,6 @@ def _code() -> str:
     for path in sorted(root.rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
-
-
-def _git() -> Git | None:
-    """Give the commit of the checkout that Étude runs from; None for an installed wheel."""
-    root = Path(etude.__file__).parent
-    if not (root.parents[1] / ".git").exists():
-        return None
-    try:
-        commit = _output(root, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_output(root, "status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _output(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(  # noqa: S603
-        command, check=True, capture_output=True, text=True, timeout=10
-    ).stdout.strip()
 
 
 def processor_name() -> str:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from etude.runs.names import REPLACED, STUDY, SUMMARY
+from etude.runs.names import CRATE, REPLACED, STUDY, SUMMARY
 from etude.runs.study import read_plan
 
 
@@ -12,11 +12,11 @@ def find_runs(root: Path) -> Iterator[Path]:
     """Give the folders of runs in or below a folder, in order.
 
     Those that a study has planned and made, but that have not begun, are given as well; those that
-    were moved aside by `fresh=true` are not.
+    were moved aside by `fresh=true` are not, nor are the copies in a bundle below `root`.
     """
     for name, inner, files in os.walk(root):
         path = Path(name)
-        aside = REPLACED in path.name
+        aside = REPLACED in path.name or (CRATE in files and path != root)
         if SUMMARY in files or aside:
             inner.clear()
         inner.sort()

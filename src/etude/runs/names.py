@@ -6,6 +6,7 @@ from typing import Final
 SUMMARY: Final = "summary.json"
 METRICS: Final = "metrics.jsonl"  # a line an epoch
 ENVIRONMENT: Final = "environment.json"
+DIFFERENCE: Final = "code-{}.patch"  # of its checkout to the commit, by a digest
 CONFUSION: Final = "confusion.json"
 LAYERS: Final = "layers.json"  # how signals spread before the first step
 INFERENCE: Final = "inference.json"  # all that its network needs to be used
@@ -28,4 +29,5 @@ LOCK: Final = ".lock"  # there while a process is at work in the folder
 # In the folder that holds those of a sweep's or a study's runs.
 LISTING: Final = "jobs.json"  # what the last sweep or study wants there
 STUDY: Final = "study.json"  # what a study set out to do
+CRATE: Final = "ro-crate-metadata.json"  # in a bundle, of which all runs are copies
 REPLACED: Final = ".replaced-"  # in the name of a folder that was moved aside

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from etude.base.errors import UserError
 from etude.base.nearest import unknown
+from etude.runs.composed import by_key, words_of
 from etude.runs.find import find_runs
-from etude.runs.names import OVERRIDES, SUMMARY
+from etude.runs.names import SUMMARY
 from etude.runs.state import RunState
 from etude.runs.status import current_summary
 
@@ -127,17 +128,7 @@ def _found(folder: Path) -> FoundRun:
         **results,
         **{k: v for k, v in summary.get("hyperparameters", {}).items() if k != "seed"},
     }
-    return FoundRun(folder, values, _words(folder))
-
-
-def _words(folder: Path) -> dict[str, str]:
-    """Read what was typed, by key."""
-    try:
-        text = (folder / OVERRIDES).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return {}
-    pairs = (line.removeprefix("- ").strip("'\"").partition("=") for line in text.splitlines())
-    return {key: word for key, _, word in pairs if word}
+    return FoundRun(folder, values, by_key(words_of(folder)))
 
 
 def _condition(word: str, runs: Sequence[FoundRun], now: float) -> Callable[[FoundRun], bool]:

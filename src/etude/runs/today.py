@@ -1,10 +1,11 @@
 """What is different today from when a run was made, and the way back."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from etude.runs.environment import LIBRARIES, Environment, Git
+from etude.runs.checkout import Git
+from etude.runs.environment import LIBRARIES, Environment, changed_within
 
 _NOTHING = "–"
 
@@ -55,8 +56,7 @@ def way_back(then: Environment, found: Sequence[Changed]) -> list[str]:
 
 def _within(then: Environment) -> Iterator[Changed]:
     """Tell of a run that went on with other software than it began with."""
-    later: Sequence[Mapping[str, Any]] = then.get("resumed", [])
-    if any(part.get(key) != then.get(key) for part in later for key in ("versions", "code")):
+    if changed_within(then):
         yield Changed("software within the run", "changed when it went on", "one for all of it")
 
 

@@ -1,15 +1,22 @@
 """Where a run computes, and in which numbers."""
 
+import logging
 import os
 import sys
 import warnings
-from contextlib import AbstractContextManager
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import torch
 
 from etude.base.errors import UserError
 from etude.runs.environment import processor
+from etude.runs.records import Summary
+
+log = logging.getLogger(__name__)
+
+_MOST_THREADS = 1024  # that a damaged folder may ask for
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -49,6 +56,32 @@ def choose_precision(precision: str, device: torch.device, *, gains: bool) -> st
     if precision != "auto":
         return precision
     return "bfloat16" if _is_made_for_bfloat16(device, gains=gains) else "float32"
+
+
+@contextmanager
+def threads_restored() -> Generator[None]:
+    """Leave PyTorch as many threads as it had: a process may do more than one run."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def take_up_threads(begun: Summary | None, device: torch.device) -> None:
+    """Compute in as many threads as a run began with on a CPU: among others, sums round otherwise.
+
+    Args:
+        begun: What the run said of itself; None of one that begins now.
+        device: Where it goes on.
+    """
+    if begun is None or begun.get("device") != "cpu" or device.type != "cpu":
+        return
+    here, then = torch.get_num_threads(), begun.get("threads", 0)
+    if then == here or not 0 < then <= _MOST_THREADS:
+        return
+    log.info("computing in %d threads, as the run began, and not in %d: the same bits", then, here)
+    torch.set_num_threads(then)
 
 
 def set_tf32(precision: str) -> None:

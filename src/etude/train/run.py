@@ -31,7 +31,12 @@ from etude.train.builders import Parts, make_parts
 from etude.train.checkpoint import Checkpoints
 from etude.train.ending import verdict
 from etude.train.final_test import finish, record_predictions
-from etude.train.hardware import choose_device, choose_precision
+from etude.train.hardware import (
+    choose_device,
+    choose_precision,
+    take_up_threads,
+    threads_restored,
+)
 from etude.train.logfile import logged
 from etude.train.longer import beginning
 from etude.train.loop import Display, fit
@@ -74,6 +79,7 @@ class MakeDisplay(Protocol):
         ...
 
 
+@threads_restored()
 def run(
     config: Config,
     folder: Path,
@@ -110,6 +116,7 @@ def run(
         SystemExit: A signal came, and the state has been saved: 130 after Ctrl-C, else 75.
     """
     begun = None if config.fresh else read_summary(folder)
+    take_up_threads(begun, choose_device(config.device))
     precision = _precision(config, begun, gains=gains)
     config = _divided(config, begun, precision, predict)
     parts = make_parts(config, precision)

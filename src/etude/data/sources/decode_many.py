@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import statistics
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -14,12 +13,12 @@ from etude.base.atomic import write_text
 from etude.base.errors import UserError
 from etude.base.lazy import PIL, torch
 from etude.base.places import cache_folder
+from etude.base.progress import progress
 from etude.data.sources.decode import Form, read_image
 
 _Result = TypeVar("_Result")
 log = logging.getLogger(__name__)
 
-PROGRESS_SECONDS = 5.0
 _SHOWN = 20  # files in a message
 _LOOKED_AT = 50  # images whose size is read for a suggestion
 
@@ -110,11 +109,11 @@ def typical_side(paths: Sequence[str]) -> int | None:
 
 def _in_threads(do: Callable[[int], _Result], count: int) -> Iterator[_Result]:
     """Do something with each number, and tell how far it is."""
-    shown = time.monotonic()
     # torch's number, as a launcher that packs several jobs on a machine lowers it.
-    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+    with (
+        progress("decoding images", count) as tell,
+        ThreadPoolExecutor(torch.get_num_threads()) as threads,
+    ):
         for done, result in enumerate(threads.map(do, range(count)), start=1):
-            if time.monotonic() - shown > PROGRESS_SECONDS:
-                shown = time.monotonic()
-                log.info("decoded %d of %d images", done, count)
+            tell(done)
             yield result
