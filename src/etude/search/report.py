@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from optuna import Study
 from optuna.exceptions import ExperimentalWarning
@@ -79,13 +78,11 @@ def _counts(trials: list[FrozenTrial]) -> Iterator[str]:
 
 
 def _best(search: Search, trials: list[FrozenTrial]) -> Table:
-    axes = search.space.axes
-    names = [key.rpartition(".")[2] for key in axes]
-    names = names if len(set(names)) == len(names) else list(axes)
+    names = search.space.names.values()
     table = _table(f"the best trials by {search.settings.metric}", "trial", "value", *names)
     for trial in trials:
-        words = [axis.word(trial.params[key]).partition("=")[2] for key, axis in axes.items()]
-        table.add_row(str(trial.number), f"{trial.value:.6g}", *map(_short, words))
+        words = search.space.short(trial.params).values()
+        table.add_row(str(trial.number), f"{trial.value:.6g}", *words)
     return table
 
 
@@ -101,11 +98,3 @@ def _table(title: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column, no_wrap=True)
     return table
-
-
-def _short(word: str) -> str:
-    try:
-        number: Any = float(word)
-    except ValueError:
-        return word
-    return f"{number:.4g}" if "." in word or "e" in word else word

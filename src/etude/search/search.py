@@ -1,8 +1,12 @@
-"""The search: suggest, hand to the launcher, tell, until there are as many trials as wanted."""
+"""The search: suggest, hand out, tell, until there are as many trials as wanted.
+
+Where the launcher can, a new trial begins as soon as another ends; else a batch at a time.
+"""
 
 import itertools
 import logging
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from etude.base.errors import UserError
 from etude.base.text import first_line
-from etude.search.outcome import ERROR, FOLDER, Outcome, Unfinished
+from etude.search.outcome import ERROR, FOLDER, Outcome, TrialJob, Unfinished
 from etude.search.prune import PRUNED
 from etude.search.settings import SearchConf
 from etude.search.space import Params, Space
@@ -46,7 +50,8 @@ class Search:
     folder_of: Callable[[list[str], int], str]
 
     def __post_init__(self) -> None:
-        self._begun: set[int] = set()  # trials that this process has handed to the launcher
+        self._at_work: set[int] = set()  # trials that have been handed out
+        self._put_off: set[int] = set()  # trials that their launcher left for later
         _same_search(self.study, self.space, self.settings)
 
     @property
@@ -54,45 +59,82 @@ class Search:
         """Give all trials so far, by number."""
         return self.study.get_trials(deepcopy=False)
 
-    def run(self) -> None:
-        """Go on until there are as many trials as wanted."""
+    @property
+    def to_come(self) -> int:
+        """Count the trials that have not been suggested yet."""
+        return max(0, self.settings.wanted(self.space.size) - len(self.trials))
+
+    def run(self, refilled: Callable[["Search"], None] | None = None) -> None:
+        """Go on until there are as many trials as wanted.
+
+        Args:
+            refilled: Does the jobs that `exchange` gives, and tells it of each that ends; None: all
+                of a batch have to end before the next one begins.
+        """
         self._announce()
+        if refilled is not None:
+            refilled(self)
+            return
         while True:
-            batch = self._next_batch()
-            if not batch and len(self.trials) >= self._wanted:
+            jobs = self._next(blocks=True)
+            if not jobs and not self.to_come:
                 return
-            self._run_batch(batch)
+            for job in jobs:
+                self._tell_begun(job.number)
+            for number, outcome in self._done_together(jobs):
+                self._take(number, outcome)
+
+    def exchange(
+        self, ended: Sequence[tuple[int, Outcome]], *, more: bool = True
+    ) -> list[TrialJob]:
+        """Take note of jobs that have ended; give those that are to begin.
+
+        Args:
+            ended: Of each its number and what it came to.
+            more: Whether any may begin.
+        """
+        for number, outcome in ended:
+            self._take(number, outcome)
+        return self._next(blocks=False) if more else []
 
     def _announce(self) -> None:
         states = [trial.state for trial in self.trials]
         half_done, done = states.count(TrialState.RUNNING), sum(s.is_finished() for s in states)
         half = f", {half_done} half done" if half_done else ""
-        log.info("search: %d trials of %d are done%s", done, self._wanted, half)
+        log.info("search: %d trials of %d are done%s", done, len(states) + self.to_come, half)
 
-    @property
-    def _wanted(self) -> int:
-        return self.settings.wanted(self.space.size)
+    def _next(self, *, blocks: bool) -> list[TrialJob]:
+        """Give what is to be done next: first the trials that were cut off.
 
-    def _next_batch(self) -> list[int]:
-        """Give the numbers of the trials to do next: first those that were cut off.
-
-        A batch begins at a multiple of `n_jobs` and its numbers are neighbours, so that a search
-        that was cut inside of a batch has the batches, and suggests what, it would have had.
+        Args:
+            blocks: Whether trials are begun in blocks, each of which begins at a multiple of
+                `n_jobs`, so that a search that was cut inside of one suggests what it would have.
         """
-        trials, jobs = self.trials, self.settings.n_jobs
-        waiting = [t.number for t in trials if not t.state.is_finished()]
-        waiting = [number for number in waiting if number not in self._begun]
-        first = waiting[0] if waiting else len(trials)
-        end = (first // jobs + 1) * jobs
-        neighbours = itertools.takewhile(lambda number: number in waiting, range(first, end))
-        batch = list(neighbours)
-        if first + len(batch) == len(trials):
-            batch += list(self._ask_until(min(end, self._wanted)))
-        return batch
+        jobs, waiting = self.settings.n_jobs, self._waiting()
+        first = waiting[0] if waiting else len(self.trials)
+        end = (first // jobs + 1) * jobs if blocks else sys.maxsize
+        free = jobs - len(self._at_work)
+        numbers = [number for number in waiting if number < end][:free]
+        numbers += itertools.islice(self._ask_until(end), free - len(numbers))
+        self._at_work.update(numbers)
+        return [self._job(number) for number in numbers]
+
+    def _waiting(self) -> list[int]:
+        """Give the trials that have begun and that nobody is at work on."""
+        for trial in self.trials:  # given up just before its process was killed
+            if not trial.state.is_finished() and PRUNED in trial.user_attrs:
+                self._tell_pruned(trial)
+        known = self._at_work | self._put_off
+        return [t.number for t in self.trials if not t.state.is_finished() if t.number not in known]
+
+    def _job(self, number: int) -> TrialJob:
+        params = self.trials[number].params
+        label = " ".join(f"{key}={word}" for key, word in self.space.short(params).items())
+        return TrialJob(number, self.space.words(params), f"{number}: {label}")
 
     def _ask_until(self, end: int) -> Iterator[int]:
         """Begin new trials below a number, and give the numbers of those that can be run."""
-        while (number := len(self.trials)) < end:
+        while (number := len(self.trials)) < end and self.to_come:
             params, notes = suggest(
                 self.space,
                 self.trials,
@@ -123,25 +165,17 @@ class Search:
         self.study.add_trial(trial)
         return state == TrialState.RUNNING
 
-    def _run_batch(self, numbers: list[int]) -> None:
-        trials = self.trials
-        given_up = [n for n in numbers if PRUNED in trials[n].user_attrs]
-        for number in given_up:  # just before its process was killed
-            self._tell(number, None)
-        numbers = [number for number in numbers if number not in given_up]
-        self._begun |= {*numbers, *given_up}
-        for run in _neighbours(numbers):
-            for number in run:
-                log.info(
-                    "\ntrial %d (%d in all)  %s", number, self._wanted, self._varied(trials[number])
-                )
-            words = [self.space.words(trials[number].params) for number in run]
-            for number, outcome in zip(run, self._launched(words, run[0]), strict=True):
-                self._tell(number, outcome)
+    def _tell_begun(self, number: int) -> None:
+        varied = self.space.varied(self.trials[number].params)
+        wanted = len(self.trials) + self.to_come
+        log.info("\ntrial %d (%d in all)  %s", number, wanted, " ".join(varied))
 
-    def _varied(self, trial: FrozenTrial) -> str:
-        axes = self.space.axes
-        return " ".join(axes[key].word(value) for key, value in trial.params.items())
+    def _done_together(self, jobs: Sequence[TrialJob]) -> Iterator[tuple[int, Outcome]]:
+        """Do a batch; a launcher counts on from its first job, so one without gaps at a time."""
+        for _, group in itertools.groupby(enumerate(jobs), lambda pair: pair[1].number - pair[0]):
+            part = [job for _, job in group]
+            outcomes = self._launched([job.words for job in part], part[0].number)
+            yield from zip([job.number for job in part], outcomes, strict=True)
 
     def _launched(self, words: list[list[str]], first: int) -> Sequence[Outcome]:
         """Do jobs; where the launcher as a whole fails, find out which of them it was."""
@@ -159,27 +193,34 @@ class Search:
             for outcome in self._launched([own], number)
         ]
 
-    def _tell(self, number: int, outcome: Outcome) -> None:
+    def _take(self, number: int, outcome: Outcome) -> None:
+        """Take note of what a job came to."""
+        self._at_work.discard(number)
         trial = self.trials[number]
-        pruned = PRUNED in trial.user_attrs or isinstance(outcome, TrialPruned)
         if isinstance(outcome, Unfinished):
-            return
-        if pruned:
-            self.study.tell(number, state=TrialState.PRUNED)
-            after = trial.user_attrs.get(PRUNED, trial.last_step)
-            log.info("trial %d was hopeless after epoch %s", number, after)
+            self._put_off.add(number)
+        elif PRUNED in trial.user_attrs or isinstance(outcome, TrialPruned):
+            self._tell_pruned(trial)
         elif (value := _number(outcome)) is not None:
-            self.study.tell(number, value)
-            best = self.study.best_trial
-            log.info(
-                "trial %d: %s %.6g; the best so far is trial %d with %.6g",
-                *(number, self.settings.metric, value, best.number, best.value),
-            )
+            self._tell_value(number, value)
         else:
             text = _told(outcome) if isinstance(outcome, Exception) else "it gave no number"
             note(self.study, number, ERROR, text)
             self.study.tell(number, state=TrialState.FAIL)
             log.warning("trial %d failed: %s", number, text)
+
+    def _tell_pruned(self, trial: FrozenTrial) -> None:
+        self.study.tell(trial.number, state=TrialState.PRUNED)
+        after = trial.user_attrs.get(PRUNED, trial.last_step)
+        log.info("trial %d was hopeless after epoch %s", trial.number, after)
+
+    def _tell_value(self, number: int, value: float) -> None:
+        self.study.tell(number, value)
+        best = self.study.best_trial
+        log.info(
+            "trial %d: %s %.6g; the best so far is trial %d with %.6g",
+            *(number, self.settings.metric, value, best.number, best.value),
+        )
 
 
 def _same_search(study: Study, space: Space, settings: SearchConf) -> None:
@@ -196,12 +237,6 @@ def _same_search(study: Study, space: Space, settings: SearchConf) -> None:
             f"this folder holds another search ({what} differs); give this one its own: "
             "name=<another>, or hydra.sweep.dir=<another>"
         )
-
-
-def _neighbours(numbers: Sequence[int]) -> Iterator[list[int]]:
-    """Split numbers into runs without gaps: a launcher counts on from the first."""
-    for _, group in itertools.groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
-        yield [number for _, number in group]
 
 
 def _number(outcome: Outcome) -> float | None:
