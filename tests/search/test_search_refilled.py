@@ -4,7 +4,7 @@ import io
 import random
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,15 +115,17 @@ def test_trials_that_are_found_finished_take_no_place_and_end_no_search(tmp_path
     assert sorted(loop.begun) == [2, 3, 4, 6, 7, 8, 9, 10]
 
 
-def drive(search: Search, chance: random.Random, *, cut: float) -> list[int]:
+def drive(
+    search: Search, chance: random.Random, *, cut: float, job: Callable[..., float] = bowl
+) -> list[int]:
     """Do what a search asks for, ending some job of those at work at a time, or the process."""
     at_work = search.exchange([])
     handed = [job.number for job in at_work]
     while at_work:
         if chance.random() < cut:
             raise Cut
-        job = at_work.pop(chance.randrange(len(at_work)))
-        more = search.exchange([(job.number, bowl(job.words, job.number))])
+        own = at_work.pop(chance.randrange(len(at_work)))
+        more = search.exchange([(own.number, job(own.words, own.number))])
         handed += [each.number for each in more]
         at_work += more
         assert len(at_work) <= search.settings.n_jobs

@@ -184,11 +184,17 @@ def _show_best(some: ComposedJob, settings: SearchConf, space: Space) -> int:
 
     study = open_study(some.folder.parent, storage=settings.storage, direction=settings.direction)
     best = study.best_trial
-    folder = Path(str(best.user_attrs[FOLDER]))
-    summary = read_summary(folder)
-    if summary is not None and "final" in summary:
-        console.print(f"\nthe best run, trial {best.number}", style="bold")
-        show_summary(summary, folder)
     words = [word for word in space.words(best.params) if not word.startswith("hydra")]
+    if settings.seeds:
+        words = ["-m", *words, f"seed={','.join(map(str, settings.seeds))}"]
+    else:
+        _show_run(best.number, Path(str(best.user_attrs[FOLDER])))
     console.print(f"again        etude {shlex.join(words)}", markup=False)
     return 0
+
+
+def _show_run(trial: int, folder: Path) -> None:
+    summary = read_summary(folder)
+    if summary is not None and "final" in summary:
+        console.print(f"\nthe best run, trial {trial}", style="bold")
+        show_summary(summary, folder)

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etude.search.settings import TARGET, read
+from etude.search.settings import BY_EPOCHS, TARGET, read
 
 if TYPE_CHECKING:
     from etude.search.prune import Pruner
@@ -27,7 +27,7 @@ def pruner_of(hydra: Any) -> "Pruner | None":
     Args:
         hydra: The job's node `hydra`, as `HydraConfig.get()` gives it.
     """
-    if not _in_search(hydra) or hydra.sweeper.pruner == "none":
+    if not _in_search(hydra) or hydra.sweeper.pruner not in BY_EPOCHS:
         return None
     from etude.search.prune import Pruner  # noqa: PLC0415 (Optuna takes its time)
 

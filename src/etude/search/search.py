@@ -16,9 +16,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from etude.base.errors import UserError
 from etude.base.text import first_line
 from etude.search.outcome import ERROR, FOLDER, Outcome, TrialJob, Unfinished
-from etude.search.prune import PRUNED
+from etude.search.prune import PRUNED, is_worse
+from etude.search.repeats import by_seed, means, note_seed
 from etude.search.settings import SearchConf
-from etude.search.space import Params, Space
+from etude.search.space import Params, Space, check_seeds
 from etude.search.storage import note
 from etude.search.suggest import Notes, distributions, suggest
 
@@ -80,7 +81,7 @@ class Search:
             if not jobs and not self.to_come:
                 return
             for job in jobs:
-                self._tell_begun(job.number)
+                self._tell_begun(job)
             for number, outcome in self._done_together(jobs):
                 self._take(number, outcome)
 
@@ -121,16 +122,36 @@ class Search:
 
     def _waiting(self) -> list[int]:
         """Give the trials that have begun and that nobody is at work on."""
-        for trial in self.trials:  # given up just before its process was killed
-            if not trial.state.is_finished() and PRUNED in trial.user_attrs:
-                self._tell_pruned(trial)
+        for trial in self.trials:
+            if not trial.state.is_finished() and trial.number not in self._at_work:
+                self._settle(trial)
         known = self._at_work | self._put_off
         return [t.number for t in self.trials if not t.state.is_finished() if t.number not in known]
 
+    def _settle(self, trial: FrozenTrial) -> None:
+        """Tell of a trial that nothing more is to be done for, as its notes have it."""
+        if PRUNED in trial.user_attrs:  # just before its process was killed
+            self._tell_pruned(trial)
+        elif found := by_seed(trial, 1) if self.settings.seeds else []:
+            level = self.settings.p_threshold
+            if len(found) == self.settings.repeats:
+                self._tell_value(trial.number, *means(found))
+            elif self.settings.pruner == "wilcoxon" and is_worse(self.study, trial, level=level):
+                self._tell_worse(trial, len(found))
+
     def _job(self, number: int) -> TrialJob:
-        params = self.trials[number].params
-        label = " ".join(f"{key}={word}" for key, word in self.space.short(params).items())
-        return TrialJob(number, self.space.words(params), f"{number}: {label}")
+        """Give a trial's next job; with several seeds it is told apart by the seed's place."""
+        trial, repeats = self.trials[number], self.settings.repeats
+        index = len(by_seed(trial, 1)) if self.settings.seeds else 0
+        label = " ".join(f"{key}={word}" for key, word in self.space.short(trial.params).items())
+        if self.settings.seeds:
+            label += f" seed={self.settings.seeds[index]}"
+        words = self._words(trial.params, index)
+        return TrialJob(number * repeats + index, words, f"{number}: {label}")
+
+    def _words(self, params: Params, index: int) -> list[str]:
+        seeds = self.settings.seeds
+        return [*self.space.words(params), *([f"seed={seeds[index]}"] if seeds else [])]
 
     def _ask_until(self, end: int) -> Iterator[int]:
         """Begin new trials below a number, and give the numbers of those that can be run."""
@@ -149,7 +170,7 @@ class Search:
         """Put a trial into the storage, in one piece; say whether it can be run."""
         state = TrialState.RUNNING
         try:
-            notes = notes | {FOLDER: self.folder_of(self.space.words(params), number)}
+            notes = notes | {FOLDER: self._folder(number, params)}
         except Exception as error:
             if number == 0:  # it is the command that is wrong
                 raise
@@ -165,10 +186,24 @@ class Search:
         self.study.add_trial(trial)
         return state == TrialState.RUNNING
 
-    def _tell_begun(self, number: int) -> None:
-        varied = self.space.varied(self.trials[number].params)
+    def _folder(self, number: int, params: Params) -> str:
+        """Give the folder of a trial's first job; the first trial shows that each has its own."""
+        repeats = self.settings.repeats
+        folders = [
+            self.folder_of(self._words(params, index), number * repeats + index)
+            for index in range(repeats if number == 0 else 1)
+        ]
+        if len(set(folders)) < len(folders):
+            raise UserError(f"the seeds of trial {number} would all work in {folders[0]}")
+        return folders[0]
+
+    def _tell_begun(self, job: TrialJob) -> None:
+        number, index = divmod(job.number, self.settings.repeats)
+        words = self.space.varied(self.trials[number].params)
+        if self.settings.seeds:
+            words.append(f"seed={self.settings.seeds[index]}")
         wanted = len(self.trials) + self.to_come
-        log.info("\ntrial %d (%d in all)  %s", number, wanted, " ".join(varied))
+        log.info("\ntrial %d (%d in all)  %s", number, wanted, " ".join(words))
 
     def _done_together(self, jobs: Sequence[TrialJob]) -> Iterator[tuple[int, Outcome]]:
         """Do a batch; a launcher counts on from its first job, so one without gaps at a time."""
@@ -193,8 +228,9 @@ class Search:
             for outcome in self._launched([own], number)
         ]
 
-    def _take(self, number: int, outcome: Outcome) -> None:
+    def _take(self, job: int, outcome: Outcome) -> None:
         """Take note of what a job came to."""
+        number, index = divmod(job, self.settings.repeats)
         self._at_work.discard(number)
         trial = self.trials[number]
         if isinstance(outcome, Unfinished):
@@ -202,7 +238,11 @@ class Search:
         elif PRUNED in trial.user_attrs or isinstance(outcome, TrialPruned):
             self._tell_pruned(trial)
         elif (value := _number(outcome)) is not None:
-            self._tell_value(number, value)
+            if self.settings.seeds:
+                note_seed(self.study, number, index, [value])
+                self._settle(self.trials[number])
+            else:
+                self._tell_value(number, value)
         else:
             text = _told(outcome) if isinstance(outcome, Exception) else "it gave no number"
             note(self.study, number, ERROR, text)
@@ -213,6 +253,14 @@ class Search:
         self.study.tell(trial.number, state=TrialState.PRUNED)
         after = trial.user_attrs.get(PRUNED, trial.last_step)
         log.info("trial %d was hopeless after epoch %s", trial.number, after)
+
+    def _tell_worse(self, trial: FrozenTrial, seeds: int) -> None:
+        best = self.study.best_trial.number
+        self.study.tell(trial.number, state=TrialState.PRUNED)
+        log.info(
+            "trial %d is worse than trial %d after %d of %d seeds (Wilcoxon's test, p < %g)",
+            *(trial.number, best, seeds, self.settings.repeats, self.settings.p_threshold),
+        )
 
     def _tell_value(self, number: int, value: float) -> None:
         self.study.tell(number, value)
@@ -227,6 +275,9 @@ def _same_search(study: Study, space: Space, settings: SearchConf) -> None:
     """Refuse to mix the trials of two searches."""
     shared = settings.identity or " ".join(sorted(space.shared))
     now = {**space.describe(), "metric": settings.metric, "shared": shared}
+    if settings.seeds:
+        check_seeds(space)
+        now["seeds"] = str(settings.seeds)
     then: dict[str, str] | None = study.user_attrs.get(_ABOUT)
     if then is None:
         study.set_user_attr(_ABOUT, now)

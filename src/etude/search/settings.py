@@ -1,6 +1,7 @@
 """The settings of `hydra/sweeper=search`, and their checks."""
 
 import importlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -13,8 +14,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "sampler": ("tpe", "random", "grid", "cmaes"),
     "direction": ("maximize", "minimize"),
     "storage": ("journal", "sqlite"),
-    "pruner": ("none", "median", "hyperband"),
+    "pruner": ("none", "median", "hyperband", "wilcoxon"),
 }
+BY_EPOCHS = ("median", "hyperband")  # pruners that judge a job between two epochs
 _USUAL_TRIALS = 20
 
 
@@ -30,7 +32,12 @@ class SearchConf:
         seed: Of the suggestions.
         storage: `journal` (search.journal, a text file) or `sqlite` (search.db), in the sweep's
             folder.
-        pruner: What ends hopeless jobs between two epochs: none, median or hyperband.
+        seeds: Values of the key `seed` that each trial is done with, one after the other; its value
+            is the mean. None: a trial is one job, with the seed that it has.
+        pruner: What ends hopeless jobs between two epochs: none, median or hyperband; or hopeless
+            trials between two seeds: wilcoxon.
+        p_threshold: A trial is not given another seed once it is worse than the best one at this
+            level, by Wilcoxon's test.
         startup_trials: Complete trials before the median prunes.
         warmup_epochs: Epochs of each trial that the median leaves alone; Hyperband's shortest run.
         metric: The name of what is searched for, in a job's epochs and in the report.
@@ -45,12 +52,19 @@ class SearchConf:
     n_jobs: int = 1
     seed: int = 0
     storage: str = "journal"
+    seeds: list[int] | None = None
     pruner: str = "none"
+    p_threshold: float = 0.1
     startup_trials: int = 5
     warmup_epochs: int = 1
     metric: str = "validation_accuracy"
     identity: str | None = None
     params: dict[str, Any] | None = field(default=None)
+
+    @property
+    def repeats(self) -> int:
+        """Count the jobs of a trial, if it is not given up."""
+        return len(self.seeds or ()) or 1
 
     def wanted(self, size: int | None) -> int:
         """Give how many trials there are to be, of a space with so many combinations, if finite."""
@@ -77,8 +91,34 @@ def read(node: Any) -> SearchConf:
         _check_at_least("n_trials", settings.n_trials, 1)
     for name, least in (("n_jobs", 1), ("seed", 0), ("startup_trials", 0), ("warmup_epochs", 1)):
         _check_at_least(name, getattr(settings, name), least)
+    settings.seeds = None if settings.seeds is None else [*settings.seeds]
+    _check_seeds(settings)
     _need_packages()
     return settings
+
+
+def _check_seeds(settings: SearchConf) -> None:
+    """Refuse seeds and a pruner that do not go together."""
+    seeds, pruner, level = settings.seeds or [], settings.pruner, settings.p_threshold
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"hydra.sweeper.seeds={seeds} has one of them twice")
+    if seeds and pruner in BY_EPOCHS:
+        raise UserError(
+            f"hydra.sweeper.pruner={pruner} compares epochs, and trials of several seeds are "
+            "compared by whole runs: take wilcoxon or none"
+        )
+    if pruner != "wilcoxon":
+        return
+    if not 0 < level < 1:
+        raise UserError(f"hydra.sweeper.p_threshold={level} must be between 0 and 1")
+    least = 0.5 ** (len(seeds) - 1)  # the smallest p that the test can come to before the last seed
+    if len(seeds) < 3 or least >= level:
+        enough = next(n for n in itertools.count(3) if 0.5 ** (n - 1) < level)
+        raise UserError(
+            f"hydra.sweeper.pruner=wilcoxon would stop no trial before the last of {len(seeds)} "
+            f"seeds: after n of them its p is at least 1/2^n, and p_threshold is {level:g}; give "
+            f"hydra.sweeper.seeds={[*range(enough)]} or more, or a greater p_threshold"
+        )
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
