@@ -116,7 +116,7 @@ def test_trials_that_are_found_finished_take_no_place_and_end_no_search(tmp_path
 
 
 def drive(
-    search: Search, chance: random.Random, *, cut: float, job: Callable[..., float] = bowl
+    search: Search, chance: random.Random, *, cut: float, job: Callable[..., Any] = bowl
 ) -> list[int]:
     """Do what a search asks for, ending some job of those at work at a time, or the process."""
     at_work = search.exchange([])

@@ -57,7 +57,7 @@ def search_in(
         return outcomes
 
     conf = SearchConf(**{"n_trials": 15, **settings})
-    study = open_study(folder, storage=conf.storage, direction=conf.direction)
+    study = open_study(folder, storage=conf.storage, directions=conf.directions)
     return Search(study, space, conf, launch=launch, folder_of=folder_of)
 
 

@@ -61,6 +61,10 @@ class Search:
         return self.study.get_trials(deepcopy=False)
 
     @property
+    def _objectives(self) -> int:
+        return len(self.settings.metrics)
+
+    @property
     def to_come(self) -> int:
         """Count the trials that have not been suggested yet."""
         return max(0, self.settings.wanted(self.space.size) - len(self.trials))
@@ -103,6 +107,9 @@ class Search:
         half_done, done = states.count(TrialState.RUNNING), sum(s.is_finished() for s in states)
         half = f", {half_done} half done" if half_done else ""
         log.info("search: %d trials of %d are done%s", done, len(states) + self.to_come, half)
+        if self._objectives > 1 and self.settings.pruner != "none":
+            pruner = self.settings.pruner
+            log.warning("pruner=%s compares one number; of several objectives it is off", pruner)
 
     def _next(self, *, blocks: bool) -> list[TrialJob]:
         """Give what is to be done next: first the trials that were cut off.
@@ -132,17 +139,17 @@ class Search:
         """Tell of a trial that nothing more is to be done for, as its notes have it."""
         if PRUNED in trial.user_attrs:  # just before its process was killed
             self._tell_pruned(trial)
-        elif found := by_seed(trial, 1) if self.settings.seeds else []:
-            level = self.settings.p_threshold
+        elif found := by_seed(trial, self._objectives) if self.settings.seeds else []:
+            judged = self.settings.pruner == "wilcoxon" and self._objectives == 1
             if len(found) == self.settings.repeats:
-                self._tell_value(trial.number, *means(found))
-            elif self.settings.pruner == "wilcoxon" and is_worse(self.study, trial, level=level):
+                self._tell_values(trial.number, means(found))
+            elif judged and is_worse(self.study, trial, level=self.settings.p_threshold):
                 self._tell_worse(trial, len(found))
 
     def _job(self, number: int) -> TrialJob:
         """Give a trial's next job; with several seeds it is told apart by the seed's place."""
         trial, repeats = self.trials[number], self.settings.repeats
-        index = len(by_seed(trial, 1)) if self.settings.seeds else 0
+        index = len(by_seed(trial, self._objectives)) if self.settings.seeds else 0
         label = " ".join(f"{key}={word}" for key, word in self.space.short(trial.params).items())
         if self.settings.seeds:
             label += f" seed={self.settings.seeds[index]}"
@@ -160,7 +167,7 @@ class Search:
                 self.space,
                 self.trials,
                 sampler=self.settings.sampler,
-                direction=self.settings.direction,
+                directions=self.settings.directions,
                 seed=self.settings.seed,
             )
             if self._begin(number, params, notes):
@@ -237,14 +244,15 @@ class Search:
             self._put_off.add(number)
         elif PRUNED in trial.user_attrs or isinstance(outcome, TrialPruned):
             self._tell_pruned(trial)
-        elif (value := _number(outcome)) is not None:
+        elif (values := _numbers(outcome, self._objectives)) is not None:
             if self.settings.seeds:
-                note_seed(self.study, number, index, [value])
+                note_seed(self.study, number, index, values)
                 self._settle(self.trials[number])
             else:
-                self._tell_value(number, value)
+                self._tell_values(number, values)
         else:
-            text = _told(outcome) if isinstance(outcome, Exception) else "it gave no number"
+            lacking = "number" if self._objectives == 1 else f"{self._objectives} numbers"
+            text = _told(outcome) if isinstance(outcome, Exception) else f"it gave no {lacking}"
             note(self.study, number, ERROR, text)
             self.study.tell(number, state=TrialState.FAIL)
             log.warning("trial %d failed: %s", number, text)
@@ -262,19 +270,22 @@ class Search:
             *(trial.number, best, seeds, self.settings.repeats, self.settings.p_threshold),
         )
 
-    def _tell_value(self, number: int, value: float) -> None:
-        self.study.tell(number, value)
-        best = self.study.best_trial
-        log.info(
-            "trial %d: %s %.6g; the best so far is trial %d with %.6g",
-            *(number, self.settings.metric, value, best.number, best.value),
-        )
+    def _tell_values(self, number: int, values: Sequence[float]) -> None:
+        self.study.tell(number, values)
+        found = zip(self.settings.metrics, values, strict=True)
+        text = ", ".join(f"{metric} {value:.6g}" for metric, value in found)
+        best = self.study.best_trials
+        if self._objectives == 1:
+            so_far = f"the best so far is trial {best[0].number} with {best[0].value:.6g}"
+        else:
+            so_far = f"on the front so far: {', '.join(str(trial.number) for trial in best)}"
+        log.info("trial %d: %s; %s", number, text, so_far)
 
 
 def _same_search(study: Study, space: Space, settings: SearchConf) -> None:
     """Refuse to mix the trials of two searches."""
     shared = settings.identity or " ".join(sorted(space.shared))
-    now = {**space.describe(), "metric": settings.metric, "shared": shared}
+    now = {**space.describe(), "metric": ",".join(settings.metrics), "shared": shared}
     if settings.seeds:
         check_seeds(space)
         now["seeds"] = str(settings.seeds)
@@ -290,12 +301,13 @@ def _same_search(study: Study, space: Space, settings: SearchConf) -> None:
         )
 
 
-def _number(outcome: Outcome) -> float | None:
+def _numbers(outcome: Outcome, count: int) -> list[float] | None:
+    """Read a number for each objective; None where they are not."""
     try:
-        value = float(outcome)
+        values = [float(outcome)] if count == 1 else [float(value) for value in outcome]
     except (TypeError, ValueError):
         return None
-    return value if math.isfinite(value) else None
+    return values if len(values) == count and all(map(math.isfinite, values)) else None
 
 
 def _told(error: BaseException) -> str:

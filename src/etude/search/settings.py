@@ -26,7 +26,7 @@ class SearchConf:
 
     Args:
         sampler: tpe, random, grid or cmaes.
-        direction: maximize or minimize what a job returns.
+        direction: maximize or minimize what a job returns; a list of them for several objectives.
         n_trials: Trials in all, those of earlier processes included; None: 20, or the whole grid.
         n_jobs: Trials that are handed to the launcher together.
         seed: Of the suggestions.
@@ -40,14 +40,15 @@ class SearchConf:
             level, by Wilcoxon's test.
         startup_trials: Complete trials before the median prunes.
         warmup_epochs: Epochs of each trial that the median leaves alone; Hyperband's shortest run.
-        metric: The name of what is searched for, in a job's epochs and in the report.
+        metric: The name of what is searched for, in a job's epochs and in the report; a list of
+            names for several objectives, of which a job returns one number each.
         identity: What must be the same for a search to go on; None: the words that all jobs share.
         params: The space, by key; the command's words take precedence.
     """
 
     _target_: str = TARGET
     sampler: str = "tpe"
-    direction: str = "maximize"
+    direction: Any = "maximize"
     n_trials: int | None = None
     n_jobs: int = 1
     seed: int = 0
@@ -57,9 +58,19 @@ class SearchConf:
     p_threshold: float = 0.1
     startup_trials: int = 5
     warmup_epochs: int = 1
-    metric: str = "validation_accuracy"
+    metric: Any = "validation_accuracy"
     identity: str | None = None
     params: dict[str, Any] | None = field(default=None)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Name all that is searched for."""
+        return names(self.metric)
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """Give the direction of each metric."""
+        return names(self.direction)
 
     @property
     def repeats(self) -> int:
@@ -74,6 +85,11 @@ class SearchConf:
         return wanted if size is None else min(wanted, size)
 
 
+def names(given: Any) -> tuple[str, ...]:
+    """Give one name, or a list of them, as several."""
+    return (given,) if isinstance(given, str) else tuple(map(str, given))
+
+
 def read(node: Any) -> SearchConf:
     """Check the settings.
 
@@ -85,8 +101,14 @@ def read(node: Any) -> SearchConf:
     """
     values = {f.name: getattr(node, f.name) for f in fields(SearchConf)}
     settings = SearchConf(**values)
+    settings.metric, settings.direction = (
+        [*several] if len(several) != 1 else several[0]
+        for several in (settings.metrics, settings.directions)
+    )
     for name, choices in CHOICES.items():
-        _check_choice(name, getattr(settings, name), choices)
+        for value in names(getattr(settings, name)):
+            _check_choice(name, value, choices)
+    _check_objectives(settings)
     if settings.n_trials is not None:
         _check_at_least("n_trials", settings.n_trials, 1)
     for name, least in (("n_jobs", 1), ("seed", 0), ("startup_trials", 0), ("warmup_epochs", 1)):
@@ -95,6 +117,19 @@ def read(node: Any) -> SearchConf:
     _check_seeds(settings)
     _need_packages()
     return settings
+
+
+def _check_objectives(settings: SearchConf) -> None:
+    """Refuse metrics without directions, and a sampler that looks for one number alone."""
+    metrics, directions = settings.metrics, settings.directions
+    if not metrics or len(metrics) != len(directions) or len(set(metrics)) < len(metrics):
+        raise UserError(
+            f"hydra.sweeper.metric=[{','.join(metrics)}] and "
+            f"hydra.sweeper.direction=[{','.join(directions)}] must be as long as one another, and "
+            "no metric may be there twice"
+        )
+    if settings.sampler == "cmaes" and len(metrics) > 1:
+        raise UserError("hydra.sweeper.sampler=cmaes looks for one metric alone; tpe for several")
 
 
 def _check_seeds(settings: SearchConf) -> None:

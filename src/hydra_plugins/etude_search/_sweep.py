@@ -48,7 +48,7 @@ class Sweep:
         folder = Path(str(self._config.hydra.sweep.dir))
         with claimed(folder):
             OmegaConf.save(self._config, folder / "multirun.yaml")
-            study = open_study(folder, storage=settings.storage, direction=settings.direction)
+            study = open_study(folder, storage=settings.storage, directions=settings.directions)
             search = Search(study, space, settings, launch=self._launch, folder_of=self._folder_of)
             refilled = getattr(self._launcher, "refilled", None)
             search.run(refilled and (lambda own: refilled(_Trials(own, self._returns))))
