@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,9 +34,9 @@ def stand_in(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return workplace / "queue"
 
 
-def start(*words: str) -> "subprocess.Popen[str]":
+def start(*words: str, sweep: Sequence[str] = SWEEP) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "etude", *SWEEP, *SLURM, *words],
+        [sys.executable, "-m", "etude", *sweep, *SLURM, *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -77,6 +77,29 @@ def test_ctrl_c_says_what_goes_on_and_the_same_command_takes_it_up(stand_in: Pat
     told, complaints = again.communicate(timeout=120)
     assert again.returncode == 0, told + complaints
     assert len(list(stand_in.glob("*.job"))) == 2
+
+
+@pytest.mark.slow  # half a minute of starting commands
+def test_a_searchs_trials_are_queued_as_others_end_and_taken_up_after_ctrl_c(stand_in: Path):
+    pytest.importorskip("optuna", reason="etude[search] is not installed")
+    search = ["-m", "hydra/sweeper=search", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=2",
+              "optimizer.lr=interval(0.001,0.01)", "device=cpu", *SMALL]  # fmt: skip
+    (stand_in / "hold").touch()
+    process = start(sweep=search)
+    wait_for(lambda: len(list(stand_in.glob("*.job"))) == 2)
+    time.sleep(1)  # it hears signals from before it submits
+    process.send_signal(signal.SIGINT)
+    told, complaints = process.communicate(timeout=60)
+    assert process.returncode == 130, told + complaints
+    assert "2 of 2 runs go on in SLURM" in told
+    (stand_in / "hold").unlink()
+    told, complaints = (again := start(sweep=search)).communicate(timeout=120)
+    assert again.returncode == 0, told + complaints
+    assert "search: 0 trials of 3 are done, 2 half done" in told
+    assert "3 trials: 3 complete" in told
+    arrays = [path.stem.partition("_")[0] for path in stand_in.glob("*.job")]
+    assert len(arrays) == 3  # nothing was queued twice
+    assert arrays.count("1") == 2  # the third when one of the first two had ended
 
 
 def test_what_slurm_refuses_is_told_in_a_line(

@@ -9,7 +9,7 @@ from fake_runs import Make, maker, unfinished
 
 from etude.base.errors import UserError
 from etude.report.arms import group
-from etude.report.claims import conclusion, judge, needed, read_claim, told
+from etude.report.claims import Rule, conclusion, judge, needed, read_claim, told
 from etude.report.read import read
 from etude.report.results import compare
 from etude.report.statistics import Difference
@@ -74,7 +74,7 @@ def test_a_study_is_supported_if_all_claims_are_and_refuted_if_one_is(make: Make
 
 def test_the_seeds_that_are_needed_are_the_fewest_that_decide():
     claim = read_claim("a > b", ["a", "b"])
-    seeds = needed(0.01, 0.02, claim, 0.005, 1, 5)
+    seeds = needed(0.01, 0.02, claim, Rule(0.005, 1), 5)
     assert seeds is not None
 
     def low(count: int) -> float:
@@ -83,7 +83,7 @@ def test_the_seeds_that_are_needed_are_the_fewest_that_decide():
         return interval[0]
 
     assert low(seeds) > 0 >= low(seeds - 1)
-    assert needed(0.01, 0.02, read_claim("a = b", ["a", "b"]), 0.01, 1, 5) is None
+    assert needed(0.01, 0.02, read_claim("a = b", ["a", "b"]), Rule(0.01, 1), 5) is None
 
 
 def test_where_a_study_asks_how_soon_claims_are_about_epochs(make: Make, tmp_path: Path):

@@ -79,7 +79,7 @@ def finish(command: list[str], folder: Path) -> str:
 
 
 def trials_in(folder: Path, direction: str) -> list[FrozenTrial]:
-    return open_study(folder, storage="journal", direction=direction).trials
+    return open_study(folder, storage="journal", directions=[direction]).trials
 
 
 def test_any_applications_search_is_killed_twice_and_has_exactly_the_trials_asked_for(

@@ -57,7 +57,7 @@ def search_in(
         return outcomes
 
     conf = SearchConf(**{"n_trials": 15, **settings})
-    study = open_study(folder, storage=conf.storage, direction=conf.direction)
+    study = open_study(folder, storage=conf.storage, directions=conf.directions)
     return Search(study, space, conf, launch=launch, folder_of=folder_of)
 
 
@@ -125,15 +125,15 @@ def test_a_batch_whose_results_were_told_in_part_is_not_followed_by_others_sugge
         (tmp_path / name).mkdir()
     search_in(tmp_path / "whole", n_jobs=4).run()
     search = search_in(tmp_path / "cut", n_jobs=4)
-    tell = Search._tell
+    take = Search._take
 
-    def tell_some(self: Search, number: int, outcome: object) -> None:
+    def take_some(self: Search, number: int, outcome: object) -> None:
         if number == 6:
             raise Cut
-        tell(self, number, outcome)
+        take(self, number, outcome)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Search, "_tell", tell_some)
+        patch.setattr(Search, "_take", take_some)
         with pytest.raises(Cut):
             search.run()
     again = search_in(tmp_path / "cut", n_jobs=4)

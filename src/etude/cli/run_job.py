@@ -28,7 +28,7 @@ from etude.runs.claim import Busy, remove_if_empty, wait_while_claimed
 from etude.runs.environment import since
 from etude.runs.names import RUN_LOG
 from etude.runs.status import status
-from etude.search.job import metric_of, pruner_of
+from etude.search.job import metrics_of, pruner_of
 from etude.train.stop import Pruned, Requeued, heed_submitit
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class RunJob:
         import_from(*state.pop("_folders"))
         vars(self).update(state)
 
-    def __call__(self, task: DictConfig) -> float | None:
+    def __call__(self, task: DictConfig) -> float | list[float] | None:
         """Do one job; give its result, as Hydra's sweepers expect, or None if there is none.
 
         The result is the test accuracy, or what a search asks for.
@@ -120,7 +120,7 @@ class RunJob:
         begins_with = settings(job.config.init).get("weights")
         return About(
             finished=summary is not None,
-            result=summary and summary["final"][metric_of(hydra) or "test_accuracy"],
+            result=summary and _measured(summary, metrics_of(hydra)),
             cost=self._seconds.get(folder, float(job.config.epochs)),
             after=(Path(begins_with).absolute(),) if begins_with else (),
             label=name(job),
@@ -153,11 +153,11 @@ class RunJob:
                 log.warning("since some of the finished runs: %s", change)
         self._told.update(changes)
 
-    def _work(self, task: DictConfig, hydra: DictConfig, folder: Path) -> float:
+    def _work(self, task: DictConfig, hydra: DictConfig, folder: Path) -> float | list[float]:
         startup.begin()
         job = replace(self._composer.known(hydra), folder=folder)
         startup.mark("job")
-        if metric_of(hydra):
+        if metrics_of(hydra):
             wait_while_claimed(folder)  # a launcher that failed may have left a trial at work
         pruner = pruner_of(hydra)
         summary = result_of(
@@ -167,7 +167,15 @@ class RunJob:
             show_outcome(summary)
         else:
             show_summary(summary, folder)
-        return summary["final"][metric_of(hydra) or "test_accuracy"]
+        return _measured(summary, metrics_of(hydra))
+
+
+def _measured(summary: Mapping[str, Any], metrics: Sequence[str]) -> float | list[float]:
+    """Give what a search asks for, several numbers if it asks for several; or the test accuracy."""
+    known = {**summary["final"], "parameters": summary["parameters"]["total"]}
+    known["seconds"] = summary["seconds"]
+    found = [known[metric] for metric in metrics or ("test_accuracy",)]
+    return found[0] if len(found) == 1 else found
 
 
 def result_of(

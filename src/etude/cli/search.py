@@ -30,11 +30,12 @@ from etude.runs.notify import notify, of_many
 from etude.runs.records import read_summary
 from etude.runs.status import listed
 from etude.search.outcome import FOLDER, NothingFound
-from etude.search.settings import TARGET, SearchConf, read
+from etude.search.settings import BY_EPOCHS, TARGET, SearchConf, read
 from etude.search.space import Space, check_sampler, parse
 
 _METRICS = [f"{split}_{quantity}" for split in ("train", "validation", "test")
             for quantity in ("loss", "accuracy")]  # fmt: skip
+_COSTS = ["parameters", "seconds"]  # known at a run's end
 
 
 class SearchWords(NamedTuple):
@@ -63,7 +64,7 @@ def of_study(composer: Composer, overrides: list[str]) -> SearchWords | None:
         UserError: The file lacks something, or a word does not go with a search.
     """
     given = study_jobs.split(composer.loader, overrides)
-    name, node, size, _ = study_jobs.chosen_by(composer, given.own)
+    name, node, size, *_ = study_jobs.chosen_by(composer, given.own)
     if "search" not in node:
         return None
     if not isinstance(node["search"], dict):
@@ -122,7 +123,8 @@ def launch(composer: Composer, asked: SearchWords, *, dry_run: bool) -> int:
     corners = [("", space.words(corner)) for corner in space.corners()]
     planned = composer.several(master, corners).jobs
     inspect([job.config for job in planned if job.local], ())
-    _check_metric(settings, planned[0].config)
+    for metric, direction in zip(settings.metrics, settings.directions, strict=True):
+        _check_metric(metric, direction, settings, planned[0].config)
     console.print(asked.heading, style="bold", markup=False)
     if dry_run:
         return _list(settings, space, planned[0])
@@ -152,25 +154,25 @@ def _list(settings: SearchConf, space: Space, some: ComposedJob) -> int:
     return 0
 
 
-def _check_metric(settings: SearchConf, config: Config) -> None:
-    metric = settings.metric
-    if metric not in _METRICS:
-        raise UserError(f"hydra.sweeper.metric={metric}: {unknown(metric, _METRICS, 'metric')}")
+def _check_metric(metric: str, direction: str, settings: SearchConf, config: Config) -> None:
+    if metric not in (known := [*_METRICS, *_COSTS]):
+        raise UserError(f"hydra.sweeper.metric={metric}: {unknown(metric, known, 'metric')}")
     if metric.startswith("validation") and config.dataset.validation_split == "none":
         raise UserError(
             f"hydra.sweeper.metric={metric}: there is no such split; choose one with "
             "dataset.validation_split, so that the search does not look at the test split"
         )
     late = metric.startswith("test") and not config.train.test_every_epoch
-    if late and settings.pruner != "none":
+    late |= metric in _COSTS
+    if late and settings.pruner in BY_EPOCHS and len(settings.metrics) == 1:
         raise UserError(
             f"hydra.sweeper.metric={metric} is not known after every epoch; set "
             "hydra.sweeper.pruner=none or train.test_every_epoch=true"
         )
-    if metric.endswith("loss") != (settings.direction == "minimize"):
+    if metric.endswith("accuracy") != (direction == "maximize"):
         raise UserError(
-            f"hydra.sweeper.metric={metric} with hydra.sweeper.direction={settings.direction} "
-            "looks for the worst; a loss is to minimize, an accuracy to maximize"
+            f"hydra.sweeper.metric={metric} with hydra.sweeper.direction={direction} "
+            "looks for the worst; an accuracy is to maximize, all else to minimize"
         )
 
 
@@ -183,13 +185,24 @@ def _tell(some: ComposedJob) -> None:
 def _show_best(some: ComposedJob, settings: SearchConf, space: Space, more: Sequence[str]) -> int:
     from etude.search.storage import open_study  # noqa: PLC0415 (Optuna takes its time)
 
-    study = open_study(some.folder.parent, storage=settings.storage, direction=settings.direction)
-    best = study.best_trial
-    folder = Path(str(best.user_attrs[FOLDER]))
+    folder, directions = some.folder.parent, settings.directions
+    study = open_study(folder, storage=settings.storage, directions=directions)
+    best, several = study.best_trials, len(directions) > 1
+    if not several:
+        best = [study.best_trial]
+        if not settings.seeds:
+            _show_run(best[0].number, Path(str(best[0].user_attrs[FOLDER])))
+    for trial in sorted(best, key=lambda own: own.values[0], reverse=directions[0] == "maximize"):
+        words = [word for word in space.words(trial.params) if not word.startswith("hydra")]
+        if settings.seeds:
+            words = ["-m", *words, f"seed={','.join(map(str, settings.seeds))}"]
+        name = f"trial {trial.number} again" if several else "again       "
+        console.print(f"{name} etude {shlex.join([*more, *words])}", markup=False)
+    return 0
+
+
+def _show_run(trial: int, folder: Path) -> None:
     summary = read_summary(folder)
     if summary is not None and "final" in summary:
-        console.print(f"\nthe best run, trial {best.number}", style="bold")
+        console.print(f"\nthe best run, trial {trial}", style="bold")
         show_summary(summary, folder)
-    words = [word for word in space.words(best.params) if not word.startswith("hydra")]
-    console.print(f"again        etude {shlex.join([*more, *words])}", markup=False)
-    return 0

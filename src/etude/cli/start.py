@@ -41,6 +41,7 @@ from etude.launch.slots import threads
 from etude.preflight.checks import inspect
 from etude.runs.identity import check_identity, kin
 from etude.runs.records import read_rows
+from etude.runs.state import RunState
 from etude.runs.status import current_summary, note, status
 from etude.runs.study import PlannedRun, write_plan
 
@@ -132,16 +133,41 @@ def _carry_out(
 ) -> int:
     """Say what a study asks and what it will take, run it, and tell how its arms compare."""
     jobs = planned.jobs
+    _inspect_study(planned)
+    waiting = [job for job in jobs if not finished(job)]
+    announce_study(study, runs=len(jobs), waiting=[job.config.epochs for job in waiting])
+    if dry_run:
+        return _list(jobs)
+    _make(composer, words, study, planned)
+    from etude.cli.ending import look, report_study  # noqa: PLC0415 (takes its time)
+
+    while study.looks and (counts := look(study, jobs)) is not None:
+        study, planned = study_jobs.plan(composer, words, counts)
+        jobs = planned.jobs
+        _inspect_study(planned)
+        _make(composer, words, study, planned)
+    show_arms(
+        study,
+        [(job.label, current_summary(job.folder), read_rows(job.folder)) for job in jobs],
+    )
+    report_study(jobs[0].folder.parent)
+    tell(jobs)
+    return exit_code_of(jobs)
+
+
+def _inspect_study(planned: PlannedJobs) -> None:
     try:
         inspect_jobs(planned)
     except UserError as error:
         if "init.weights=imagenet" in str(error):
             raise UserError(f"{error}; or leave out those arms: pretrained=false") from error
         raise
+
+
+def _make(composer: Composer, words: list[str], study: Study, planned: PlannedJobs) -> None:
+    """Make a study's runs, or those of a round of its seeds that are not made yet."""
+    jobs = planned.jobs
     waiting = [job for job in jobs if not finished(job)]
-    announce_study(study, runs=len(jobs), waiting=[job.config.epochs for job in waiting])
-    if dry_run:
-        return _list(jobs)
     seconds = _expect(waiting)
     if seconds:
         announce_time(sum(seconds.values()))
@@ -151,16 +177,10 @@ def _carry_out(
         command = [*options(composer.loader), *words]
         write_plan(jobs[0].folder.parent, study.plan(runs, command))
         note(_wanted(jobs))
-        launch_all(jobs, lambda some: composer.launch(planned, some, run_job))
-    show_arms(
-        study,
-        [(job.label, current_summary(job.folder), read_rows(job.folder)) for job in jobs],
-    )
-    from etude.cli.ending import report_study  # noqa: PLC0415 (takes its time)
-
-    report_study(jobs[0].folder.parent)
-    tell(jobs)
-    return exit_code_of(jobs)
+        if study.looks:  # what diverged has done so in an earlier round
+            jobs = [job for job in waiting if status(job.folder).state is not RunState.DIVERGED]
+        if jobs:
+            launch_all(jobs, lambda left: composer.launch(planned, left, run_job))
 
 
 def _list(planned: list[ComposedJob]) -> int:

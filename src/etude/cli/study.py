@@ -12,7 +12,7 @@ from typing import Any
 from etude.base.errors import UserError
 from etude.base.nearest import unknown
 from etude.cli.study_file import check_file
-from etude.runs.study import PlannedRun, StudyPlan
+from etude.runs.study import PlannedRun, StudyPlan, rounds
 
 SIZES = ("full", "medium", "small")
 # Of the runs that choose an arm's rate: no seed of the study, so that none owes its result to luck.
@@ -21,6 +21,7 @@ METRICS = ("test_accuracy", "train_accuracy")
 # Keys that a study is chosen and changed with; its runs know nothing of them.
 KEYS = ("study", "size", "pretrained")
 _PRETRAINED = "init.weights=imagenet"
+_FIRST = 3  # seeds of a first round, of a study that has fewer
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class Study:
             `etude.report.claims`.
         tuned: Of each arm the words that tuning chose for it.
         chooses: Whether it is itself the tuning, whose runs choose another study's rates.
+        looks: Seeds of an arm at the end of each round, where arms get seeds in rounds.
+        counts: Of each arm the seeds that it has so far; all of them, unless said otherwise.
     """
 
     name: str
@@ -83,12 +86,15 @@ class Study:
     claims: tuple[str, ...] = ()
     tuned: Mapping[str, str] = field(default_factory=dict[str, str])
     chooses: bool = False
+    looks: tuple[int, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def runs(self) -> Iterator[tuple[StudyArm, tuple[str, ...]]]:
         """Give the words of every run, arm by arm."""
-        for arm, seed in itertools.product(self.arms, self.seeds):
-            name = (f"experiment={self.experiment}", f"name={self.name}")
-            yield arm, (*name, *self.words, *arm.words, f"seed={seed}")
+        name = (f"experiment={self.experiment}", f"name={self.name}")
+        for arm in self.arms:
+            for seed in self.seeds[: self.counts.get(arm.name)]:
+                yield arm, (*name, *self.words, *arm.words, f"seed={seed}")
 
     def plan(self, runs: Mapping[str, PlannedRun], command: Sequence[str]) -> StudyPlan:
         """Give what reports must know of it.
@@ -112,6 +118,7 @@ class Study:
             "reach": self.reach,
             "claims": list(self.claims),
             "tuned": dict(self.tuned),
+            "looks": len(self.looks) or 1,
         }
 
 
@@ -154,10 +161,28 @@ def read(name: str, content: object, *, size: str, pretrained: bool) -> Study:
     return _with_baseline(study, pretrained=pretrained)
 
 
+def in_rounds(study: Study, most: int) -> Study:
+    """Give a study's arms seeds in rounds, beginning with its own, or with three.
+
+    Raises:
+        UserError: There is no second round.
+    """
+    further = (n for n in itertools.count(max(study.seeds) + 1) if n != TUNING_SEED)
+    first = max(len(study.seeds), _FIRST)
+    if most <= first:
+        raise UserError(f"study.seeds=auto:{most} must be above {first}, the seeds it begins with")
+    seeds = (*study.seeds, *itertools.islice(further, most - len(study.seeds)))
+    counts = dict.fromkeys((arm.name for arm in study.arms), first)
+    return replace(study, seeds=seeds, looks=rounds(first, most), counts=counts)
+
+
 def _seeds(given: Any) -> tuple[int, ...]:
     seeds = tuple(dict.fromkeys(given if isinstance(given, list | tuple) else [given]))
     if not seeds or not all(isinstance(seed, int) for seed in seeds):
-        raise UserError(f"study.seeds={given} must be whole numbers, such as study.seeds=0,1,2")
+        raise UserError(
+            f"study.seeds={given} must be whole numbers, such as study.seeds=0,1,2, or the most "
+            "that an undecided arm gets, such as study.seeds=auto:20"
+        )
     return seeds
 
 

@@ -1,6 +1,8 @@
 """A study's runs: from the words of a command to the jobs of its arms and seeds."""
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -11,9 +13,11 @@ from etude.base.errors import UserError
 from etude.cli.compose import Composer
 from etude.cli.hydra_door import Loader
 from etude.cli.job import PlannedJobs
-from etude.cli.study import KEYS, Study, read
+from etude.cli.study import KEYS, Study, in_rounds, read
 from etude.cli.study_tuning import chosen, tuned, tuning_of
 from etude.cli.words import parse, product
+
+_AUTO = re.compile(r"study\.seeds=auto:(\d+)")
 
 
 class StudyWords(NamedTuple):
@@ -74,10 +78,13 @@ class Chosen(NamedTuple):
     node: Mapping[str, Any]
     size: str
     pretrained: bool
+    most: int | None = None  # seeds of an arm, where arms get them in rounds
 
 
 def chosen_by(composer: Composer, own: Sequence[str]) -> Chosen:
     """Find the study that words choose."""
+    rounds = [found for word in own if (found := _AUTO.fullmatch(word))]
+    own = [word for word in own if not _AUTO.fullmatch(word)]
     composed = composer.master([], *own)
     if not isinstance(composed.pretrained, bool):
         raise UserError(f"pretrained={composed.pretrained} must be true or false")
@@ -85,7 +92,8 @@ def chosen_by(composer: Composer, own: Sequence[str]) -> Chosen:
     if any(word.startswith("study.seeds=") for word in own):  # they go before a size's own
         node = {key: _without_seeds(value) for key, value in node.items()}
     name = str(composed.hydra.runtime.choices.study)
-    return Chosen(name, node, composed.size, composed.pretrained)
+    most = int(rounds[-1].group(1)) if rounds else None
+    return Chosen(name, node, composed.size, composed.pretrained, most)
 
 
 def _without_seeds(value: Any) -> Any:
@@ -94,12 +102,15 @@ def _without_seeds(value: Any) -> Any:
     return {key: inner for key, inner in value.items() if key != "seeds"}  # pyright: ignore[reportUnknownVariableType]
 
 
-def plan(composer: Composer, words: Sequence[str]) -> tuple[Study, PlannedJobs]:
+def plan(
+    composer: Composer, words: Sequence[str], counts: Mapping[str, int] | None = None
+) -> tuple[Study, PlannedJobs]:
     """Compose and check every run of a study, or those that are to choose its arms' rates first.
 
     Args:
         composer: Composes.
         words: The command's: the study's, and others that go to all of its runs.
+        counts: Of each arm the seeds that it has in this round; None: those of the first.
 
     Returns:
         The study, its arms as tuning left them; or the tuning itself while a run of it is left.
@@ -109,8 +120,11 @@ def plan(composer: Composer, words: Sequence[str]) -> tuple[Study, PlannedJobs]:
         HydraException: A run cannot be composed.
     """
     given = split(composer.loader, words)
-    name, node, size, pretrained = chosen_by(composer, given.own)
-    study = read(name, node, size=size, pretrained=pretrained)
+    found = chosen_by(composer, given.own)
+    study = read(found.name, found.node, size=found.size, pretrained=found.pretrained)
+    if found.most is not None:
+        study = in_rounds(study, found.most)
+        study = study if counts is None else replace(study, counts=counts)
     _check_others(study, given.others)
     if any(arm.tune for arm in study.arms):
         tuning = tuning_of(study, partial(product, composer.loader))
@@ -124,7 +138,8 @@ def plan(composer: Composer, words: Sequence[str]) -> tuple[Study, PlannedJobs]:
 
 def _composed(composer: Composer, study: Study, given: StudyWords) -> PlannedJobs:
     """Compose the runs of a study's arms and seeds."""
-    master = composer.master([], *given.own, *given.hydra, f"name={study.name}")
+    own = [word for word in given.own if not _AUTO.fullmatch(word)]
+    master = composer.master([], *own, *given.hydra, f"name={study.name}")
     wanted = [
         (arm.name, expanded)
         for arm, run in study.runs()

@@ -44,6 +44,8 @@ def tuning_of(study: Study, expand: Expand) -> Study:
         axes=("arm", "candidate"),
         claims=(),
         chooses=True,
+        looks=(),
+        counts={},
     )
 
 

@@ -139,11 +139,17 @@ def announce_study(study: Study, *, runs: int, waiting: Sequence[int]) -> None:
         console.print(f"source: {study.source}", markup=False)
     epochs = sorted(set(waiting))
     each = f" of {' or '.join(map(str, epochs))} epochs" if epochs else ""
+    seeds = study.looks[0] if study.looks else len(study.seeds)
     console.print(
-        f"{len(study.arms)} arms × {len(study.seeds)} seeds = {runs} runs{each}; "
+        f"{len(study.arms)} arms × {seeds} seeds = {runs} runs{each}; "
         f"{runs - len(waiting)} are done; baseline: {study.baseline}",
         markup=False,
     )
+    if study.looks:
+        console.print(
+            f"then up to {study.looks[-1]} seeds for arms that are undecided, in "
+            f"{len(study.looks)} rounds of {', '.join(map(str, study.looks))} seeds"
+        )
 
 
 def announce_time(seconds: float) -> None:

@@ -9,20 +9,22 @@ from etude.launch.job import Entry
 from etude.runs.state import RunState
 
 
-def seconds_left(entries: Sequence[Entry], *, places: int) -> float | None:
+def seconds_left(entries: Sequence[Entry], *, places: int, to_come: int = 0) -> float | None:
     """Estimate the seconds until all jobs are done; None before anything can be told.
 
     Args:
         entries: All jobs.
         places: How many run at the same time.
+        to_come: Jobs that nobody knows yet.
     """
     pace = _seconds_per_cost(entries)
     if pace is None:
         return None
     running = [entry for entry in entries if entry.state is RunState.RUNNING]
     lefts = [_left(entry, pace) for entry in running]
-    to_come = [entry for entry in entries if entry.state is RunState.NOT_STARTED]
-    waiting = sum(pace * _cost(entry) for entry in to_come)
+    known = [entry for entry in entries if entry.state is RunState.NOT_STARTED]
+    usual = sum(_cost(entry) for entry in entries) / len(entries)
+    waiting = pace * (sum(_cost(entry) for entry in known) + to_come * usual)
     return max([(waiting + sum(lefts)) / places, *lefts])
 
 

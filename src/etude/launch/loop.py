@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from etude.launch.job import Entry, Job, Settings
@@ -27,6 +28,19 @@ class JobsDisplay(Protocol):
         ...
 
 
+class Refill(Protocol):
+    """What gives jobs as others end, such as a search."""
+
+    def __call__(self, ended: Sequence[Entry], *, more: bool) -> Sequence[Job]:
+        """Take note of jobs that have ended, and give more.
+
+        Args:
+            ended: Since the call before.
+            more: Whether any more will be started.
+        """
+        ...
+
+
 class Loop(ABC):
     """Runs jobs; where and how one runs is for those who build on it to say.
 
@@ -34,12 +48,22 @@ class Loop(ABC):
         jobs: In the order in which people know them.
         settings: How they are treated.
         display: Shows how it goes.
+        refill: Gives more of them as they end; None: these are all.
     """
 
-    def __init__(self, jobs: Sequence[Job], *, settings: Settings, display: JobsDisplay) -> None:
-        self.entries = {job.number: Entry(job) for job in jobs}
-        self._settings, self._display = settings, display
-        self._by_folder = {entry.job.folder: entry for entry in self.entries.values()}
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        *,
+        settings: Settings,
+        display: JobsDisplay,
+        refill: Refill | None = None,
+    ) -> None:
+        self.entries: dict[int, Entry] = {}
+        self._settings, self._display, self._refill = settings, display, refill
+        self._by_folder: dict[Path, Entry] = {}
+        self._told: set[int] = set()  # jobs whose end what refills has been told of
+        self._add(jobs)
         self._stopping = Stopping()
         self._failed_fast = False
 
@@ -66,23 +90,18 @@ class Loop(ABC):
             SystemExit: A signal asked to stop, and every job has had the time to save: 130 after
                 Ctrl-C, else 75. The second signal ends it at once.
         """
-        entries = list(self.entries.values())
-        for entry in entries:
-            entry.progress = entry.job.progress()
-            if entry.job.about.finished:
-                entry.state = RunState.FINISHED
-                self._display.changed(entry)
+        self._look_up(self.entries.values())
         with self._stopping.listening():
             try:
-                while self._start() or self._running():
+                while self._go_on():
                     self._await()
                     self._enforce()
-                    self._display.look(entries, stopping=self._halted)
+                    self._display.look([*self.entries.values()], stopping=self._halted)
             finally:
                 self._kill()
         if self._stopping.asked is not None:
             raise SystemExit(self._stopping.code)
-        return entries
+        return list(self.entries.values())
 
     @property
     def _halted(self) -> bool:
@@ -93,6 +112,36 @@ class Loop(ABC):
         return [entry for entry in self.entries.values() if entry.state is RunState.RUNNING]
 
     # --- starting -----------------------------------------------------------------------------
+    def _add(self, jobs: Sequence[Job]) -> list[Entry]:
+        entries = [Entry(job) for job in jobs]
+        self.entries |= {entry.job.number: entry for entry in entries}
+        self._by_folder |= {entry.job.folder: entry for entry in entries}
+        return entries
+
+    def _look_up(self, entries: Iterable[Entry]) -> None:
+        """Find out how far jobs are since an earlier command."""
+        for entry in entries:
+            entry.progress = entry.job.progress()
+            if entry.job.about.finished:
+                entry.state = RunState.FINISHED
+                self._display.changed(entry)
+
+    def _go_on(self) -> bool:
+        """Start what can be started; say whether there is anything to wait for."""
+        started = self._start()
+        while self._take_in():
+            started |= self._start()
+        return started or bool(self._running())
+
+    def _take_in(self) -> bool:
+        """Have others take the place of the jobs that have ended; say whether any had."""
+        ended = [e for e in self.entries.values() if e.over and e.job.number not in self._told]
+        if self._refill is None or not ended:
+            return False
+        self._told |= {entry.job.number for entry in ended}
+        self._look_up(self._add(self._refill(ended, more=not self._halted)))
+        return True
+
     def _start(self) -> bool:
         """Start what can be started, longest first; say whether anything was."""
         if self._halted:

@@ -12,7 +12,7 @@ from etude.base.processes import exists
 from etude.launch.child import GRACE
 from etude.launch.client import Forks, Lost
 from etude.launch.job import Entry, Job, Settings, ran_out_of_cuda_memory
-from etude.launch.loop import TICK, JobsDisplay, Loop
+from etude.launch.loop import TICK, JobsDisplay, Loop, Refill
 from etude.launch.slots import Slots, visible_devices
 from etude.launch.wire import STARTED
 
@@ -26,6 +26,7 @@ class Pool(Loop):
         settings: How they are treated.
         forks: Gives the fork server, or a new one in the place of one that died.
         display: Shows how it goes.
+        refill: See `Loop`.
     """
 
     def __init__(
@@ -36,8 +37,9 @@ class Pool(Loop):
         settings: Settings,
         forks: Callable[[], Forks],
         display: JobsDisplay,
+        refill: Refill | None = None,
     ) -> None:
-        super().__init__(jobs, settings=settings, display=display)
+        super().__init__(jobs, settings=settings, display=display, refill=refill)
         self._slots, self._new_forks, self._forks = slots, forks, None
 
     def _start_one(self, entry: Entry) -> bool:

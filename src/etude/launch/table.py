@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
@@ -52,10 +52,13 @@ class LiveTable:
     Args:
         console: A terminal.
         places: How many jobs run at the same time.
+        to_come: Counts jobs that nobody knows yet.
     """
 
-    def __init__(self, console: Console, *, places: int) -> None:
-        self._console, self._places = console, places
+    def __init__(
+        self, console: Console, *, places: int, to_come: Callable[[], int] = lambda: 0
+    ) -> None:
+        self._console, self._places, self._to_come = console, places, to_come
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._drawn = 0.0
 
@@ -87,7 +90,8 @@ class LiveTable:
             if taken <= self._console.height - 6 or lines <= 1:
                 break
             lines -= 1
-        return Group(table, Text(_total(entries, places=self._places, stopping=stopping)))
+        total = _total(entries, places=self._places, stopping=stopping, to_come=self._to_come())
+        return Group(table, Text(total))
 
 
 class PlainLines:
@@ -95,10 +99,10 @@ class PlainLines:
 
     Args:
         console: Anything that is no terminal.
-        places: How many jobs run at the same time.
+        **_: What a `LiveTable` is made from as well.
     """
 
-    def __init__(self, console: Console, *, places: int) -> None:  # noqa: ARG002 (as LiveTable)
+    def __init__(self, console: Console, **_: Any) -> None:
         self._console = console
 
     def __enter__(self) -> Self:
@@ -188,12 +192,15 @@ def _spent(entry: Entry) -> str:
     return duration(seconds) if entry.tries else ""
 
 
-def _total(entries: Sequence[Entry], *, places: int, stopping: bool) -> str:
+def _total(entries: Sequence[Entry], *, places: int, stopping: bool, to_come: int = 0) -> str:
     counts = Counter(entry.word for entry in sorted(entries, key=_rank))
     parts = [f"{count} {word}" for word, count in counts.items()]
+    if to_come:
+        parts.append(f"{to_come} to come")
     text = f"{len(entries)} {'job' if len(entries) == 1 else 'jobs'}: {', '.join(parts)}"
     if stopping:
         return f"{text}; they save and stop, Ctrl-C ends them at once"
-    if counts[RunState.RUNNING] and (remaining := seconds_left(entries, places=places)) is not None:
-        text += f"; about {duration(remaining)} left"
+    if counts[RunState.RUNNING]:
+        remaining = seconds_left(entries, places=places, to_come=to_come)
+        text += "" if remaining is None else f"; about {duration(remaining)} left"
     return text

@@ -11,6 +11,7 @@ A run that diverged counts as one that guesses, where it is known what guessing 
 
 Each is told by one-sided tests at 5 %. A study's word is supported only if all of its claims are,
 which needs no correction; it is refuted if one claim is, for which 5 % are divided by their number.
+Where seeds were added in rounds, 5 % are divided by the number of rounds first (`report.rounds`).
 """
 
 import math
@@ -43,6 +44,19 @@ class Claim(NamedTuple):
     right: str
 
 
+class Rule(NamedTuple):
+    """How claims are judged: by δ, among how many, and at how many looks at the runs."""
+
+    margin: float
+    among: int
+    looks: int = 1
+
+    @property
+    def level(self) -> float:
+        """Give what each look may spend of 5 %."""
+        return LEVEL / self.looks
+
+
 @dataclass(frozen=True)
 class Judged:
     """What the runs say of a claim.
@@ -51,7 +65,8 @@ class Judged:
         claim: As the study's file has it.
         word: What it comes to.
         found: The difference, left minus right; None where an arm has too few results.
-        interval: Of it, at 90 %: what the one-sided tests leave.
+        interval: Of it: what the one-sided tests leave.
+        confidence: Of the interval: 0.9, or more where several looks share 5 %.
         more: Further seeds that would decide if mean and spread stayed; None: no number would.
     """
 
@@ -60,6 +75,7 @@ class Judged:
     found: Difference | None
     interval: tuple[float, float] | None
     more: int | None
+    confidence: float = 1 - 2 * LEVEL
 
 
 def read_claim(text: str, arms: Sequence[str]) -> Claim:
@@ -87,7 +103,8 @@ def judge(results: Results) -> list[Judged]:
     margin = plan["margin"] or 0.0
     values = {row.label: _values(row, results, plan["reach"]) for row in results.rows}
     claims = [read_claim(text, list(plan["arms"])) for text in plan["claims"]]
-    return [_judged(claim, values, margin, len(claims)) for claim in claims]
+    rule = Rule(margin, len(claims), plan["looks"])
+    return [_judged(claim, values, rule) for claim in claims]
 
 
 def conclusion(judged: Sequence[Judged]) -> Word:
@@ -118,44 +135,41 @@ def told(results: Results) -> list[Sentence]:
     ]
 
 
-def needed(
-    mean: float, deviation: float, claim: Claim, margin: float, among: int, count: int
-) -> int | None:
+def needed(mean: float, deviation: float, claim: Claim, rule: Rule, count: int) -> int | None:
     """Count the seeds in all that would decide a claim if mean and spread stayed; None: none.
 
     Args:
         mean: Of the differences seed by seed.
         deviation: Of them.
         claim: Which.
-        margin: δ.
-        among: How many claims are judged together.
+        rule: How it is judged.
         count: Seeds that there are.
     """
     for seeds in range(max(count, 2), _MOST + 1):
         found = Difference(mean, "", None, deviation / math.sqrt(seeds), seeds - 1)
-        if _word(found, claim.sign, margin, among) != "undecided":
+        if _word(found, claim.sign, rule) != "undecided":
             return seeds
     return None
 
 
-def _judged(
-    claim: Claim, values: Mapping[str, Mapping[Hashable, float]], margin: float, among: int
-) -> Judged:
+def _judged(claim: Claim, values: Mapping[str, Mapping[Hashable, float]], rule: Rule) -> Judged:
     left, right = values.get(claim.left, {}), values.get(claim.right, {})
     times = {seed: claim.times * value for seed, value in right.items()}
     found = difference(left, times)
     if found is None or not found.error:
         return Judged(claim, "undecided", found, None, None)
-    word = _word(found, claim.sign, margin, among)
+    word = _word(found, claim.sign, rule)
     shared = len(set(left) & set(right)) if found.method.startswith("paired") else len(left)
-    total = needed(found.mean, found.error * math.sqrt(shared), claim, margin, among, shared)
+    total = needed(found.mean, found.error * math.sqrt(shared), claim, rule, shared)
     more = None if total is None else total - shared
-    return Judged(claim, word, found, found.interval(1 - 2 * LEVEL), more)
+    confidence = 1 - 2 * rule.level
+    return Judged(claim, word, found, found.interval(confidence), more, confidence)
 
 
-def _word(found: Difference, sign: str, margin: float, among: int) -> Word:
-    half = quantile(1 - 2 * LEVEL, found.freedom) * found.error
-    far = quantile(1 - 2 * LEVEL / among, found.freedom) * found.error
+def _word(found: Difference, sign: str, rule: Rule) -> Word:
+    margin = rule.margin
+    half = quantile(1 - 2 * rule.level, found.freedom) * found.error
+    far = quantile(1 - 2 * rule.level / rule.among, found.freedom) * found.error
     low, high = found.mean - half, found.mean + half
     if sign == ">":
         if low > 0:
@@ -198,8 +212,8 @@ def _sentence(one: Judged, metric: str) -> str:
     if found is None or one.interval is None:
         return f"{text}: {one.word}; too few results, or none that differ."
     low, high = (signed(end, metric) for end in one.interval)
-    text += f": {one.word}; {signed(found.mean, metric)} (90 % interval: {low} to {high}"
-    return f"{text}; {found.method}).{_power(one)}"
+    text += f": {one.word}; {signed(found.mean, metric)} ({100 * one.confidence:.3g} % interval: "
+    return f"{text}{low} to {high}; {found.method}).{_power(one)}"
 
 
 def _power(one: Judged) -> str:

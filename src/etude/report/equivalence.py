@@ -55,6 +55,7 @@ def judge(
     margin: float | None = None,
     higher_is_better: bool = True,
     among: int = 0,
+    looks: int = 1,
 ) -> list[Verdict | None]:
     """Judge several arms' differences from one baseline together.
 
@@ -65,9 +66,11 @@ def judge(
             is half a point of accuracy); None: no arm is called equivalent.
         higher_is_better: Which direction of the metric is good.
         among: How many differences these were chosen from, see `etude.report.statistics.holm`.
+        looks: How often it was planned to look at the runs, see `etude.report.rounds`.
     """
-    apart = holm([None if d is None else d.p for d in differences], among)
-    alike = holm([None if d is None else equivalence(d, margin) for d in differences], among)
+    apart = holm([None if d is None else d.p for d in differences], among, looks)
+    near = [None if d is None else equivalence(d, margin) for d in differences]
+    alike = holm(near, among, looks)
     return [
         None if d is None else _verdict(d, one, other, margin, up=higher_is_better)
         for d, one, other in zip(differences, apart, alike, strict=True)

@@ -23,7 +23,7 @@ from etude.runs.study import PlannedRun, StudyPlan, read_plan
 Values = Mapping[str, Any]
 NO_PLAN: Final = StudyPlan(
     study="", question="", claim="", source="", baseline="", metric="", axes=[], arms={},
-    command=[], runs={}, reach=None, margin=None, claims=[], tuned={},
+    command=[], runs={}, reach=None, margin=None, claims=[], tuned={}, looks=1,
 )  # fmt: skip
 
 

@@ -162,6 +162,7 @@ def compare(
         higher_is_better=alone.higher_is_better,
         # Whoever compares all arms with the best has looked at all pairs to find it.
         among=0 if chosen else known * (known - 1) // 2,
+        looks=max(run.plan["looks"] for run in alone.runs),
     )
     rows = tuple(
         replace(row, difference=d, judged=verdict)

@@ -153,7 +153,7 @@ def difference(
     return Difference(fmean(arm.values()) - fmean(baseline.values()), "one seed")
 
 
-def holm(probabilities: Sequence[float | None], among: int = 0) -> list[Corrected]:
+def holm(probabilities: Sequence[float | None], among: int = 0, looks: int = 1) -> list[Corrected]:
     """Correct p values for their number (Holm 1979); None stays None and does not count.
 
     Holm's method tests the smallest of m values at 5 % / m, the next at 5 % / (m - 1), and stops
@@ -165,6 +165,7 @@ def holm(probabilities: Sequence[float | None], among: int = 0) -> list[Correcte
         probabilities: As the tests gave them.
         among: How many they were chosen from, where those are more: of five arms the best one's
             differences are four of ten.
+        looks: How often it was planned to look at the runs, see `etude.report.rounds`.
     """
     known = sorted((p, index) for index, p in enumerate(probabilities) if p is not None)
     corrected = [Corrected(None, CONFIDENCE)] * len(probabilities)
@@ -173,8 +174,8 @@ def holm(probabilities: Sequence[float | None], among: int = 0) -> list[Correcte
     for rank, (p, index) in enumerate(known):
         if largest < LEVEL:
             sharing = number - rank
-        largest = max(largest, min(1.0, p * (number - rank)))
-        corrected[index] = Corrected(largest, 1 - LEVEL / sharing)
+        largest = max(largest, min(1.0, p * (number - rank) * looks))
+        corrected[index] = Corrected(largest, 1 - LEVEL / (sharing * looks))
     return corrected
 
 

@@ -31,6 +31,7 @@ class StudyPlan(TypedDict):
     reach: float | None  # of the metric: what epochs are counted to
     claims: list[str]  # as `one arm > another`
     tuned: dict[str, str]  # of each arm the words that were chosen for it
+    looks: int  # rounds of seeds at the end of which its arms may be judged
 
 
 def write_plan(folder: Path, plan: StudyPlan) -> None:
@@ -53,3 +54,18 @@ def read_plan(folder: Path) -> StudyPlan | None:
     if any(len(levels) != axes for levels in plan.get("arms", {}).values()):
         return None
     return plan
+
+
+def rounds(first: int, most: int) -> tuple[int, ...]:
+    """Give the seeds that an arm has had at the end of each round, twice as many each time.
+
+    Few looks cost little, see `etude.report.rounds`: of 20 seeds four, at 3, 6, 12 and 20.
+
+    Args:
+        first: Seeds of the first round.
+        most: Seeds of the last; a round that would add less than half is one with the last.
+    """
+    found = [first]
+    while 3 * found[-1] <= most:
+        found.append(2 * found[-1])
+    return (*found, most) if most > found[-1] else tuple(found)

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etude.search.settings import TARGET, read
+from etude.search.settings import BY_EPOCHS, TARGET, names, read
 
 if TYPE_CHECKING:
     from etude.search.prune import Pruner
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def metric_of(hydra: Any) -> str | None:
-    """Name what the search is for; None if the job belongs to none.
+def metrics_of(hydra: Any) -> tuple[str, ...]:
+    """Name what the search is for; nothing if the job belongs to none.
 
     Args:
         hydra: The job's node `hydra`, as `HydraConfig.get()` gives it.
     """
-    return str(hydra.sweeper.metric) if _in_search(hydra) else None
+    return names(hydra.sweeper.metric) if _in_search(hydra) else ()
 
 
 def pruner_of(hydra: Any) -> "Pruner | None":
@@ -27,7 +27,8 @@ def pruner_of(hydra: Any) -> "Pruner | None":
     Args:
         hydra: The job's node `hydra`, as `HydraConfig.get()` gives it.
     """
-    if not _in_search(hydra) or hydra.sweeper.pruner == "none":
+    # Of several numbers none says by itself that a job is hopeless.
+    if len(metrics_of(hydra)) != 1 or hydra.sweeper.pruner not in BY_EPOCHS:
         return None
     from etude.search.prune import Pruner  # noqa: PLC0415 (Optuna takes its time)
 

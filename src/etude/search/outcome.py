@@ -1,6 +1,6 @@
-"""What a trial's job came to, or a whole search; free of Optuna, which takes its time."""
+"""A trial's job and what it came to, or a whole search; free of Optuna, which takes its time."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 ERROR, FOLDER = "error", "folder"  # a trial's notes
 
@@ -15,3 +15,11 @@ class Unfinished(Exception):  # noqa: N818
 
 # What a job came to: what it returned, or what it raised.
 Outcome = Any
+
+
+class TrialJob(NamedTuple):
+    """A job that a search asks for: its number, its words, and what people call it."""
+
+    number: int
+    words: list[str]
+    label: str

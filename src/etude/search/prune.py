@@ -1,10 +1,13 @@
-"""Asking, in a job's own process and after each of its epochs, whether the job is hopeless."""
+"""Whether a job is hopeless, asked after each epoch; and a trial, after each of its seeds."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner
+from optuna import Study
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, WilcoxonPruner
+from optuna.trial import FrozenTrial
 
 from etude.search.settings import SearchConf
 from etude.search.storage import load_study, note, note_epoch
@@ -52,3 +55,15 @@ def make_pruner(settings: SearchConf) -> BasePruner:
         return HyperbandPruner(min_resource=settings.warmup_epochs)
     # It counts from 0 and leaves alone what is below; epochs are counted from 1.
     return MedianPruner(settings.startup_trials, n_warmup_steps=settings.warmup_epochs + 1)
+
+
+def is_worse(study: Study, trial: FrozenTrial, *, level: float) -> bool:
+    """Say whether a trial is worse than the best one, seed by seed, by Wilcoxon's signed-rank test.
+
+    Args:
+        study: Has the best trial.
+        trial: With a value for each seed so far.
+        level: One-sided, of each look; Optuna corrects for no number of looks.
+    """
+    with warnings.catch_warnings(action="ignore"):  # experimental; and of few or equal values
+        return WilcoxonPruner(p_threshold=level).prune(study, trial)

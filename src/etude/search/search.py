@@ -1,8 +1,12 @@
-"""The search: suggest, hand to the launcher, tell, until there are as many trials as wanted."""
+"""The search: suggest, hand out, tell, until there are as many trials as wanted.
+
+Where the launcher can, a new trial begins as soon as another ends; else a batch at a time.
+"""
 
 import itertools
 import logging
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,10 +15,11 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from etude.base.errors import UserError
 from etude.base.text import first_line
-from etude.search.outcome import ERROR, FOLDER, Outcome, Unfinished
-from etude.search.prune import PRUNED
+from etude.search.outcome import ERROR, FOLDER, Outcome, TrialJob, Unfinished
+from etude.search.prune import PRUNED, is_worse
+from etude.search.repeats import by_seed, means, note_seed
 from etude.search.settings import SearchConf
-from etude.search.space import Params, Space
+from etude.search.space import Params, Space, check_seeds
 from etude.search.storage import note
 from etude.search.suggest import Notes, distributions, suggest
 
@@ -46,7 +51,8 @@ class Search:
     folder_of: Callable[[list[str], int], str]
 
     def __post_init__(self) -> None:
-        self._begun: set[int] = set()  # trials that this process has handed to the launcher
+        self._at_work: set[int] = set()  # trials that have been handed out
+        self._put_off: set[int] = set()  # trials that their launcher left for later
         _same_search(self.study, self.space, self.settings)
 
     @property
@@ -54,50 +60,114 @@ class Search:
         """Give all trials so far, by number."""
         return self.study.get_trials(deepcopy=False)
 
-    def run(self) -> None:
-        """Go on until there are as many trials as wanted."""
+    @property
+    def _objectives(self) -> int:
+        return len(self.settings.metrics)
+
+    @property
+    def to_come(self) -> int:
+        """Count the trials that have not been suggested yet."""
+        return max(0, self.settings.wanted(self.space.size) - len(self.trials))
+
+    def run(self, refilled: Callable[["Search"], None] | None = None) -> None:
+        """Go on until there are as many trials as wanted.
+
+        Args:
+            refilled: Does the jobs that `exchange` gives, and tells it of each that ends; None: all
+                of a batch have to end before the next one begins.
+        """
         self._announce()
+        if refilled is not None:
+            refilled(self)
+            return
         while True:
-            batch = self._next_batch()
-            if not batch and len(self.trials) >= self._wanted:
+            jobs = self._next(blocks=True)
+            if not jobs and not self.to_come:
                 return
-            self._run_batch(batch)
+            for job in jobs:
+                self._tell_begun(job)
+            for number, outcome in self._done_together(jobs):
+                self._take(number, outcome)
+
+    def exchange(
+        self, ended: Sequence[tuple[int, Outcome]], *, more: bool = True
+    ) -> list[TrialJob]:
+        """Take note of jobs that have ended; give those that are to begin.
+
+        Args:
+            ended: Of each its number and what it came to.
+            more: Whether any may begin.
+        """
+        for number, outcome in ended:
+            self._take(number, outcome)
+        return self._next(blocks=False) if more else []
 
     def _announce(self) -> None:
         states = [trial.state for trial in self.trials]
         half_done, done = states.count(TrialState.RUNNING), sum(s.is_finished() for s in states)
         half = f", {half_done} half done" if half_done else ""
-        log.info("search: %d trials of %d are done%s", done, self._wanted, half)
+        log.info("search: %d trials of %d are done%s", done, len(states) + self.to_come, half)
+        if self._objectives > 1 and self.settings.pruner != "none":
+            pruner = self.settings.pruner
+            log.warning("pruner=%s compares one number; of several objectives it is off", pruner)
 
-    @property
-    def _wanted(self) -> int:
-        return self.settings.wanted(self.space.size)
+    def _next(self, *, blocks: bool) -> list[TrialJob]:
+        """Give what is to be done next: first the trials that were cut off.
 
-    def _next_batch(self) -> list[int]:
-        """Give the numbers of the trials to do next: first those that were cut off.
-
-        A batch begins at a multiple of `n_jobs` and its numbers are neighbours, so that a search
-        that was cut inside of a batch has the batches, and suggests what, it would have had.
+        Args:
+            blocks: Whether trials are begun in blocks, each of which begins at a multiple of
+                `n_jobs`, so that a search that was cut inside of one suggests what it would have.
         """
-        trials, jobs = self.trials, self.settings.n_jobs
-        waiting = [t.number for t in trials if not t.state.is_finished()]
-        waiting = [number for number in waiting if number not in self._begun]
-        first = waiting[0] if waiting else len(trials)
-        end = (first // jobs + 1) * jobs
-        neighbours = itertools.takewhile(lambda number: number in waiting, range(first, end))
-        batch = list(neighbours)
-        if first + len(batch) == len(trials):
-            batch += list(self._ask_until(min(end, self._wanted)))
-        return batch
+        jobs, waiting = self.settings.n_jobs, self._waiting()
+        first = waiting[0] if waiting else len(self.trials)
+        end = (first // jobs + 1) * jobs if blocks else sys.maxsize
+        free = jobs - len(self._at_work)
+        numbers = [number for number in waiting if number < end][:free]
+        numbers += itertools.islice(self._ask_until(end), free - len(numbers))
+        self._at_work.update(numbers)
+        return [self._job(number) for number in numbers]
+
+    def _waiting(self) -> list[int]:
+        """Give the trials that have begun and that nobody is at work on."""
+        for trial in self.trials:
+            if not trial.state.is_finished() and trial.number not in self._at_work:
+                self._settle(trial)
+        known = self._at_work | self._put_off
+        return [t.number for t in self.trials if not t.state.is_finished() if t.number not in known]
+
+    def _settle(self, trial: FrozenTrial) -> None:
+        """Tell of a trial that nothing more is to be done for, as its notes have it."""
+        if PRUNED in trial.user_attrs:  # just before its process was killed
+            self._tell_pruned(trial)
+        elif found := by_seed(trial, self._objectives) if self.settings.seeds else []:
+            judged = self.settings.pruner == "wilcoxon" and self._objectives == 1
+            if len(found) == self.settings.repeats:
+                self._tell_values(trial.number, means(found))
+            elif judged and is_worse(self.study, trial, level=self.settings.p_threshold):
+                self._tell_worse(trial, len(found))
+
+    def _job(self, number: int) -> TrialJob:
+        """Give a trial's next job; with several seeds it is told apart by the seed's place."""
+        trial, repeats = self.trials[number], self.settings.repeats
+        index = len(by_seed(trial, self._objectives)) if self.settings.seeds else 0
+        label = " ".join(f"{key}={word}" for key, word in self.space.short(trial.params).items())
+        if self.settings.seeds:
+            label += f" seed={self.settings.seeds[index]}"
+        words = self._words(trial.params, index)
+        return TrialJob(number * repeats + index, words, f"{number}: {label}")
+
+    def _words(self, params: Params, index: int) -> list[str]:
+        seeds = self.settings.seeds
+        return [*self.space.words(params), *([f"seed={seeds[index]}"] if seeds else [])]
 
     def _ask_until(self, end: int) -> Iterator[int]:
         """Begin new trials below a number, and give the numbers of those that can be run."""
-        while (number := len(self.trials)) < end:
+        while (number := len(self.trials)) < end and self.to_come:
             params, notes = suggest(
                 self.space,
                 self.trials,
                 sampler=self.settings.sampler,
-                direction=self.settings.direction,
+                directions=self.settings.directions,
                 seed=self.settings.seed,
             )
             if self._begin(number, params, notes):
@@ -107,7 +177,7 @@ class Search:
         """Put a trial into the storage, in one piece; say whether it can be run."""
         state = TrialState.RUNNING
         try:
-            notes = notes | {FOLDER: self.folder_of(self.space.words(params), number)}
+            notes = notes | {FOLDER: self._folder(number, params)}
         except Exception as error:
             if number == 0:  # it is the command that is wrong
                 raise
@@ -123,25 +193,31 @@ class Search:
         self.study.add_trial(trial)
         return state == TrialState.RUNNING
 
-    def _run_batch(self, numbers: list[int]) -> None:
-        trials = self.trials
-        given_up = [n for n in numbers if PRUNED in trials[n].user_attrs]
-        for number in given_up:  # just before its process was killed
-            self._tell(number, None)
-        numbers = [number for number in numbers if number not in given_up]
-        self._begun |= {*numbers, *given_up}
-        for run in _neighbours(numbers):
-            for number in run:
-                log.info(
-                    "\ntrial %d (%d in all)  %s", number, self._wanted, self._varied(trials[number])
-                )
-            words = [self.space.words(trials[number].params) for number in run]
-            for number, outcome in zip(run, self._launched(words, run[0]), strict=True):
-                self._tell(number, outcome)
+    def _folder(self, number: int, params: Params) -> str:
+        """Give the folder of a trial's first job; the first trial shows that each has its own."""
+        repeats = self.settings.repeats
+        folders = [
+            self.folder_of(self._words(params, index), number * repeats + index)
+            for index in range(repeats if number == 0 else 1)
+        ]
+        if len(set(folders)) < len(folders):
+            raise UserError(f"the seeds of trial {number} would all work in {folders[0]}")
+        return folders[0]
 
-    def _varied(self, trial: FrozenTrial) -> str:
-        axes = self.space.axes
-        return " ".join(axes[key].word(value) for key, value in trial.params.items())
+    def _tell_begun(self, job: TrialJob) -> None:
+        number, index = divmod(job.number, self.settings.repeats)
+        words = self.space.varied(self.trials[number].params)
+        if self.settings.seeds:
+            words.append(f"seed={self.settings.seeds[index]}")
+        wanted = len(self.trials) + self.to_come
+        log.info("\ntrial %d (%d in all)  %s", number, wanted, " ".join(words))
+
+    def _done_together(self, jobs: Sequence[TrialJob]) -> Iterator[tuple[int, Outcome]]:
+        """Do a batch; a launcher counts on from its first job, so one without gaps at a time."""
+        for _, group in itertools.groupby(enumerate(jobs), lambda pair: pair[1].number - pair[0]):
+            part = [job for _, job in group]
+            outcomes = self._launched([job.words for job in part], part[0].number)
+            yield from zip([job.number for job in part], outcomes, strict=True)
 
     def _launched(self, words: list[list[str]], first: int) -> Sequence[Outcome]:
         """Do jobs; where the launcher as a whole fails, find out which of them it was."""
@@ -159,33 +235,60 @@ class Search:
             for outcome in self._launched([own], number)
         ]
 
-    def _tell(self, number: int, outcome: Outcome) -> None:
+    def _take(self, job: int, outcome: Outcome) -> None:
+        """Take note of what a job came to."""
+        number, index = divmod(job, self.settings.repeats)
+        self._at_work.discard(number)
         trial = self.trials[number]
-        pruned = PRUNED in trial.user_attrs or isinstance(outcome, TrialPruned)
         if isinstance(outcome, Unfinished):
-            return
-        if pruned:
-            self.study.tell(number, state=TrialState.PRUNED)
-            after = trial.user_attrs.get(PRUNED, trial.last_step)
-            log.info("trial %d was hopeless after epoch %s", number, after)
-        elif (value := _number(outcome)) is not None:
-            self.study.tell(number, value)
-            best = self.study.best_trial
-            log.info(
-                "trial %d: %s %.6g; the best so far is trial %d with %.6g",
-                *(number, self.settings.metric, value, best.number, best.value),
-            )
+            self._put_off.add(number)
+        elif PRUNED in trial.user_attrs or isinstance(outcome, TrialPruned):
+            self._tell_pruned(trial)
+        elif (values := _numbers(outcome, self._objectives)) is not None:
+            if self.settings.seeds:
+                note_seed(self.study, number, index, values)
+                self._settle(self.trials[number])
+            else:
+                self._tell_values(number, values)
         else:
-            text = _told(outcome) if isinstance(outcome, Exception) else "it gave no number"
+            lacking = "number" if self._objectives == 1 else f"{self._objectives} numbers"
+            text = _told(outcome) if isinstance(outcome, Exception) else f"it gave no {lacking}"
             note(self.study, number, ERROR, text)
             self.study.tell(number, state=TrialState.FAIL)
             log.warning("trial %d failed: %s", number, text)
+
+    def _tell_pruned(self, trial: FrozenTrial) -> None:
+        self.study.tell(trial.number, state=TrialState.PRUNED)
+        after = trial.user_attrs.get(PRUNED, trial.last_step)
+        log.info("trial %d was hopeless after epoch %s", trial.number, after)
+
+    def _tell_worse(self, trial: FrozenTrial, seeds: int) -> None:
+        best = self.study.best_trial.number
+        self.study.tell(trial.number, state=TrialState.PRUNED)
+        log.info(
+            "trial %d is worse than trial %d after %d of %d seeds (Wilcoxon's test, p < %g)",
+            *(trial.number, best, seeds, self.settings.repeats, self.settings.p_threshold),
+        )
+
+    def _tell_values(self, number: int, values: Sequence[float]) -> None:
+        self.study.tell(number, values)
+        found = zip(self.settings.metrics, values, strict=True)
+        text = ", ".join(f"{metric} {value:.6g}" for metric, value in found)
+        best = self.study.best_trials
+        if self._objectives == 1:
+            so_far = f"the best so far is trial {best[0].number} with {best[0].value:.6g}"
+        else:
+            so_far = f"on the front so far: {', '.join(str(trial.number) for trial in best)}"
+        log.info("trial %d: %s; %s", number, text, so_far)
 
 
 def _same_search(study: Study, space: Space, settings: SearchConf) -> None:
     """Refuse to mix the trials of two searches."""
     shared = settings.identity or " ".join(sorted(space.shared))
-    now = {**space.describe(), "metric": settings.metric, "shared": shared}
+    now = {**space.describe(), "metric": ",".join(settings.metrics), "shared": shared}
+    if settings.seeds:
+        check_seeds(space)
+        now["seeds"] = str(settings.seeds)
     then: dict[str, str] | None = study.user_attrs.get(_ABOUT)
     if then is None:
         study.set_user_attr(_ABOUT, now)
@@ -198,18 +301,13 @@ def _same_search(study: Study, space: Space, settings: SearchConf) -> None:
         )
 
 
-def _neighbours(numbers: Sequence[int]) -> Iterator[list[int]]:
-    """Split numbers into runs without gaps: a launcher counts on from the first."""
-    for _, group in itertools.groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
-        yield [number for _, number in group]
-
-
-def _number(outcome: Outcome) -> float | None:
+def _numbers(outcome: Outcome, count: int) -> list[float] | None:
+    """Read a number for each objective; None where they are not."""
     try:
-        value = float(outcome)
+        values = [float(outcome)] if count == 1 else [float(value) for value in outcome]
     except (TypeError, ValueError):
         return None
-    return value if math.isfinite(value) else None
+    return values if len(values) == count and all(map(math.isfinite, values)) else None
 
 
 def _told(error: BaseException) -> str:

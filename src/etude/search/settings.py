@@ -1,6 +1,7 @@
 """The settings of `hydra/sweeper=search`, and their checks."""
 
 import importlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -13,8 +14,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "sampler": ("tpe", "random", "grid", "cmaes"),
     "direction": ("maximize", "minimize"),
     "storage": ("journal", "sqlite"),
-    "pruner": ("none", "median", "hyperband"),
+    "pruner": ("none", "median", "hyperband", "wilcoxon"),
 }
+BY_EPOCHS = ("median", "hyperband")  # pruners that judge a job between two epochs
 _USUAL_TRIALS = 20
 
 
@@ -24,33 +26,56 @@ class SearchConf:
 
     Args:
         sampler: tpe, random, grid or cmaes.
-        direction: maximize or minimize what a job returns.
+        direction: maximize or minimize what a job returns; a list of them for several objectives.
         n_trials: Trials in all, those of earlier processes included; None: 20, or the whole grid.
         n_jobs: Trials that are handed to the launcher together.
         seed: Of the suggestions.
         storage: `journal` (search.journal, a text file) or `sqlite` (search.db), in the sweep's
             folder.
-        pruner: What ends hopeless jobs between two epochs: none, median or hyperband.
+        seeds: Values of the key `seed` that each trial is done with, one after the other; its value
+            is the mean. None: a trial is one job, with the seed that it has.
+        pruner: What ends hopeless jobs between two epochs: none, median or hyperband; or hopeless
+            trials between two seeds: wilcoxon.
+        p_threshold: A trial is not given another seed once it is worse than the best one at this
+            level, by Wilcoxon's test.
         startup_trials: Complete trials before the median prunes.
         warmup_epochs: Epochs of each trial that the median leaves alone; Hyperband's shortest run.
-        metric: The name of what is searched for, in a job's epochs and in the report.
+        metric: The name of what is searched for, in a job's epochs and in the report; a list of
+            names for several objectives, of which a job returns one number each.
         identity: What must be the same for a search to go on; None: the words that all jobs share.
         params: The space, by key; the command's words take precedence.
     """
 
     _target_: str = TARGET
     sampler: str = "tpe"
-    direction: str = "maximize"
+    direction: Any = "maximize"
     n_trials: int | None = None
     n_jobs: int = 1
     seed: int = 0
     storage: str = "journal"
+    seeds: list[int] | None = None
     pruner: str = "none"
+    p_threshold: float = 0.1
     startup_trials: int = 5
     warmup_epochs: int = 1
-    metric: str = "validation_accuracy"
+    metric: Any = "validation_accuracy"
     identity: str | None = None
     params: dict[str, Any] | None = field(default=None)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Name all that is searched for."""
+        return names(self.metric)
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """Give the direction of each metric."""
+        return names(self.direction)
+
+    @property
+    def repeats(self) -> int:
+        """Count the jobs of a trial, if it is not given up."""
+        return len(self.seeds or ()) or 1
 
     def wanted(self, size: int | None) -> int:
         """Give how many trials there are to be, of a space with so many combinations, if finite."""
@@ -58,6 +83,11 @@ class SearchConf:
             return size
         wanted = self.n_trials or _USUAL_TRIALS
         return wanted if size is None else min(wanted, size)
+
+
+def names(given: Any) -> tuple[str, ...]:
+    """Give one name, or a list of them, as several."""
+    return (given,) if isinstance(given, str) else tuple(map(str, given))
 
 
 def read(node: Any) -> SearchConf:
@@ -71,14 +101,59 @@ def read(node: Any) -> SearchConf:
     """
     values = {f.name: getattr(node, f.name) for f in fields(SearchConf)}
     settings = SearchConf(**values)
+    settings.metric, settings.direction = (
+        [*several] if len(several) != 1 else several[0]
+        for several in (settings.metrics, settings.directions)
+    )
     for name, choices in CHOICES.items():
-        _check_choice(name, getattr(settings, name), choices)
+        for value in names(getattr(settings, name)):
+            _check_choice(name, value, choices)
+    _check_objectives(settings)
     if settings.n_trials is not None:
         _check_at_least("n_trials", settings.n_trials, 1)
     for name, least in (("n_jobs", 1), ("seed", 0), ("startup_trials", 0), ("warmup_epochs", 1)):
         _check_at_least(name, getattr(settings, name), least)
+    settings.seeds = None if settings.seeds is None else [*settings.seeds]
+    _check_seeds(settings)
     _need_packages()
     return settings
+
+
+def _check_objectives(settings: SearchConf) -> None:
+    """Refuse metrics without directions, and a sampler that looks for one number alone."""
+    metrics, directions = settings.metrics, settings.directions
+    if not metrics or len(metrics) != len(directions) or len(set(metrics)) < len(metrics):
+        raise UserError(
+            f"hydra.sweeper.metric=[{','.join(metrics)}] and "
+            f"hydra.sweeper.direction=[{','.join(directions)}] must be as long as one another, and "
+            "no metric may be there twice"
+        )
+    if settings.sampler == "cmaes" and len(metrics) > 1:
+        raise UserError("hydra.sweeper.sampler=cmaes looks for one metric alone; tpe for several")
+
+
+def _check_seeds(settings: SearchConf) -> None:
+    """Refuse seeds and a pruner that do not go together."""
+    seeds, pruner, level = settings.seeds or [], settings.pruner, settings.p_threshold
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"hydra.sweeper.seeds={seeds} has one of them twice")
+    if seeds and pruner in BY_EPOCHS:
+        raise UserError(
+            f"hydra.sweeper.pruner={pruner} compares epochs, and trials of several seeds are "
+            "compared by whole runs: take wilcoxon or none"
+        )
+    if pruner != "wilcoxon":
+        return
+    if not 0 < level < 1:
+        raise UserError(f"hydra.sweeper.p_threshold={level} must be between 0 and 1")
+    least = 0.5 ** (len(seeds) - 1)  # the smallest p that the test can come to before the last seed
+    if len(seeds) < 3 or least >= level:
+        enough = next(n for n in itertools.count(3) if 0.5 ** (n - 1) < level)
+        raise UserError(
+            f"hydra.sweeper.pruner=wilcoxon would stop no trial before the last of {len(seeds)} "
+            f"seeds: after n of them its p is at least 1/2^n, and p_threshold is {level:g}; give "
+            f"hydra.sweeper.seeds={[*range(enough)]} or more, or a greater p_threshold"
+        )
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:

@@ -51,6 +51,21 @@ class Space:
             for item in self.items
         ]
 
+    @property
+    def names(self) -> dict[str, str]:
+        """Give each key without its group, where what is left says enough."""
+        ends = {key: key.rpartition(".")[2] for key in self.axes}
+        return ends if len(set(ends.values())) == len(ends) else {key: key for key in ends}
+
+    def varied(self, params: Mapping[str, Any]) -> list[str]:
+        """Give those of a job's words that are searched over."""
+        return [axis.word(params[key]) for key, axis in self.axes.items()]
+
+    def short(self, params: Mapping[str, Any]) -> dict[str, str]:
+        """Give a job's parameters for people, numbers in few digits, by the keys' names."""
+        words = (word.partition("=")[2] for word in self.varied(params))
+        return dict(zip(self.names.values(), map(_short, words), strict=True))
+
     def grid(self) -> Iterator[Params]:
         """Give all combinations, the last key changing fastest; there must be an end of them."""
         for values in itertools.product(*(axis.levels() or () for axis in self.axes.values())):
@@ -65,6 +80,26 @@ class Space:
     def describe(self) -> dict[str, str]:
         """Put each axis into words that are equal where it is."""
         return {key: repr(axis) for key, axis in self.axes.items()}
+
+
+def _short(word: str) -> str:
+    try:
+        number = float(word)
+    except ValueError:
+        return word
+    return f"{number:.4g}" if "." in word or "e" in word else word
+
+
+def check_seeds(space: Space) -> None:
+    """Refuse a seed beside those of a search.
+
+    Raises:
+        UserError: There is one.
+    """
+    words = [*space.shared, *(f"{key}=…" for key in space.axes)]
+    for word in words:
+        if word.lstrip("+").partition("=")[0] == "seed":
+            raise UserError(f"{word}: the seeds are those of hydra.sweeper.seeds; leave it out")
 
 
 def check_sampler(space: Space, sampler: str) -> None:

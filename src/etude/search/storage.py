@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,11 +36,11 @@ def _identity(study: Study, number: int) -> int:
     return trial._trial_id  # pyright: ignore[reportPrivateUsage]
 
 
-def open_study(folder: Path, *, storage: str, direction: str) -> Study:
+def open_study(folder: Path, *, storage: str, directions: Sequence[str]) -> Study:
     """Open a folder's study, or begin it.
 
     Raises:
-        UserError: It was begun in another storage, or in the other direction.
+        UserError: It was begun in another storage, or in other directions.
     """
     for name, file in _FILES.items():
         if name != storage and (folder / file).exists():
@@ -50,13 +51,15 @@ def open_study(folder: Path, *, storage: str, direction: str) -> Study:
     study = optuna.create_study(
         storage=_open(folder, storage),
         study_name=_STUDY,
-        direction=StudyDirection[direction.upper()],
+        directions=[StudyDirection[direction.upper()] for direction in directions],
         load_if_exists=True,
     )
-    if study.direction.name.lower() != direction:
-        begun = study.direction.name.lower()
+    begun = [direction.name.lower() for direction in study.directions]
+    if begun != [*directions]:
+        written = begun[0] if len(begun) == 1 else f"[{','.join(begun)}]"
         raise UserError(
-            f"the search in {folder} is to {begun}; set hydra.sweeper.direction={begun}"
+            f"the search in {folder} is to {' and '.join(begun)}; "
+            f"set hydra.sweeper.direction={written}"
         )
     return study
 

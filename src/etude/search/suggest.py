@@ -32,7 +32,12 @@ Notes = dict[str, int | str]  # what is kept with a trial
 
 
 def suggest(
-    space: Space, trials: Sequence[FrozenTrial], *, sampler: str, direction: str, seed: int
+    space: Space,
+    trials: Sequence[FrozenTrial],
+    *,
+    sampler: str,
+    directions: Sequence[str],
+    seed: int,
 ) -> tuple[Params, Notes]:
     """Suggest what has not been suggested before; there must be something left.
 
@@ -40,7 +45,7 @@ def suggest(
         space: What is searched over.
         trials: All trials so far, by number.
         sampler: tpe, random, grid or cmaes.
-        direction: maximize or minimize.
+        directions: maximize or minimize, of each objective.
         seed: Of the whole search.
 
     Returns:
@@ -52,10 +57,10 @@ def suggest(
     for attempt in itertools.count():
         own = mix(seed, "trial", len(trials), attempt) % 2**32
         if sampler == "cmaes" and attempt < _ATTEMPTS:
-            params, notes = cma.suggest(space, trials, direction=direction, seed=own)
+            params, notes = cma.suggest(space, trials, direction=directions[0], seed=own)
         else:
             chance = sampler != "tpe" or attempt >= _ATTEMPTS
-            params, notes = _ask(space, trials, _sampler(own, chance=chance), direction), {}
+            params, notes = _ask(space, trials, _sampler(own, chance=chance), directions), {}
         if _key(params) not in tried:
             return params, notes
     raise AssertionError
@@ -74,10 +79,11 @@ def _sampler(seed: int, *, chance: bool) -> BaseSampler:
 
 
 def _ask(
-    space: Space, trials: Sequence[FrozenTrial], sampler: BaseSampler, direction: str
+    space: Space, trials: Sequence[FrozenTrial], sampler: BaseSampler, directions: Sequence[str]
 ) -> Params:
     """Ask a study in memory, so that the real one learns of a trial in one piece or not at all."""
-    study = optuna.create_study(sampler=sampler, direction=StudyDirection[direction.upper()])
+    of_each = [StudyDirection[direction.upper()] for direction in directions]
+    study = optuna.create_study(sampler=sampler, directions=of_each)
     study.add_trials(trials)
     return study.ask(distributions(space)).params
 

@@ -9,6 +9,7 @@ from etude.launch.job import Entry, Job, Settings
 from etude.launch.slots import threads
 from etude.launch.task import TaskMethods
 from hydra_plugins.etude_local._launch import LocalLaunch
+from hydra_plugins.etude_local._refill import Source
 
 # Ray would send a `uv run`'s whole working folder to every machine, data and results included.
 _ANY = {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
@@ -24,7 +25,9 @@ _OWN = {
 class RayLaunch(LocalLaunch):
     """Hydra's launches on a Ray cluster; the settings are those of `RayLauncherConf`."""
 
-    def _run(self, jobs: Sequence[Job], asked: TaskMethods) -> list[Entry]:  # noqa: ARG002 (no preload)
+    def _run(
+        self, jobs: Sequence[Job], asked: TaskMethods, source: Source | None = None
+    ) -> list[Entry]:
         given = self._given
         if "ray" not in sys.modules:  # it reads its environment when it is imported
             for name, value in (_ANY if given["address"] else _ANY | _OWN).items():
@@ -33,7 +36,7 @@ class RayLaunch(LocalLaunch):
 
         share = {key: given[key] for key in ("num_cpus", "num_gpus", "resources")}
         places = 1
-        if not all(job.about.finished for job in jobs):
+        if source is not None or not all(job.about.finished for job in jobs):
             _cluster.connect(given["address"], given["init"])
             places = _cluster.places(share, grows=given["autoscaling"])
         settings = Settings(
@@ -41,4 +44,5 @@ class RayLaunch(LocalLaunch):
             retries=given["max_retries"],
             grace_seconds=given["grace_seconds"],
         )
-        return self._shown(partial(_tasks.Tasks, jobs, share=share, settings=settings), places)
+        tasks = partial(_tasks.Tasks, jobs, share=share, settings=settings)
+        return self._shown(tasks, places, asked, source)

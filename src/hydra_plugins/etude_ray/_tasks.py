@@ -21,7 +21,7 @@ from ray.exceptions import (
 
 from etude.base.errors import INTERRUPTED, PREEMPTED
 from etude.launch.job import Entry, Job, Settings
-from etude.launch.loop import TICK, JobsDisplay, Loop
+from etude.launch.loop import TICK, JobsDisplay, Loop, Refill
 from etude.launch.machine import CPU
 from etude.runs.state import RunState
 from hydra_plugins.etude_ray._work import Task, do
@@ -52,6 +52,7 @@ class Tasks(Loop):
         share: What a job takes: `num_cpus`, `num_gpus` and `resources`.
         settings: How they are treated; only what is lost is tried again.
         display: Shows how it goes.
+        refill: See `Loop`.
     """
 
     def __init__(
@@ -61,8 +62,9 @@ class Tasks(Loop):
         share: Mapping[str, Any],
         settings: Settings,
         display: JobsDisplay,
+        refill: Refill | None = None,
     ) -> None:
-        super().__init__(jobs, settings=settings, display=display)
+        super().__init__(jobs, settings=settings, display=display, refill=refill)
         # A new process for each job, so that none inherits another's memory or broken device.
         self._do: Any = ray.remote(max_calls=1, max_retries=0, **share)(do)
         self._sent: dict[int, _Sent] = {}

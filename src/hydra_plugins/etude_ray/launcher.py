@@ -7,7 +7,7 @@ Hydra imports every plugin at every start, so all but the settings is in `_launc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
@@ -15,6 +15,9 @@ from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from hydra_plugins.etude_local._refill import Source
 
 
 @dataclass
@@ -89,3 +92,15 @@ class RayLauncher(Launcher):
                 asks for.
         """
         return self._launch(job_overrides, initial_job_idx)
+
+    def refilled(self, source: "Source") -> None:
+        """Run jobs as they are given, and have another given as soon as one has ended.
+
+        Args:
+            source: Gives them, and is told what became of each.
+
+        Raises:
+            SystemExit: As `launch` does.
+            CompactHydraException: As `launch` does.
+        """
+        self._launch.refilled(source)

@@ -20,6 +20,7 @@ from etude.search.search import Search
 from etude.search.settings import SearchConf
 from etude.search.space import check_sampler, parse
 from etude.search.storage import open_study
+from hydra_plugins.etude_local._refill import Order
 
 
 class Sweep:
@@ -47,9 +48,10 @@ class Sweep:
         folder = Path(str(self._config.hydra.sweep.dir))
         with claimed(folder):
             OmegaConf.save(self._config, folder / "multirun.yaml")
-            study = open_study(folder, storage=settings.storage, direction=settings.direction)
+            study = open_study(folder, storage=settings.storage, directions=settings.directions)
             search = Search(study, space, settings, launch=self._launch, folder_of=self._folder_of)
-            search.run()
+            refilled = getattr(self._launcher, "refilled", None)
+            search.run(refilled and (lambda own: refilled(_Trials(own, self._returns))))
             console = Console(highlight=False, soft_wrap=True)
             for part in report(search, folder):
                 console.print(part, markup=False)
@@ -85,6 +87,34 @@ class Sweep:
                 "itself holds; leave it alone, or let it name a folder below"
             )
         return str(Path(above, below))
+
+
+class _Trials:
+    """A search as what gives a launcher jobs.
+
+    Args:
+        search: Which.
+        returns: Is added what the launcher returns.
+    """
+
+    def __init__(self, search: Search, returns: list[Sequence[JobReturn]]) -> None:
+        self._search, self._returns = search, returns
+
+    @property
+    def at_once(self) -> int:
+        """Give the number of trials at the same time."""
+        return self._search.settings.n_jobs
+
+    @property
+    def to_come(self) -> int:
+        """Count the trials that are still to be suggested."""
+        return self._search.to_come
+
+    def exchange(self, ended: Sequence[tuple[int, JobReturn]], *, more: bool = True) -> list[Order]:
+        """Tell the search of jobs that have ended; give those that it asks for."""
+        self._returns += [[job] for _, job in ended]
+        outcomes = [(number, _outcome(job)) for number, job in ended]
+        return [Order(*job) for job in self._search.exchange(outcomes, more=more)]
 
 
 def _outcome(job: JobReturn) -> Any:

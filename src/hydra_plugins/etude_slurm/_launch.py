@@ -20,6 +20,7 @@ from etude.launch.table import LiveTable, PlainLines, show_all
 from etude.launch.task import TaskMethods
 from etude.runs.state import RunState
 from hydra_plugins.etude_local._job import compose, returned
+from hydra_plugins.etude_local._refill import Order, Source
 from hydra_plugins.etude_slurm._job import Call
 from hydra_plugins.etude_slurm._submit import Wanted, make_executor, submit, submitted_before
 from hydra_plugins.etude_slurm._watch import Ticket, wait
@@ -52,37 +53,62 @@ class SlurmLaunch:
         self._executor = make_executor(self._given)
         self._context, self._task, self._config = context, task, config
         self._console = Console(highlight=False, soft_wrap=True)
+        self._composed: dict[int, DictConfig] = {}  # by a job's number, until it is told of
+        self._words: dict[int, tuple[str, ...]] = {}
 
     def __call__(self, overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
         """Do one job for each list of overrides, the first of which has this number."""
+        names = labels([filter_overrides(own) for own in overrides])
+        numbered = enumerate(zip(overrides, names, strict=True), first)
+        entries = self._do([Order(number, *own) for number, own in numbered])
+        return [self._returned(entry) for entry in entries]
+
+    def refilled(self, source: Source) -> None:
+        """Do jobs as they are given, and have another given as soon as one has ended."""
+        if first := source.exchange([]):
+            self._do(first, source)
+
+    def _do(self, orders: Sequence[Order], source: Source | None = None) -> list[Entry]:
+        """Do jobs: all of them, or the first of those that a source gives."""
         setup_globals()
         configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
-        numbered = enumerate(overrides, first)
-        composed = [compose(self._context, self._config, *pair) for pair in numbered]
-        words = [tuple(filter_overrides(own)) for own in overrides]
-        asked = TaskMethods(self._task)
-        pairs = zip(composed, labels(words), strict=True)
-        entries = [_entry(config, label, asked) for config, label in pairs]
-        stopping = Stopping()
+        entries, stopping = self._entries(orders), Stopping()
         with stopping.listening():
-            tickets = self._queue(entries, composed, words)
-            self._wait(tickets, entries, stopping)
+            tickets = self._queue(entries)
+            self._wait(tickets, entries, stopping, source)
         if stopping.asked is not None:
             self._tell_what_goes_on(tickets, len(entries))
             raise SystemExit(stopping.code)
-        return [returned(*pair) for pair in zip(entries, composed, strict=True)]
+        return entries
 
-    def _queue(
-        self,
-        entries: Sequence[Entry],
-        composed: Sequence[DictConfig],
-        words: Sequence[tuple[str, ...]],
-    ) -> list[Ticket]:
+    def _entries(self, orders: Sequence[Order]) -> list[Entry]:
+        """Compose jobs."""
+        asked = TaskMethods(self._task)
+        composed = [compose(self._context, self._config, *order[:2]) for order in orders]
+        self._composed |= {config.hydra.job.num: config for config in composed}
+        self._words |= {own.number: tuple(filter_overrides(own.overrides)) for own in orders}
+        pairs = zip(composed, orders, strict=True)
+        return [_entry(config, order.label, asked) for config, order in pairs]
+
+    def _returned(self, entry: Entry) -> JobReturn:
+        return returned(entry, self._composed.pop(entry.job.number))
+
+    def _refill(self, source: Source, tickets: list[Ticket], entries: list[Entry]) -> None:
+        """Tell of the jobs that have ended, and queue those that take their places."""
+        while ended := [e for e in entries if e.over and e.job.number in self._composed]:
+            returns = [(entry.job.number, self._returned(entry)) for entry in ended]
+            new = self._entries(source.exchange(returns))
+            entries.extend(new)
+            tickets.extend(self._queue(new))
+
+    def _queue(self, entries: Sequence[Entry]) -> list[Ticket]:
         """Submit the jobs that are neither done nor in the queue since an earlier command."""
+        numbers = [entry.job.number for entry in entries if not entry.over]
+        composed = {number: self._composed[number] for number in numbers}
         wanted = {
-            Wanted(entry.job.folder, own): (entry, config)
-            for entry, config, own in zip(entries, composed, words, strict=True)
-            if not entry.over
+            Wanted(entry.job.folder, self._words[entry.job.number]): (entry, config)
+            for entry in entries
+            if (config := composed.get(entry.job.number)) is not None
         }
         paths = submitted_before(self._given["submitit_folder"], list(wanted))
         if paths:
@@ -96,13 +122,19 @@ class SlurmLaunch:
         return [Ticket(entry, paths[own]) for own, (entry, _) in wanted.items()]
 
     def _wait(
-        self, tickets: Sequence[Ticket], entries: Sequence[Entry], stopping: Stopping
+        self,
+        tickets: list[Ticket],
+        entries: list[Entry],
+        stopping: Stopping,
+        source: Source | None,
     ) -> None:
         places = min(self._given.get("array_parallelism") or len(entries), len(entries))
         display = LiveTable if self._console.is_terminal else PlainLines
+        refill = None if source is None else partial(self._refill, source, tickets, entries)
+        to_come = (lambda: 0) if source is None else (lambda: source.to_come)
         try:
-            with display(self._console, places=places) as shown:
-                wait(tickets, entries, stopping, shown)
+            with display(self._console, places=places, to_come=to_come) as shown:
+                wait(tickets, entries, stopping, shown, refill)
         finally:
             show_all(self._console, entries)
 

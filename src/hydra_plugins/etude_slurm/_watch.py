@@ -1,7 +1,7 @@
 """Waiting for jobs in SLURM's queue, and what became of each."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -103,15 +103,32 @@ def _last_error(traceback: str) -> str:
 
 
 def wait(
-    tickets: Sequence[Ticket], entries: Sequence[Entry], stopping: Stopping, shown: JobsDisplay
+    tickets: Sequence[Ticket],
+    entries: Sequence[Entry],
+    stopping: Stopping,
+    shown: JobsDisplay,
+    refill: Callable[[], None] | None = None,
 ) -> None:
-    """Wait until all jobs have come to their end, or somebody asks to stop waiting."""
+    """Wait until all jobs have come to their end, or somebody asks to stop waiting.
+
+    Args:
+        tickets: Those in the queue; refilling adds to them.
+        entries: All jobs; likewise.
+        stopping: Whether somebody asked.
+        shown: Shows how it goes.
+        refill: Has others take the place of jobs that have ended.
+    """
     queue = Queue([ticket.id for ticket in tickets])
+    known = len(tickets)
     while stopping.asked is None:
         queue.look()
         for ticket in tickets:
             if not ticket.entry.over and ticket.look(queue.state(ticket.id)):
                 shown.changed(ticket.entry)
+        if refill is not None:
+            refill()
+        if len(tickets) > known:
+            queue, known = Queue([t.id for t in tickets if not t.entry.over]), len(tickets)
         shown.look(entries, stopping=False)
         if all(ticket.entry.over for ticket in tickets):
             return

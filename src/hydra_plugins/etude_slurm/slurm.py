@@ -5,12 +5,15 @@ that all else is in `_launch`, which is imported once a launch begins.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from hydra_plugins.etude_local._refill import Source
 
 
 class SlurmLauncher(Launcher):
@@ -45,3 +48,15 @@ class SlurmLauncher(Launcher):
             CompactHydraException: SLURM refused the jobs.
         """
         return self._launch(job_overrides, initial_job_idx)
+
+    def refilled(self, source: "Source") -> None:
+        """Do jobs as they are given, and have another given as soon as one has ended.
+
+        Args:
+            source: Gives them, and is told what became of each.
+
+        Raises:
+            SystemExit: As `launch` does.
+            CompactHydraException: As `launch` does.
+        """
+        self._launch.refilled(source)
