@@ -18,15 +18,13 @@ from etude.base.text import first_line
 from etude.search.outcome import ERROR, FOLDER, Outcome, TrialJob, Unfinished
 from etude.search.prune import PRUNED, is_worse
 from etude.search.repeats import by_seed, means, note_seed
+from etude.search.same import check_same
 from etude.search.settings import SearchConf
-from etude.search.space import Params, Space, check_seeds
+from etude.search.space import Params, Space
 from etude.search.storage import note
 from etude.search.suggest import Notes, distributions, suggest
 
 log = logging.getLogger(__name__)
-
-_ABOUT = "about"  # the study's note of what it is a search for
-
 
 Launch = Callable[[list[list[str]], int], Sequence[Outcome]]
 
@@ -53,7 +51,7 @@ class Search:
     def __post_init__(self) -> None:
         self._at_work: set[int] = set()  # trials that have been handed out
         self._put_off: set[int] = set()  # trials that their launcher left for later
-        _same_search(self.study, self.space, self.settings)
+        check_same(self.study, self.space, self.settings)
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -280,25 +278,6 @@ class Search:
         else:
             so_far = f"on the front so far: {', '.join(str(trial.number) for trial in best)}"
         log.info("trial %d: %s; %s", number, text, so_far)
-
-
-def _same_search(study: Study, space: Space, settings: SearchConf) -> None:
-    """Refuse to mix the trials of two searches."""
-    shared = settings.identity or " ".join(sorted(space.shared))
-    now = {**space.describe(), "metric": ",".join(settings.metrics), "shared": shared}
-    if settings.seeds:
-        check_seeds(space)
-        now["seeds"] = str(settings.seeds)
-    then: dict[str, str] | None = study.user_attrs.get(_ABOUT)
-    if then is None:
-        study.set_user_attr(_ABOUT, now)
-    elif then != now:
-        changed = [key for key in {**then, **now} if then.get(key) != now.get(key)]
-        what = "what its jobs share" if changed == ["shared"] else ", ".join(changed)
-        raise UserError(
-            f"this folder holds another search ({what} differs); give this one its own: "
-            "name=<another>, or hydra.sweep.dir=<another>"
-        )
 
 
 def _numbers(outcome: Outcome, count: int) -> list[float] | None:
