@@ -79,7 +79,7 @@ def test_a_copied_folder_leads_to_the_same_bits(copied: Path, capsys: Output):
     before = {path: path.read_bytes() for path in Path("digits").rglob("*") if path.is_file()}
     assert rerun.main(["digits"]) == 0
     said = capsys.readouterr().out
-    assert "nothing is different today" in said
+    assert "as they were: code, versions, machine" in said
     assert "the same bits as digits" in said
     (new,) = Path("outputs/digits").iterdir()
     assert rows(new) == rows(Path("digits"))

@@ -45,6 +45,26 @@ def test_the_best_arm_is_chosen_by_validation(make: Make, tmp_path: Path):
     assert found.best is not None
     assert found.best.label == "lr=0.1"
     assert results(tmp_path, "final.validation_accuracy").best is not None
+    headline, best, *_ = (sentence.text for sentence in answer(found))
+    assert "“lr=0.1” is highest by the validation split, with 70.0 % on the test split" in headline
+    assert best.startswith("The best arm by the validation split, here the baseline, “lr=0.1”")
+
+
+def test_of_arms_that_validate_alike_the_better_one_is_the_best(make: Make, tmp_path: Path):
+    make("0.1", 0, 0, **scored(0.9, 0.7))
+    make("0.2", 0, 0, **scored(0.9, 0.75))
+    best = results(tmp_path).best
+    assert best is not None
+    assert best.label == "lr=0.2"
+
+
+def test_no_arm_is_said_to_be_better_than_its_equal(make: Make, tmp_path: Path):
+    for seed in range(3):
+        make("0.1", seed, 0.9 + seed / 100)
+        make("0.2", seed, 0.9 + seed / 100)
+    for baseline in ("lr=0.1", "lr=0.2"):
+        told = compare(group(read([tmp_path])), metric="final.test_accuracy", baseline=baseline)
+        assert "the best arm is" not in " ".join(sentence.text for sentence in answer(told))
 
 
 def test_without_validation_the_test_split_is_all_there_is(make: Make, tmp_path: Path):

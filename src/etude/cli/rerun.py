@@ -26,6 +26,7 @@ from etude.cli.run_job import complain_of_failure
 from etude.cli.same_bits import apart
 from etude.cli.terminal import complain, console, show_summary
 from etude.runs.claim import Busy, remove_if_empty
+from etude.runs.state import RunState
 from etude.runs.status import status
 
 EXAMPLES = """\
@@ -108,12 +109,13 @@ def _show(again: Again) -> None:
             table.add_row(*map(escape, change))
         console.print(table)
     else:
-        console.print("nothing is different today: code, versions, machine")
+        console.print("as they were: code, versions, machine")
     for line in again.way_back:
         console.print(f"as it was    {line}", markup=False)
     if again.job is not None:
         folder, state = again.job.folder, status(again.job.folder).state
-        console.print(f"new folder   {shlex.quote(near(folder))} ({state})", markup=False)
+        kind = "new folder" if state is RunState.NOT_STARTED else "its folder"
+        console.print(f"{kind}   {shlex.quote(near(folder))} ({state})", markup=False)
 
 
 def _do(again: Again, job: ComposedJob, *, exact: bool) -> int:

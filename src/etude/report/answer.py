@@ -48,14 +48,15 @@ def answer(results: Results) -> list[Sentence]:
 
 def _baseline(results: Results) -> Sentence:
     row = next(row for row in results.rows if row.label == results.baseline)
-    what = "The baseline" if results.chosen else "The best arm, here the baseline,"
+    by = "" if results.chosen_by == results.metric else " by the validation split"
+    what = "The baseline" if results.chosen else f"The best arm{by}, here the baseline,"
     if row.result is None:
         yet = " yet" if row.awaited else f": {_states(row)}"
         return Sentence("unknown", f"{what} {_name(row)} has no result{yet}.")
     text = f"{what} {_name(row)} reaches {_reached(row.result, results.metric)}"
     best = results.best
-    if best is not None and best is not row and best.result is not None:
-        text += f"; the highest mean is that of {_name(best)}, {_mean(best, results)}"
+    if best is not None and best is not row and best.mean != row.mean:
+        text += f"; the best arm{by} is {_name(best)} with {_mean(best, results)}"
         if verdict(best, results) != "better":
             text += " (no sure difference)"
     return Sentence("note", f"{text}.")

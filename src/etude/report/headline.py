@@ -27,11 +27,14 @@ def headline(results: Results) -> str:
 
 
 def _by_one_seed(best: ArmResults, results: Results) -> str:
-    reached = amount(best.result.mean, results.metric) if best.result is not None else ""
     high = "highest" if results.higher_is_better else "lowest"
+    reached = amount(best.mean, results.metric)
+    by = "" if results.chosen_by == results.metric else "by the validation split, "
+    is_study = any(run.plan["study"] for run in results.runs)
+    seeds = "study.seeds=[0,1,2,3,4]" if is_study else "seed=0,1,2,3,4"
     return (
-        f"{_names([best])} is {high} with {reached}, but nobody can say how sure that is: every "
-        "arm has one seed, and seed=0,1,2,3,4 gives five."
+        f"{_names([best])} is {high} {by}with {reached}{' on the test split' if by else ''}, but "
+        f"nobody can say how sure that is: every arm has one seed, and {seeds} gives five."
     )
 
 

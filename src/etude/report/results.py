@@ -107,19 +107,32 @@ class Results:
 
     @property
     def best(self) -> ArmResults | None:
-        """The arm with the best mean; of test metrics on the validation split, where there is one.
+        """The arm with the best mean by `chosen_by`, of equal ones that of the metric itself."""
+        sign = 1 if self.higher_is_better else -1
+        ranked = [row for row in self.rows if row.result is not None]
+        means = self._validated or {row.label: row.mean for row in ranked}
+        return max(ranked, key=lambda r: (sign * means[r.label], sign * r.mean), default=None)
+
+    @property
+    def chosen_by(self) -> str:
+        """By what the best arm is: of test metrics the validation split's, where there is one.
 
         The arm with the highest of many test accuracies owes some of it to luck.
         """
-        sign = 1 if self.higher_is_better else -1
+        return self._on_validation if self._validated else self.metric
+
+    @property
+    def _on_validation(self) -> str:
+        return self.metric.replace(".test_", ".validation_")
+
+    @property
+    def _validated(self) -> dict[str, float]:
+        """The arms' means on the validation split; nothing where one of them has none."""
         ranked = [row for row in self.rows if row.result is not None]
-        chosen = {row.label: row.mean for row in ranked}
-        if ".test_" in self.metric:
-            validated = self.metric.replace(".test_", ".validation_")
-            found = [list(_values(row.arm, validated).values()) for row in ranked]
-            if all(found):
-                chosen = {r.label: fmean(v) for r, v in zip(ranked, found, strict=True)}
-        return max(ranked, key=lambda row: sign * chosen[row.label], default=None)
+        found = [list(_values(row.arm, self._on_validation).values()) for row in ranked]
+        if ".test_" not in self.metric or not all(found):
+            return {}
+        return {row.label: fmean(values) for row, values in zip(ranked, found, strict=True)}
 
     @property
     def runs(self) -> list[RunFolder]:

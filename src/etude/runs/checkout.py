@@ -12,10 +12,10 @@ _LARGEST = 2**20  # characters of a difference that is kept
 
 
 class Git(TypedDict):
-    """The commit of a checkout, and whether its files were changed since.
+    """The commit of a checkout, and whether its code or configuration was changed since.
 
-    `difference` names the file beside that has the changes; it is empty where none of the changed
-    files is code or configuration, and missing where nobody looked, or where it was too large.
+    `difference` names the file beside that has the changes; it is missing where nobody looked, or
+    where it was too large, and empty in folders of earlier versions, which looked at other files.
     """
 
     commit: str
@@ -29,7 +29,8 @@ def git() -> Git | None:
         return None
     try:
         commit = _output("rev-parse", "HEAD").strip()
-        return {"commit": commit, "dirty": bool(_output("status", "--porcelain").strip())}
+        changed = _output("status", "--porcelain", "--untracked-files=all", "--", *_DECISIVE)
+        return {"commit": commit, "dirty": bool(changed.strip())}
     except (OSError, subprocess.SubprocessError):
         return None
 
