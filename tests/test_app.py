@@ -89,7 +89,7 @@ BAD = [
     ("dataset=cifar10", ["dataset.root=data", "dataset.download=true"]),
     ("dataset=folder", ["dataset.root", "must be given"]),
     ("dataset=folder dataset.root=nowhere dataset.input_size=32", ["nowhere", "no folder"]),
-    ("model=vgg_mnist", ["input_size=28", "at least 32"]),
+    ("model=vgg_mnist", ["etude: dataset.input_size=28", "at least 32", "set a larger one"]),
     ("model._target_=os.system", ["_target_=os.system", "not below etude"]),
     ("model._target_=torch.hub.load", ["_target_=torch.hub.load", "not below etude"]),
     ("model._target_=etude.cli.app.os.system", ["etude.cli.app.os.system", "cannot be imported"]),

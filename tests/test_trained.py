@@ -111,11 +111,16 @@ def test_the_documents_resnet_may_train_its_affine_parts_by_the_word():
 BODY = ["model=resnet_cifar", "model.depth=8", "model.width=0.25", "train.epochs=1"]
 
 
-def test_a_run_moves_what_is_named_and_no_running_statistics(etude: Etude, workplace: Path):
+def test_a_run_moves_what_is_named_and_no_running_statistics(
+    etude: Etude, workplace: Path, capfd: pytest.CaptureFixture[str]
+):
     assert etude(*SMALL, *BODY, "name=body") == 0
     body = only_run(workplace)
     words = [f"init.weights='{body.relative_to(workplace)}'", "seed=1", "name=head"]
     assert etude(*SMALL, *BODY, *words, "train.trainable=['fc.*']") == 0
+    assert "without init.weights" not in capfd.readouterr().out
+    assert etude(*SMALL, *BODY, "name=drawn", "train.trainable=['fc.*']") == 0
+    assert "train.trainable without init.weights: what does not train" in capfd.readouterr().out
     head = next((workplace / "outputs" / "head").iterdir())
     one, other = (load_file(folder / "best.safetensors") for folder in (body, head))
     counted = "num_batches_tracked"  # of which no file's are loaded

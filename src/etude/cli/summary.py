@@ -36,7 +36,7 @@ FILE_WIDTH = 120  # characters; names are folded in a narrow terminal only
 EXAMPLES = """\
 examples:
   etude-summary                                     the default network, layer by layer
-  etude-summary model=alexnet_mnist dataset=mnist   another; no data set is needed
+  etude-summary model=alexnet_mnist dataset=mnist   another; its files need not be there
   etude-summary train.batch_size=512 optimizer=sgd  the memory that other settings need
   etude-summary experiment=vgg11_mnist --json       for scripts
   etude-summary experiment=vgg11_mnist --measure    the prediction beside a real peak

@@ -104,7 +104,7 @@ def show_summary(summary: Mapping[str, Any], folder: Path) -> None:
     scaled = f", every duration × {scale:g}" if scale != 1 else ""
     parameters = summary["parameters"]["trainable"]
     console.print(
-        f"{parameters:,} parameters, {summary['seconds']:.1f} s, "
+        f"{parameters:,} parameters trained, {summary['seconds']:.1f} s, "
         f"{summary['images_per_second']:,.0f} images/s in {summary['precision']} on "
         f"{summary['device']}{scaled}",
         markup=False,

@@ -151,7 +151,10 @@ def build(part: Any, packages: Sequence[str] = (), **context: Any) -> Any:
         if isinstance(cause, UserError):
             raise cause from error
         if isinstance(cause, ValueError | TypeError):
-            raise UserError(f"{values['_target_']}: {first_line(cause)}") from error
+            said = first_line(cause)
+            if said.startswith("input_size="):  # of a network, which is told the data set's
+                raise UserError(f"dataset.{said}; set a larger one") from error
+            raise UserError(f"{values['_target_']}: {said}") from error
         raise
 
 

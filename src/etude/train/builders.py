@@ -1,5 +1,6 @@
 """From a configuration to the parts of a run: data, network, optimizer, schedule, plan."""
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -48,6 +49,8 @@ from etude.train.test_time_views import MeanOfViews, check_test_views
 from etude.train.trained import network_for
 from etude.train.weight_average import WeightAverage
 from etude.train.weights import WeightsSource, load
+
+log = logging.getLogger(__name__)
 
 
 class Parts(NamedTuple):
@@ -128,7 +131,12 @@ def make_model(config: Config, data: Data, device: torch.device) -> nn.Module:
 
 def load_weights(config: Config, model: nn.Module) -> LoadedLayers | None:
     """Put weights from elsewhere over the random ones where `init` asks for it; tell which."""
-    return load(model, WeightsSource.of(settings(config.init)))
+    loaded = load(model, WeightsSource.of(settings(config.init)))
+    if config.train.trainable and loaded is None:
+        log.warning(
+            "train.trainable without init.weights: what does not train stays as it was drawn"
+        )
+    return loaded
 
 
 def make_state(
