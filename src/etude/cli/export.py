@@ -48,8 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(error)
         return 2
     except OSError as error:
-        place = "--store" if args.to else "--output"
-        complain(f"{error}; {place} names what can be written to")
+        complain(f"{error}; --output names a file that can be written")
         return 1
     return 0
 

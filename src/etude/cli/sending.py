@@ -14,7 +14,7 @@ from etude.report.words import counted
 
 
 def send_runs(args: argparse.Namespace) -> int:
-    """Send the finished runs in and below some folders; return 0, or 1 if some were not kept.
+    """Send the finished runs in and below some folders; return 0, or 1 if it cannot keep them.
 
     Raises:
         UserError: There is none, or the tracker is not to be had.
@@ -24,8 +24,12 @@ def send_runs(args: argparse.Namespace) -> int:
     unfinished = Counter(str(run.state) for run in found if not run.state.has_result)
     if not runs:
         raise UserError(f"{_states(unfinished)}: only finished runs are sent; finish one first")
-    tracker = open_tracker(args.to, args.store)
-    done = send(tracker, runs)
+    try:
+        tracker = open_tracker(args.to, args.store)
+        done = send(tracker, runs)
+    except OSError as error:
+        complain(f"{error}; --store names what can be written to")
+        return 1
     if args.json:
         plain = {word: _plain(part) for word, part in done._asdict().items()}
         console.out(json.dumps(plain, indent=2, ensure_ascii=False), highlight=False)
