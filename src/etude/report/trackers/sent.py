@@ -1,7 +1,6 @@
 """What is sent of a run, whoever takes it."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +11,6 @@ from etude.base.text import tag
 from etude.report.arms import Arm, group
 from etude.report.read import RunFolder
 from etude.runs.names import METRICS
-
-_NAMED = re.compile(r"(.+)_seed=\d+-[0-9a-f]{8}")  # a folder, by what is special about its run
 
 
 @dataclass(frozen=True)
@@ -90,8 +87,8 @@ def _labelled(arms: Sequence[Arm]) -> list[tuple[str, Arm]]:
 
 
 def _folder_name(arm: Arm) -> str:
-    named = None if arm.runs[0].label else _NAMED.fullmatch(arm.runs[0].folder.name)
-    return "" if named is None else named[1]
+    first = arm.runs[0]
+    return "" if first.label else first.folder.name.rpartition("_seed=")[0]
 
 
 def _sent(run: RunFolder, project: str, label: str) -> SentRun:
