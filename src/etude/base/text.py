@@ -49,14 +49,13 @@ def trial(arm: str, name: str) -> str:
     return f"{arm} ({name})"
 
 
-def tensorboard_setting(value: object) -> str | int | float | bool:
-    """Write a setting as TensorBoard's HParams take it: of a target the class, of a list its text.
-
-    TensorBoard has strings, numbers and booleans.
-    """
+def tensorboard_setting(value: object) -> str | int | float:
+    """Write a setting as HParams shows it: of a target the class, of all but numbers a word."""
+    if isinstance(value, bool):
+        return str(value).lower()  # as a number, false would be 0.0000
     if isinstance(value, str):
         return value.rpartition(".")[2]
-    return value if isinstance(value, int | float | bool) else str(value)
+    return value if isinstance(value, int | float) else str(value)
 
 
 def epoch_line(row: Mapping[str, Any], epochs: int) -> str:

@@ -94,7 +94,7 @@ def _session(arm: Arm, keys: Iterable[str]) -> list[Any]:
     name = rows.pop() if len(rows) == 1 else arm.label
     start = _data.SessionStartInfo(group_name=name)
     for key, value in told.items():
-        kind = {str: "string", bool: "bool"}.get(type(value), "number")
+        kind = "string" if isinstance(value, str) else "number"
         setattr(start.hparams[key], f"{kind}_value", value)
     end = _data.SessionEndInfo(status=_api.Status.Value("STATUS_SUCCESS"))
     return [
