@@ -192,6 +192,22 @@ def test_a_sending_that_is_cut_off_leaves_no_half_of_a_run(
     assert list(kept("here")) == ["rate=0.1 seed=0"]
 
 
+def test_a_run_that_the_tracker_did_not_keep_is_told(
+    make: Make, wandb: Wandb, capsys: Output, monkeypatch: pytest.MonkeyPatch
+):
+    make("0.1", 0)
+    made = wandb.init
+
+    def init(**said: Any) -> Any:
+        return made(**{**said, "dir": "elsewhere"})
+
+    monkeypatch.setattr(wandb, "init", init)
+    assert main(["runs", "--to", "wandb"]) == 1
+    captured = capsys.readouterr()
+    assert "sent      0 runs" in captured.out
+    assert "wandb has not kept 1 run; give the command again" in captured.err
+
+
 def test_an_arm_keeps_its_name_whatever_is_sent_beside_it(make: Make, tmp_path: Path):
     make("0.1", 0)
     alone = [run.name for run in to_send(read([tmp_path]))]

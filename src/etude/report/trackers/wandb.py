@@ -38,7 +38,7 @@ class WandbStore:
 
     def look(self, project: str) -> str:
         """Give the command that sends a project's runs to the server."""
-        return f"wandb sync {shlex.quote(near(self._folder))}/offline-run-*-{_slug(project)}-*"
+        return f"wandb sync {shlex.quote(near(self._folder))}/offline-run-*-{_id(project, '')}*"
 
     def known(self, project: str) -> set[str]:
         """Give the fingerprints of the runs that it has, sent on or not."""
@@ -64,8 +64,8 @@ class WandbStore:
             made.log({**values, **pictures}, step=last)
             made.summary.update(dict(run.results))
             made.finish()
-            (written,) = Path(beside).glob("wandb/offline-run-*")
-            written.rename(self._folder / written.name)
+            for written in Path(beside).glob("wandb/offline-run-*"):
+                written.rename(self._folder / written.name)
 
     def _settings(self) -> object:
         """Leave out what the package finds out about this process, which trained nothing."""
@@ -86,4 +86,4 @@ def _id(project: str, fingerprint: str) -> str:
 
 def _slug(project: str) -> str:
     """Write a project's name with what wandb takes."""
-    return re.sub(r"[^\w.-]", "-", project)
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", project)
