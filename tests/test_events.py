@@ -49,7 +49,9 @@ def test_the_hyperparameters_are_one_session_with_its_arm_and_status(etude: Etud
     start = found[metadata.SESSION_START_INFO_TAG].session_start_info
     assert start.hparams["optimizer.lr"].number_value == 0.002
     assert start.hparams["model"].string_value == "LeNet5"
+    assert start.hparams["augment.after_normalize"].string_value == "true"
     assert "lr=0.002" in start.group_name
+    assert start.group_name.endswith(" (lenet5_digits)")  # the end of a long name is cut off
     assert "seed" not in start.group_name
     assert "seed" not in start.hparams  # a group is shown as one row
     end = found[metadata.SESSION_END_INFO_TAG].session_end_info

@@ -104,7 +104,7 @@ def test_arms_of_any_name_are_text_on_the_page_and_in_latex(make: Make, tmp_path
     assert "λ≥1 &amp; &lt;b&gt;50%&lt;/b&gt;_é" in (report / "report.html").read_text()
     latex = r"$\lambda$$\geq$1 \& $<$b$>$50\%$<$/b$>$\_é"
     assert latex in (report / "table.tex").read_text()
-    assert len(list((report / "tensorboard").glob("*/mean"))) == 2
+    assert len(list((report / "tensorboard").iterdir())) == 2
 
 
 def test_a_chart_of_several_lines_names_them_in_its_own_file(study: Path):

@@ -34,6 +34,30 @@ def tag(key: str) -> str:
     return f"{quantity}/{part}" if part in {"train", "validation", "test"} else f"run/{key}"
 
 
+def arm_of(folder: str) -> str:
+    """Give what a run's folder is called, the seed aside: what is special about the run."""
+    return folder.rpartition("_seed=")[0] or "as configured"
+
+
+def trial(arm: str, name: str) -> str:
+    """Name an arm's row in TensorBoard's HParams, which cuts off what is long: what differs first.
+
+    Args:
+        arm: What its runs' folders are called, the seed aside.
+        name: The experiment's or the study's.
+    """
+    return f"{arm} ({name})"
+
+
+def tensorboard_setting(value: object) -> str | int | float:
+    """Write a setting as HParams shows it: of a target the class, of all but numbers a word."""
+    if isinstance(value, bool):
+        return str(value).lower()  # as a number, false would be 0.0000
+    if isinstance(value, str):
+        return value.rpartition(".")[2]
+    return value if isinstance(value, int | float) else str(value)
+
+
 def epoch_line(row: Mapping[str, Any], epochs: int) -> str:
     """Put an epoch's metrics into one line."""
     parts = [f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}"]

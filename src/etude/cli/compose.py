@@ -16,6 +16,7 @@ from etude.base.errors import UserError
 from etude.base.garbage import seldom_sought
 from etude.base.identity import Identity, as_weights, short_target
 from etude.base.places import outputs_folder
+from etude.base.text import arm_of
 from etude.cli import hydra_door as door
 from etude.cli import interpolations, launching
 from etude.cli.choices import Base
@@ -219,7 +220,7 @@ class Composer:
             config=config,
             identity=identity,
             folder=settled(composed, folder_keys),
-            arm=name.rpartition("_seed=")[0] or "as configured",
+            arm=arm_of(name),
             documented=not other and _as_documented(config, identity, base),
             local=folder_keys == RUN or _is_here(composed),
             words=tuple(words),

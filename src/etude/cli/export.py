@@ -1,7 +1,8 @@
-"""The command `etude-export`: a run's network as one file that needs no Étude."""
+"""The command `etude-export`: a network as one file, or finished runs to a team's tracker."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -14,58 +15,90 @@ from etude.cli import entry
 from etude.cli.parser import Words
 from etude.cli.predict import files_of
 from etude.cli.terminal import complain, console
+from etude.report.trackers import TRACKERS
 
 EXAMPLES = """\
 examples:
   etude-export outputs/photos/seed=0-36ca5b90 --format onnx
   etude-export RUN --format torch --output cats.pt2 --check photos/test
+  etude-export outputs/photos --to mlflow           its finished runs, each once
+  etude-export outputs --to wandb --project photos --store wandb
 
 onnx and torch take pixels (N, C, H, W) uint8 and give probabilities: normalisation is inside, the
 classes' names stand in the file's metadata. safetensors are the weights alone, with both in their
 header. Nothing is kept unless its answers are the run's own; a model card is written beside it.
+
+--to sends settings, metrics by epoch and pictures, grouped by arm. It writes to a folder here and
+connects nowhere, unless --store is the address of an MLflow server.
 """
+# What goes with a file, and what with --to.
+_OF_A_FILE = ("format", "output", "check", "weights", "packages")
+_OF_A_TRACKER = ("store", "project")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0, 1 if it cannot write, 2 if it was refused."""
     try:
         args = _parser().parse_args(arguments)
-        checked_on = files_of(args.check)
-        # PyTorch, and what exports by it, once the words are known to be right.
-        file, told = import_module("etude.cli.exporting").export(
-            args.run, args.format, args.output, checked_on, args.weights, args.packages
-        )
+        _check_options(args)
+        if args.to:
+            return import_module("etude.cli.sending").send_runs(args)
+        _write(args)
     except UserError as error:
         complain(error)
         return 2
     except OSError as error:
         complain(f"{error}; --output names a file that can be written")
         return 1
+    return 0
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    """Refuse what the other of the two uses would need."""
+    others = _OF_A_FILE if args.to else _OF_A_TRACKER
+    if given := [name for name in others if getattr(args, name)]:
+        way_out = "leave one of them out" if args.to else "add --to"
+        use = "a network's file, --to for a tracker" if args.to else "a tracker"
+        raise UserError(f"--{given[0]} is for {use}; {way_out}")
+    if not args.to and len(args.runs) > 1:
+        raise UserError(f"{len(args.runs)} runs make no one file; give one, or --to a tracker")
+
+
+def _write(args: argparse.Namespace) -> None:
+    """Write a run's network as a file, and tell of it."""
+    (run,) = args.runs
+    form, weights = args.format or "onnx", args.weights or "best"
+    checked_on = files_of(args.check)
+    # PyTorch, and what exports by it, once the words are known to be right.
+    export = import_module("etude.cli.exporting").export
+    file, told = export(run, form, args.output, checked_on, weights, args.packages)
     if args.json:
         console.out(json.dumps(told, indent=2, ensure_ascii=False), highlight=False)
-    else:
-        console.print(
-            f"{near(file)}: {file.stat().st_size / 2**20:.1f} MiB; the same top-1 as the run's own "
-            f"on {told['same_top_1']} of {told['images']} images, probabilities within "
-            f"{told['largest_difference']:.2g}\ncard  {near(file.with_suffix('.md'))}",
-            markup=False,
-        )
-    return 0
+        return
+    console.print(
+        f"{near(file)}: {file.stat().st_size / 2**20:.1f} MiB; the same top-1 as the run's own "
+        f"on {told['same_top_1']} of {told['images']} images, probabilities within "
+        f"{told['largest_difference']:.2g}\ncard  {near(file.with_suffix('.md'))}",
+        markup=False,
+    )
 
 
 def _parser() -> Words:
     parser = Words.of(
         "etude-export",
-        "Write a run's network as one file, its preparation inside, and check it.",
+        "Write a run's network as one checked file, or send finished runs to a tracker.",
         EXAMPLES,
     )
     add = parser.add_argument
-    add("run", type=Path, metavar="RUN", help="a run's folder")
-    add("--format", choices=("onnx", "torch", "safetensors"), default="onnx", help="(onnx)")
+    add("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder; for --to, of runs too")
+    add("--format", choices=("onnx", "torch", "safetensors"), help="(onnx)")
     add("--output", type=Path, metavar="FILE", help="(model.<ending> in the run's folder)")
     add("--check", nargs="+", default=(), metavar="IMAGE", help="images it must answer alike, too")
-    add("--weights", choices=("best", "last"), default="best", help="of which epoch (best)")
+    add("--weights", choices=("best", "last"), help="of which epoch (best)")
     add("--packages", nargs="+", default=(), metavar="NAME", help="your own, for its network")
+    add("--to", choices=TRACKERS, help="send finished runs there")
+    add("--store", metavar="PLACE", help="a folder, or a server's address (<outputs>/<tracker>)")
+    add("--project", metavar="NAME", help="for all of them (the experiment's or the study's)")
     add("--json", action="store_true", help="print JSON")
     parser.add_completion()
     return parser

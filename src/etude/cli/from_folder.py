@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from etude.base.errors import UserError
+from etude.base.text import arm_of
 from etude.cli.job import ComposedJob
 from etude.cli.recorded import recorded
 from etude.config import Config, check, identify
@@ -63,7 +64,7 @@ def job_of(source: Path, summary: Summary, given: Given) -> tuple[ComposedJob, M
         config=_as_it_was(config, summary, given),
         identity=identity,
         folder=Path(given.outputs, config.name, f"{label}-{identity.fingerprint}"),
-        arm=label.rpartition("_seed=")[0] or "as configured",
+        arm=arm_of(label),
         documented=any(row["agrees"] is not None for row in summary.get("reference", [])),
         local=True,
         words=(),

@@ -73,7 +73,7 @@ def _parser() -> Words:
         help="only runs with it; KEY=A,B and KEY!=A too; can be given again",
     )  # fmt: skip
     add("--format", metavar="FORM,…", default=",".join(FORMATS), help=f"of {', '.join(FORMATS)}")
-    add("--tensorboard", action="store_true", help="write each arm's average as TensorBoard runs")
+    add("--tensorboard", action="store_true", help="write each arm's mean and band for TensorBoard")
     add("--output", type=Path, metavar="FOLDER", help="for the files (<FOLDER>/report)")
     add(
         "--watch", nargs="?", type=int, const=30, metavar="SECONDS",

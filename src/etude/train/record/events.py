@@ -11,7 +11,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from torch.utils.tensorboard.summary import hparams
 from torch.utils.tensorboard.writer import SummaryWriter
 
-from etude.base.text import tag
+from etude.base.text import tag, tensorboard_setting
 
 # Code that a protobuf compiler wrote, and that says nothing of its types.
 _summary: Any = summary_pb2
@@ -84,7 +84,7 @@ class Events:
     def _start(self, hyperparameters: Mapping[str, Any], group: str) -> None:
         # Not the seed: a group's row would show that of one of its runs beside the mean of all.
         flat = {
-            k.removesuffix("._target_"): _plain(v)
+            k.removesuffix("._target_"): tensorboard_setting(v)
             for k, v in hyperparameters.items()
             if k != "seed"
         }
@@ -113,9 +113,3 @@ class Events:
     def _give_up(self, error: OSError) -> None:
         log.warning("TensorBoard's files cannot be written (%s); training goes on without", error)
         self._writer = None
-
-
-def _plain(value: object) -> str | int | float | bool:
-    if isinstance(value, str):
-        return value.rpartition(".")[2]  # of a target, the class
-    return value if isinstance(value, str | int | float | bool) else str(value)

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from etude.base.identity import Identity
+from etude.base.text import trial
 from etude.config import Config
 from etude.train.builders import Parts
 from etude.train.loop import Stopped
@@ -36,7 +37,7 @@ def shown(
     if purge is None:  # it begins, perhaps once more: a kill came before the first checkpoint
         for file in folder.glob("events.out.tfevents.*"):
             file.unlink()
-    events = Events(folder, identity.decisive, group=f"{config.name} {arm}", purge_step=purge)
+    events = Events(folder, identity.decisive, group=trial(arm, config.name), purge_step=purge)
     succeeded: bool | None = False
     views = Views(events, config.record, parts.plan, parts.classes)
     try:
