@@ -26,6 +26,7 @@ from etude.report.read import read
 from etude.runs import checkout
 from etude.runs.composed import options_of, words_of
 from etude.runs.find import find_runs
+from etude.runs.installed import installed
 
 Output = pytest.CaptureFixture[str]
 Etude = Callable[..., int]
@@ -236,6 +237,14 @@ def test_a_run_records_all_that_is_installed_for_it(etude: Etude, workplace: Pat
     assert {"pyyaml", "sympy", "hydra-core"} <= recorded["installed"].keys()  # that others require
     lines = (bundle_of(summary.parents[1]) / "requirements.txt").read_text().splitlines()
     assert all(re.fullmatch(r"[\w.-]+==[\w.+!-]+", line) for line in lines[1:])
+
+
+def test_what_is_installed_is_what_pythons_own_reader_says():
+    found = installed(["etude", "Scikit_Learn", "no-such-package"])
+    assert found == {name: version(name) for name in found}
+    assert {"scikit-learn", "joblib", "torch"} <= found.keys()
+    assert "pytest" not in found  # which is only developed with
+    assert "no-such-package" not in found
 
 
 def test_the_copies_are_no_runs_but_in_the_bundle_itself(study: Path):
