@@ -10,6 +10,7 @@ from etude.cli.credit import credit
 from etude.cli.job import ComposedJob
 from etude.cli.outcomes import outputs_needed
 from etude.cli.terminal import announce_report, console, show_end
+from etude.report.bundle.write import BUNDLE
 from etude.report.table import show_short
 from etude.report.write import make, write
 from etude.runs.records import read_summary
@@ -18,8 +19,8 @@ from etude.runs.records import read_summary
 def report_study(folder: Path) -> None:
     """End a study by writing its report."""
     with outputs_needed():
-        write(make([folder]), folder / "report", credit=credit())
-    announce_report(folder / "report" / "report.html")
+        write(make([folder]), report := folder / "report", credit=credit())
+    announce_report(report / "report.html", report / BUNDLE)
 
 
 def compare_jobs(jobs: Sequence[ComposedJob]) -> None:
