@@ -182,14 +182,21 @@ def test_what_a_run_needs_beside_its_copy_is_named(make: Make, tmp_path: Path):
     assert lines[call - 1] == "# etude '--config-dir=/my files' optimizer.lr=0.1 seed=0"
 
 
-def test_a_run_that_began_with_another_begins_with_the_new_one(make: Make, tmp_path: Path):
-    first = make("0.1", 0, 0.9)
-    then = make("0.2", 1, 0.9)
-    weights = f"outputs/runs/{first.name}/best.safetensors"
-    (then / ".hydra" / "overrides.yaml").write_text(f"- init.weights='{weights}'\n")
+def test_a_run_that_began_with_another_comes_after_it_and_begins_with_the_new_one(
+    make: Make, tmp_path: Path
+):
+    last, first, second = make("0.1", 0, 0.9), make("0.2", 1, 0.9), make("0.3", 2, 0.9)
+    for run, other in ((second, first), (last, second)):
+        weights = f"outputs/runs/{other.name}/best.safetensors"
+        (run / ".hydra" / "overrides.yaml").write_text(f"- init.weights='{weights}'\n")
     text = (bundle_of(tmp_path / "runs") / "reproduce.sh").read_text()
-    line = next(x for x in text.splitlines() if x.startswith("again ") and then.name in x)
-    assert line.endswith(f'--weights "$outputs"/runs/{first.name}/best.safetensors "$@"')
+    lines = [line for line in text.splitlines() if line.startswith("again runs/")]
+    weights = [f' --weights "$outputs"/runs/{run.name}/best.safetensors' for run in (first, second)]
+    assert lines == [
+        f'again runs/runs/{first.name} "$@"',
+        f'again runs/runs/{second.name}{weights[0]} "$@"',
+        f'again runs/runs/{last.name}{weights[1]} "$@"',
+    ]
 
 
 def test_what_a_folder_says_is_no_command(make: Make, tmp_path: Path, monkeypatch: Any):
