@@ -24,6 +24,7 @@ from etude.cli.outcomes import (
     outputs_needed,
     tell,
 )
+from etude.cli.run_job import RunJob
 from etude.cli.run_tables import show_runs, show_sweep
 from etude.cli.study import Study
 from etude.cli.terminal import (
@@ -33,7 +34,6 @@ from etude.cli.terminal import (
     show_arms,
 )
 from etude.cli.words import options
-from etude.cli.worker import Worker
 from etude.config import Config
 from etude.launch import machine
 from etude.launch.job import JobFailed, labels
@@ -93,19 +93,19 @@ def _begin(composer: Composer, planned: PlannedJobs, *, sweep: bool, dry_run: bo
 
 
 def _run(composer: Composer, planned: PlannedJobs) -> int:
-    worker = Worker(composer, several=False)
+    run_job = RunJob(composer, several=False)
     with outputs_needed():
-        launching.run(composer.loader, planned.master, worker)
-    return worker.exit_code
+        launching.run(composer.loader, planned.master, run_job)
+    return run_job.exit_code
 
 
 def _sweep(composer: Composer, planned: PlannedJobs) -> int:
-    worker = Worker(composer, several=True)
+    run_job = RunJob(composer, several=True)
     with outputs_needed():
         note(_wanted(planned.jobs))
         # The launcher has told of failures, and the verdict is in the runs' folders.
         with suppress(JobFailed), launcher_needed():
-            composer.launch(planned, planned.jobs, worker)
+            composer.launch(planned, planned.jobs, run_job)
     if not str(planned.master.hydra.launcher._target_).endswith(_SHOWS_RUNS):
         show_sweep([status(*wanted) for wanted in _wanted(planned.jobs)])
     from etude.cli.ending import compare_jobs  # noqa: PLC0415 (takes its time)
@@ -145,13 +145,13 @@ def _carry_out(
     seconds = _expect(waiting)
     if seconds:
         announce_time(sum(seconds.values()))
-    worker = Worker(composer, several=True, seconds=seconds)
+    run_job = RunJob(composer, several=True, seconds=seconds)
     with outputs_needed():
         runs = {job.folder.name: PlannedRun(arm=job.label, seed=job.config.seed) for job in jobs}
         command = [*options(composer.loader), *words]
         write_plan(jobs[0].folder.parent, study.plan(runs, command))
         note(_wanted(jobs))
-        launch_all(jobs, lambda some: composer.launch(planned, some, worker))
+        launch_all(jobs, lambda some: composer.launch(planned, some, run_job))
     show_arms(
         study,
         [(job.label, current_summary(job.folder), read_rows(job.folder)) for job in jobs],
