@@ -125,7 +125,7 @@ def test_runs_are_told_as_one_likes(made: Path, capsys: Output):
 def test_a_narrow_terminal_cuts_no_hash_and_no_number(
     made: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch, width: int
 ):
-    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(runs.console, "_width", width)
     assert runs.main([]) == 0
     told = capsys.readouterr().out
     assert max(map(len, told.splitlines())) <= width
