@@ -62,6 +62,7 @@ def test_a_study_trains_every_arm_with_every_seed_and_compares_them(
     plan = read_plan(workplace / "outputs" / "rates")
     assert plan is not None
     assert plan["command"] == ["etude", "--config-dir=conf", "study=rates", *QUICK]
+    assert "bundle  outputs/rates/report/bundle\n" in text
 
 
 def tuned_study(workplace: Path, normalize: str = "unit") -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from etude.cli import clean, runs, terminal
+from etude.cli import clean, runs
 from etude.runs.query import all_runs, choose, ordered
 
 Output = pytest.CaptureFixture[str]
@@ -125,7 +125,7 @@ def test_runs_are_told_as_one_likes(made: Path, capsys: Output):
 def test_a_narrow_terminal_cuts_no_hash_and_no_number(
     made: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch, width: int
 ):
-    monkeypatch.setattr(terminal.console, "_width", width)  # which COLUMNS sets as it is made
+    monkeypatch.setattr(runs.console, "_width", width)
     assert runs.main([]) == 0
     told = capsys.readouterr().out
     assert max(map(len, told.splitlines())) <= width

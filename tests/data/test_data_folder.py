@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
+from etude.base import progress
 from etude.base.errors import UserError
-from etude.data.sources import decode_many
 from etude.data.sources import folder as module
 from etude.data.sources.folder import Folder
 from etude.data.sources.listing import EXTENSIONS, list_images
@@ -288,10 +288,10 @@ def test_a_damaged_cache_is_made_again(root: Path, cache: Path, caplog: pytest.L
 def test_decoding_tells_its_progress(
     root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(decode_many, "PROGRESS_SECONDS", -1.0)
+    monkeypatch.setattr(progress, "SECONDS", -1.0)
     with caplog.at_level(logging.INFO):
         source(root).load()
-    assert "decoded 6 of 6 images" in caplog.text
+    assert "decoding images: 6 of 6" in caplog.text
 
 
 def test_a_folders_content_is_the_same_wherever_it_lies_and_whatever_it_is_called(

@@ -337,10 +337,10 @@ def test_the_content_of_every_part_and_a_tables_classes_are_of_a_folders_identit
 
 
 def test_the_caches_progress_and_names_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    from etude.data.sources import decode_many  # noqa: PLC0415
+    from etude.base import progress  # noqa: PLC0415
 
     with caplog.at_level(logging.INFO), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decode_many, "PROGRESS_SECONDS", -1.0)
+        patch.setattr(progress, "SECONDS", -1.0)
         fill(tmp_path / "set", "a", "b")
         source_of(tmp_path / "set").load()
-    assert "decoded 10 of 10 images" in caplog.text
+    assert "decoding images: 10 of 10" in caplog.text

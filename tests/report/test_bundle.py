@@ -26,6 +26,7 @@ from etude.report.read import read
 from etude.runs import checkout
 from etude.runs.composed import options_of, words_of
 from etude.runs.find import find_runs
+from etude.runs.installed import installed
 
 Output = pytest.CaptureFixture[str]
 Etude = Callable[..., int]
@@ -181,14 +182,21 @@ def test_what_a_run_needs_beside_its_copy_is_named(make: Make, tmp_path: Path):
     assert lines[call - 1] == "# etude '--config-dir=/my files' optimizer.lr=0.1 seed=0"
 
 
-def test_a_run_that_began_with_another_begins_with_the_new_one(make: Make, tmp_path: Path):
-    first = make("0.1", 0, 0.9)
-    then = make("0.2", 1, 0.9)
-    weights = f"outputs/runs/{first.name}/best.safetensors"
-    (then / ".hydra" / "overrides.yaml").write_text(f"- init.weights='{weights}'\n")
+def test_a_run_that_began_with_another_comes_after_it_and_begins_with_the_new_one(
+    make: Make, tmp_path: Path
+):
+    last, first, second = make("0.1", 0, 0.9), make("0.2", 1, 0.9), make("0.3", 2, 0.9)
+    for run, other in ((second, first), (last, second)):
+        weights = f"outputs/runs/{other.name}/best.safetensors"
+        (run / ".hydra" / "overrides.yaml").write_text(f"- init.weights='{weights}'\n")
     text = (bundle_of(tmp_path / "runs") / "reproduce.sh").read_text()
-    line = next(x for x in text.splitlines() if x.startswith("again ") and then.name in x)
-    assert line.endswith(f'--weights "$outputs"/runs/{first.name}/best.safetensors "$@"')
+    lines = [line for line in text.splitlines() if line.startswith("again runs/")]
+    weights = [f' --weights "$outputs"/runs/{run.name}/best.safetensors' for run in (first, second)]
+    assert lines == [
+        f'again runs/runs/{first.name} "$@"',
+        f'again runs/runs/{second.name}{weights[0]} "$@"',
+        f'again runs/runs/{last.name}{weights[1]} "$@"',
+    ]
 
 
 def test_what_a_folder_says_is_no_command(make: Make, tmp_path: Path, monkeypatch: Any):
@@ -236,6 +244,14 @@ def test_a_run_records_all_that_is_installed_for_it(etude: Etude, workplace: Pat
     assert {"pyyaml", "sympy", "hydra-core"} <= recorded["installed"].keys()  # that others require
     lines = (bundle_of(summary.parents[1]) / "requirements.txt").read_text().splitlines()
     assert all(re.fullmatch(r"[\w.-]+==[\w.+!-]+", line) for line in lines[1:])
+
+
+def test_what_is_installed_is_what_pythons_own_reader_says():
+    found = installed(["etude", "Scikit_Learn", "no-such-package"])
+    assert found == {name: version(name) for name in found}
+    assert {"scikit-learn", "joblib", "torch"} <= found.keys()
+    assert "pytest" not in found  # which is only developed with
+    assert "no-such-package" not in found
 
 
 def test_the_copies_are_no_runs_but_in_the_bundle_itself(study: Path):

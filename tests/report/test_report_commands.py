@@ -8,7 +8,10 @@ import pytest
 import yaml
 from fake_runs import Make, maker
 
+from etude.base.text import near
+from etude.cli.hydra_door import make_loader
 from etude.cli.report import main
+from etude.cli.words import options
 
 OWN = {"path": "/my files", "schema": "file", "provider": "command-line"}
 
@@ -45,6 +48,15 @@ def test_each_arm_alone_has_the_folder_of_its_files_and_its_packages(make: Make,
         "etude -m '--config-dir=/my files' 'hydra.searchpath=[file://more]' model=mine "
         "'packages=[nets]' 'init.weights='\"'\"'a b'\"'\"'' '~x' name=runs seed=0,1"
     ]
+
+
+def test_the_terminals_commands_name_the_folder_of_ones_own_files(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert options(make_loader()) == []
+    assert options(make_loader(workplace / "own files")) == ["--config-dir=own files"]
+    monkeypatch.chdir("/")
+    assert options(make_loader(workplace)) == [f"--config-dir={near(workplace)}"]
 
 
 def test_what_was_typed_is_shown_and_what_a_script_or_a_launcher_calls_itself_is_not(

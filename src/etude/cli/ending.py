@@ -11,6 +11,7 @@ from etude.cli.job import ComposedJob
 from etude.cli.outcomes import outputs_needed
 from etude.cli.study import Study
 from etude.cli.terminal import announce_report, console, show_end
+from etude.report.bundle.write import BUNDLE
 from etude.report.rounds import told, undecided
 from etude.report.table import show_short
 from etude.report.write import make, write
@@ -22,8 +23,8 @@ from etude.runs.status import status
 def report_study(folder: Path) -> None:
     """End a study by writing its report."""
     with outputs_needed():
-        write(make([folder]), folder / "report", credit=credit())
-    announce_report(folder / "report" / "report.html")
+        write(make([folder]), report := folder / "report", credit=credit())
+    announce_report(report / "report.html", report / BUNDLE)
 
 
 def look(study: Study, jobs: Sequence[ComposedJob]) -> Mapping[str, int] | None:

@@ -157,9 +157,10 @@ def announce_time(seconds: float) -> None:
     console.print(f"about {duration(seconds)}, by a few timed steps")
 
 
-def announce_report(page: Path) -> None:
-    """Print where a study's report is."""
+def announce_report(page: Path, bundle: Path) -> None:
+    """Print where a study's report is, and what a reviewer asks for."""
     console.print(f"report  {shlex.quote(near(page))}", markup=False)
+    console.print(f"bundle  {shlex.quote(near(bundle))}", markup=False)
 
 
 def show_arms(

@@ -43,7 +43,7 @@ printf '\\n%s of %s runs came to the same bits\\n' "$same" "$runs"
 
 def script(gathered: Gathered) -> str:
     """Write it; runs without a result are named, and left out."""
-    done = [bundled for bundled in gathered.runs if bundled.run.state.has_result]
+    done = _in_order([bundled for bundled in gathered.runs if bundled.run.state.has_result])
     left = [bundled for bundled in gathered.runs if not bundled.run.state.has_result]
     lines = [line for bundled in done for line in _lines(bundled, done)]
     lines += [_comment(f"not made again: {one.place} ({one.run.state})") for one in left]
@@ -63,22 +63,36 @@ def _options(bundled: BundledRun, others: Sequence[BundledRun]) -> Iterator[str]
         yield " ".join(["--packages", *map(shlex.quote, packages)])
         if (own := config_dir_of(bundled.run.folder)) is not None:
             yield f"--config-dir {shlex.quote(str(own))}"
-    weights = by_key(words_of(bundled.run.folder)).get("init.weights", "").strip("'\"")
-    if (path := _within(weights, others)) is not None:
-        yield f'--weights "$outputs"/{shlex.quote(path)}'
+    if (begins := _begins_with(bundled, others)) is not None:
+        yield f'--weights "$outputs"/{shlex.quote(begins[1])}'
 
 
-def _within(weights: str, others: Sequence[BundledRun]) -> str | None:
-    """Find weights below the new runs' folder, if a run of the bundle makes them."""
-    parts = PurePath(weights).parts
-    for other in others:
+def _begins_with(
+    bundled: BundledRun, others: Sequence[BundledRun]
+) -> tuple[BundledRun, str] | None:
+    """Find the run of the bundle whose weights a run begins with, and where the new one's are."""
+    words = by_key(words_of(bundled.run.folder))
+    parts = PurePath(words.get("init.weights", "").strip("'\"")).parts
+    for other in others if len(parts) > 1 else ():
         folder = other.run.folder.absolute()
-        own = (folder.parent.name, folder.name)
         for place in range(len(parts) - 1):
-            if parts[place : place + 2] == own:
+            if parts[place : place + 2] == (folder.parent.name, folder.name):
                 name = str(other.run.summary.get("name", folder.parent.name))
-                return PurePath(name, *parts[place + 1 :]).as_posix()
+                return other, PurePath(name, *parts[place + 1 :]).as_posix()
     return None
+
+
+def _in_order(runs: Sequence[BundledRun]) -> list[BundledRun]:
+    """Put runs after those whose weights they begin with."""
+    before = {one.place: found[0] for one in runs if (found := _begins_with(one, runs))}
+
+    def steps(one: BundledRun) -> int:
+        count, seen = 0, {one.place}
+        while (one := before.get(one.place, one)).place not in seen:
+            count, seen = count + 1, {*seen, one.place}
+        return count
+
+    return sorted(runs, key=steps)
 
 
 def _comment(text: str) -> str:
