@@ -15,8 +15,7 @@ import torch
 import etude
 from benchmarks.made import advance, finished, made
 from etude.base.errors import UserError
-from etude.data.batch import Split
-from etude.data.resident import Resident
+from etude.data.batch import Gathered, Split
 from etude.train.graph import Captured, Epoch, whole_step
 from etude.train.state import State
 from etude.train.step import Eager, Step
@@ -83,7 +82,7 @@ class AtOnce:
 
     def begin(self, state: State, images: Split, *, seed: int, batch_size: int) -> None:
         """Take up what is left of the epoch under way."""
-        assert isinstance(images, Resident)  # noqa: S101
+        assert isinstance(images, Gathered)  # noqa: S101
         if self._epoch is None:
             self._epoch = Epoch.of(state, images, seed, batch_size)
         self._epoch.begin(state, seed)

@@ -3,10 +3,11 @@
 python -m benchmarks.streaming [--root data/catdog/train] [--workers 2]
 
 The pipeline alone, from JPEG files to a network's batches of 224×224 on the CPU, each with as many
-workers; an epoch a turn, its workers started and ended. Ours are the augmentations of ImageNet's
-systems as `dataset=imagenet` has them; torchvision's are the same but for the colours along
-principal components, and the windows' own interpolations, which only ours have. `kept` cuts windows
-out of squares of 256 pixels, as from memory; `original` out of the images themselves.
+workers; an epoch a turn, its workers started and ended, in which few files come several times.
+Ours are the augmentations of ImageNet's systems as `dataset=imagenet` has them; torchvision's are
+the same but for the colours along principal components, and the windows' own interpolations, which
+only ours have. `kept` cuts windows out of squares of 256 pixels, as from memory; `original` out of
+the images themselves.
 """
 
 import argparse
@@ -34,7 +35,7 @@ from etude.data.sources.files import Files
 from etude.data.sources.listing import list_images
 from etude.data.stream import Stream
 
-BATCH, KEPT, SEEN, ROUNDS, IMAGES = 64, 256, 224, 5, 1024
+BATCH, KEPT, SEEN, ROUNDS, IMAGES = 64, 256, 224, 5, 2048
 GOAL = 1.5
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FLIPPED = [
@@ -94,7 +95,6 @@ def _used() -> float:
 def measure(root: Path, name: str, workers: int, images: int, rounds: int) -> dict[str, Any]:
     """Let the ways take turns; the first turn of each is not counted."""
     listed = list_images(root).images
-    images = min(images, len(listed))
     paths = [listed[place * len(listed) // images].path for place in range(images)]
     ways = {
         "original": ours(paths, name, workers, cut_early=True),

@@ -20,7 +20,7 @@ from etude.train.builders import make_steps
 from etude.train.cuda import Cuda
 from etude.train.graph import Captured
 from etude.train.optim.keras import KerasSGD
-from etude.train.record import views
+from etude.train.record import tensorboard_views
 from etude.train.replay import WARM_UP_STEPS, CannotCapture
 from etude.train.schedule import Constant
 from etude.train.state import State
@@ -212,15 +212,15 @@ def test_a_run_that_fails_while_it_is_profiled_ends_the_profile(
     etude: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ):
     opened: list[Any] = []
-    step = views.Profile.step
+    step = tensorboard_views.Profile.step
 
-    def fail(self: views.Profile, state: State) -> None:
+    def fail(self: tensorboard_views.Profile, state: State) -> None:
         step(self, state)
         if self._profiler is not None:
             opened.append(self)
             raise ZeroDivisionError
 
-    monkeypatch.setattr(views.Profile, "step", fail)
+    monkeypatch.setattr(tensorboard_views.Profile, "step", fail)
     assert etude(*SMALL, "train.batch_size=16", "record.profile=true") != 0
     (profile,) = opened
     assert profile._profiler is None

@@ -16,7 +16,7 @@ import pytest
 from conftest import summary_of
 from test_resume import assert_same_run
 
-from etude.cli import explain
+from etude.cli import refusals
 from etude.runs.claim import wait_while_claimed
 from etude.runs.records import read_rows
 
@@ -212,6 +212,6 @@ def pid_at_work_in(folder: Path) -> int:
 def test_a_launcher_that_is_not_installed_is_named_with_the_way_to_install_it(
     etude: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(explain, "find_spec", lambda _: None)
+    monkeypatch.setattr(refusals, "find_spec", lambda _: None)
     assert etude("-m", "hydra/launcher=submitit_none", "seed=0,1") == 2
     assert "pip install 'etude[slurm]'" in capsys.readouterr().err

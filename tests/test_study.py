@@ -1,10 +1,12 @@
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from conftest import summary_of
+from PIL import Image
 
 import etude as package
 from etude.cli import study_jobs
@@ -20,7 +22,13 @@ Output = pytest.CaptureFixture[str]
 
 CONF = Path(package.__file__).parents[2] / "conf" / "study"
 GRIDS = [path for path in CONF.glob("*.yaml") if "search" not in yaml.safe_load(path.read_text())]
-STUDIES = sorted(path.stem for path in GRIDS)
+SIZED = sorted(
+    (path.stem, size)
+    for path in GRIDS
+    for size in ("full", "medium", "small")
+    if size in yaml.safe_load(path.read_text())
+)
+CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 QUICK = ["train.epochs=1", "dataset.limit_train=80", "dataset.limit_test=20",
          "record.curves=false", "record.tensorboard=false"]  # fmt: skip
 
@@ -96,8 +104,7 @@ def test_what_is_tuned_is_not_changed_by_a_word_and_needs_a_validation_split(
     assert "needs a validation split to choose by" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("size", ["full", "medium", "small"])
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize(("name", "size"), SIZED)
 def test_every_claim_is_about_arms_that_there_are(name: str, size: str):
     node = yaml.safe_load((CONF / f"{name}.yaml").read_text())
     study = read(name, node, size=size, pretrained=True)
@@ -169,10 +176,19 @@ def test_a_study_that_cannot_run_is_refused_before_it_starts(
     assert list(workplace.iterdir()) == []
 
 
-@pytest.mark.parametrize("size", ["full", "medium", "small"])
-@pytest.mark.parametrize("name", STUDIES)
+def classes(root: Path) -> Path:
+    """Make a folder with an image of each of CIFAR-10's classes."""
+    pixels = Image.new("RGB", (4, 4))
+    for part, name in product(("train", "test"), CIFAR10):
+        folder = root / part / name
+        folder.mkdir(parents=True)
+        pixels.save(folder / "1.png")
+    return root
+
+
+@pytest.mark.parametrize(("name", "size"), SIZED)
 def test_every_study_says_what_it_asks_and_every_arm_composes_and_builds(
-    composer: Composer, name: str, size: str
+    composer: Composer, tmp_path: Path, name: str, size: str
 ):
     node = yaml.safe_load((CONF / f"{name}.yaml").read_text())
     study = read(name, node, size=size, pretrained=True)
@@ -180,11 +196,14 @@ def test_every_study_says_what_it_asks_and_every_arm_composes_and_builds(
     assert study.source.startswith("document")
     assert study.baseline in {arm.name for arm in study.arms}
     assert len({arm.words for arm in study.arms}) == len(study.arms)
-    made, planned = study_jobs.plan(composer, [f"study={name}", f"size={size}", "study.seeds=0"])
+    words = [f"study={name}", f"size={size}", "study.seeds=0"]
+    if "dataset=folder" in node[size].get("words", []):  # which is the user's own
+        words.append(f"dataset.root={classes(tmp_path / 'images')}")
+    made, planned = study_jobs.plan(composer, words)
     assert [job.label for job in planned.jobs] == [arm.name for arm in made.arms]
     assert made.chooses == any(arm.tune for arm in study.arms)
     assert made.chooses or made.arms == study.arms
-    assert not planned.remarks
+    assert all("dataset=folder" in remark for remark in planned.remarks)  # it says all again
     for job in planned.jobs:
         with torch.device("meta"):
             side = job.config.dataset.input_size or 56

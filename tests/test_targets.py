@@ -98,10 +98,10 @@ def test_a_job_of_another_kind_of_process_is_told_the_folders(composer: Composer
     """As submitit and Ray do, whose processes have a path of their own."""
     import cloudpickle  # noqa: PLC0415
 
-    from etude.cli.worker import Worker  # noqa: PLC0415
+    from etude.cli.run_job import RunJob  # noqa: PLC0415
 
     import_from(workplace)
-    pickled = cloudpickle.dumps(Worker(composer, several=True))
+    pickled = cloudpickle.dumps(RunJob(composer, several=True))
     import_from()
     cloudpickle.loads(pickled)
     assert import_folders() == (str(workplace),)

@@ -15,7 +15,7 @@ from PIL import Image
 
 import etude as package
 from etude.cli import evaluate, export, predict
-from etude.cli.explained import grad_cam
+from etude.cli.grad_cam import grad_cam
 
 Output = pytest.CaptureFixture[str]
 QUICK = [*SMALL, "record.tensorboard=false", "record.confusion=false", "device=cpu"]

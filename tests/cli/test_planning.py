@@ -17,9 +17,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from etude.cli import hydra_door
 from etude.cli.compose import Composer
 from etude.cli.hydra_door import CONFIG_NAME
+from etude.cli.run_job import RunJob
 from etude.cli.start import inspect_jobs
 from etude.cli.words import product
-from etude.cli.worker import Worker
 from etude.config.build import import_from
 
 # Of each line one word is drawn, or none; of those that are refused one at most.
@@ -154,14 +154,14 @@ def test_jobs_that_differ_in_their_seeds_are_tried_once(composer: Composer, work
 def test_a_jobs_process_gets_that_job_alone(composer: Composer):
     few, many = (packed(composer, f"seed=range({count})") for count in (2, 40))
     assert len(many) < 1.1 * len(few)
-    worker = cloudpickle.loads(many)
-    assert len(worker._composer.jobs) == 1
+    run_job = cloudpickle.loads(many)
+    assert len(run_job._composer.jobs) == 1
     assert len(composer.jobs) == 42
 
 
 def packed(composer: Composer, words: str) -> bytes:
     planned = composer.sweep([words, "l2=1e-4" if "40" in words else "l2=1e-5"])
-    worker = Worker(composer, several=True)
+    run_job = RunJob(composer, several=True)
     last = composer.for_launcher(planned.master, planned.jobs[-1].words)
-    with worker.alone(last):
-        return cloudpickle.dumps(worker)
+    with run_job.alone(last):
+        return cloudpickle.dumps(run_job)

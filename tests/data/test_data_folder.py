@@ -48,6 +48,41 @@ def test_a_folders_facts_are_told_without_opening_an_image(root: Path):
     assert source(root).facts() == DatasetInfo(4, 3, num_classes=2, channels=3, size=8)
 
 
+@pytest.fixture
+def three(root: Path) -> Path:
+    """The same, with a class between them."""
+    for part in ("train", "test"):
+        (root / part / "cow").mkdir()
+        Image.fromarray(NOISE[::-1]).save(root / part / "cow" / "1.png")
+    return root
+
+
+def test_only_the_chosen_classes_are_taken_in_their_usual_order(three: Path):
+    chosen = source(three, classes=["dog", "cat"])
+    assert chosen.facts() == DatasetInfo(4, 2, num_classes=2, channels=3, size=8)
+    loaded = chosen.load()
+    assert loaded.classes == ("cat", "dog")
+    assert loaded.train.labels.tolist() == [0, 0, 1, 1]
+    assert len({source(three, classes=own).content() for own in (None, ["cat", "dog"])}) == 2
+
+
+def test_the_last_two_of_three_classes_are_numbered_from_0(three: Path):
+    loaded = source(three, classes=["cow", "dog"]).load()
+    assert loaded.train.labels.tolist() == [0, 1, 1]
+    assert torch.equal(loaded.train.images[0], loaded.test.images[0])  # the cow
+
+
+@pytest.mark.parametrize(
+    ("classes", "told"),
+    [(["cat", "dogs"], "dataset.classes: dogs: there is no such class; did you mean 'dog'?"),
+     (["cat"], r"dataset.classes=\[cat\]: give two classes or more, or null for all"),
+     ([], r"dataset.classes=\[\]: give two")],
+)  # fmt: skip
+def test_classes_that_cannot_be_chosen_are_refused(root: Path, classes: list[str], told: str):
+    with pytest.raises(UserError, match=told):
+        source(root, classes=classes).facts()
+
+
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "lanczos"])
 def test_images_are_resized_straight_to_the_square_by_pil(root: Path, interpolation: str):
     loaded = source(root, interpolation=interpolation).load()

@@ -13,9 +13,9 @@ from conftest import SMALL
 from launch.processes import wait_for
 from launch.slurm_stand_in import install
 
-from etude.launch import queue
+from etude.launch import squeue
 from etude.launch.job import Entry, Job
-from etude.launch.queue import Queue, ask, short
+from etude.launch.squeue import Queue, ask, short
 from etude.launch.task import About
 from etude.runs.state import RunState
 
@@ -135,7 +135,7 @@ def test_a_controller_that_does_not_answer_leaves_the_jobs_where_they_were(
     asked = Queue(["7_0", "7_1"])
     assert asked.look()
     assert (asked.state("7_0"), asked.state("7_1")) == ("RUNNING", "GONE")
-    monkeypatch.setattr(queue, "_FIRST", 0.0)
+    monkeypatch.setattr(squeue, "_FIRST", 0.0)
     monkeypatch.setenv("PATH", str(stand_in))
     assert ask(["7_0"]) is None
     assert not asked.look()

@@ -448,6 +448,14 @@ def test_one_sentence_says_which_arm_leads_and_whether_that_is_sure(make: Make, 
     assert told.startswith("“lr=1” is worse than the baseline “lr=0.01”; “lr=0.1” cannot be told")
 
 
+def test_where_less_is_better_the_arm_with_the_least_is_named_first(make: Make, tmp_path: Path):
+    for seed, more in enumerate([0.0, 0.3, -0.2, 0.1, -0.1]):
+        for arm, loss in (("0.1", 0.5 + more), ("0.2", 0.6 - more)):
+            make(arm, seed, 0.9, final={"epoch": 2, "test_accuracy": 0.9, "test_loss": loss})
+    found = compare(group(read([tmp_path])), metric="final.test_loss")
+    assert first(found).startswith("You cannot tell “lr=0.1” and “lr=0.2” apart")
+
+
 def test_with_one_seed_the_first_sentence_says_that_nothing_is_sure(make: Make, tmp_path: Path):
     fill(make, lr0_1=[0.9], lr0_01=[0.7])
     assert "“lr=0.1” is highest with 90.0 %, but nobody can say" in first(results(tmp_path))

@@ -88,7 +88,12 @@ def test_epochs_are_scaled_in_one_place(workplace: Path):
 
 def test_a_split_is_gone_through_in_one_place():
     made = ["data/batch.py", "data/resident.py", "data/stream.py"]  # where a split is defined
-    assert users(r"\.in_order\(") == ["preflight/rehearsal.py", "train/evaluate.py"]  # one batch
+    made.append("train/features.py")  # and where its images give way to what frozen layers make
+    assert users(r"\.in_order\(") == [
+        "preflight/rehearsal.py",  # one batch
+        "train/evaluate.py",
+        "train/features.py",
+    ]
     assert users(r"def in_order\(") == made
 
 

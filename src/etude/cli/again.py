@@ -15,7 +15,7 @@ from etude.cli.bar import Bar
 from etude.cli.from_folder import Given, config_dir, device_for, job_of
 from etude.cli.job import ComposedJob
 from etude.cli.outcomes import finished, outputs_needed, result
-from etude.cli.worker import result_of
+from etude.cli.run_job import result_of
 from etude.config import settings, source_of
 from etude.config.build import import_from
 from etude.launch.machine import gpu_names

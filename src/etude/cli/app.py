@@ -20,12 +20,12 @@ from etude.base.threads import bound_spinning
 from etude.cli import entry
 from etude.cli import hydra_door as door
 from etude.cli.compose import Composer
-from etude.cli.explain import REFUSALS, explain, meant
 from etude.cli.hydra_door import CONFIG_NAME, Hydra
 from etude.cli.job import ComposedJob
 from etude.cli.outcomes import Unwritable
 from etude.cli.parser import Parser, unread_help
 from etude.cli.queue import detach
+from etude.cli.refusals import REFUSALS, explain, meant
 from etude.cli.study_jobs import refuse_study
 from etude.cli.terminal import Messages, complain, remark
 from etude.config.build import import_from

@@ -15,6 +15,7 @@ from etude.base.errors import UserError
 from etude.base.text import first_line
 from etude.cli.terminal import times
 from etude.config import Config, settings
+from etude.data.batch import memory_format
 from etude.data.prepare import Data
 from etude.data.sources.source import DatasetInfo, Labelled
 from etude.preflight import forward
@@ -198,7 +199,7 @@ def _peak(
     config: Config, facts: DatasetInfo, device: torch.device, precision: str, steps: int
 ) -> int:
     data = _random_data(config, facts)
-    layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
+    layout = memory_format(channels_last=config.train.channels_last)
     model = _build(config, facts, device).to(memory_format=layout)  # no init: any values
     with warnings.catch_warnings(action="ignore"):  # of the schedule, which is not what is measured
         _, step = make_state(config, model, data, device, precision)

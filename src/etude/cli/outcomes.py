@@ -10,8 +10,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from etude.base.errors import UserError
 from etude.base.text import first_line
-from etude.cli.explain import missing_extra
 from etude.cli.job import ComposedJob
+from etude.cli.refusals import missing_extra
 from etude.cli.terminal import complain, errors
 from etude.runs.claim import wait_while_claimed
 from etude.runs.notify import notify, of_many

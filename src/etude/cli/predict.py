@@ -113,9 +113,9 @@ def _shown(path: Path, folder: str) -> bool:
 
 def _torch() -> Any:
     """Give what needs PyTorch."""
-    from etude.cli import explained  # noqa: PLC0415 (seconds)
+    from etude.cli import grad_cam  # noqa: PLC0415 (seconds)
 
-    return explained
+    return grad_cam
 
 
 def _predicted(

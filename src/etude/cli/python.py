@@ -22,13 +22,13 @@ from etude.cli import launching
 from etude.cli.bar import Bar
 from etude.cli.choices import flatten
 from etude.cli.compose import Composer, composing
-from etude.cli.explain import REFUSALS, explain, meant
 from etude.cli.job import ComposedJob, PlannedJobs, texts
+from etude.cli.refusals import REFUSALS, explain, meant
+from etude.cli.run_job import result_of
 from etude.cli.start import inspect_jobs
 from etude.cli.study_jobs import refuse_study
 from etude.cli.terminal import Messages, remark, show_summary
 from etude.cli.words import parse
-from etude.cli.worker import result_of
 from etude.config import Config
 from etude.config.build import import_from
 from etude.runs.claim import remove_if_empty

@@ -22,9 +22,9 @@ from etude.cli.job import ComposedJob
 from etude.cli.outcomes import Unwritable
 from etude.cli.parser import Words
 from etude.cli.python import telling
+from etude.cli.run_job import complain_of_failure
 from etude.cli.same_bits import apart
 from etude.cli.terminal import complain, console, show_summary
-from etude.cli.worker import complain_of_failure
 from etude.runs.claim import Busy, remove_if_empty
 from etude.runs.status import status
 

@@ -20,9 +20,9 @@ from etude.cli import launching, study_jobs
 from etude.cli.compose import Composer
 from etude.cli.job import ComposedJob
 from etude.cli.outcomes import outputs_needed
+from etude.cli.run_job import RunJob
 from etude.cli.terminal import complain, console, show_summary
 from etude.cli.words import parse as parse_words
-from etude.cli.worker import Worker
 from etude.config.schema import Config
 from etude.preflight.checks import inspect
 from etude.runs.notify import notify, of_many
@@ -133,7 +133,7 @@ def launch(composer: Composer, asked: SearchWords, *, dry_run: bool) -> int:
     composer.jobs.clear()  # the corners are no trials
     try:
         with outputs_needed():
-            launching.sweep(composer.loader, master, Worker(composer, several=True), words)
+            launching.sweep(composer.loader, master, RunJob(composer, several=True), words)
     except CompactHydraException as error:
         if not isinstance(error.__cause__, NothingFound):
             raise

@@ -23,6 +23,7 @@ from etude.cli.outcomes import (
     outputs_needed,
     tell,
 )
+from etude.cli.run_job import RunJob
 from etude.cli.run_tables import show_runs, show_sweep
 from etude.cli.study import Study
 from etude.cli.terminal import (
@@ -31,7 +32,6 @@ from etude.cli.terminal import (
     remark,
     show_arms,
 )
-from etude.cli.worker import Worker
 from etude.config import Config
 from etude.launch import machine
 from etude.launch.job import JobFailed, labels
@@ -91,19 +91,19 @@ def _begin(composer: Composer, planned: PlannedJobs, *, sweep: bool, dry_run: bo
 
 
 def _run(composer: Composer, planned: PlannedJobs) -> int:
-    worker = Worker(composer, several=False)
+    run_job = RunJob(composer, several=False)
     with outputs_needed():
-        launching.run(composer.loader, planned.master, worker)
-    return worker.exit_code
+        launching.run(composer.loader, planned.master, run_job)
+    return run_job.exit_code
 
 
 def _sweep(composer: Composer, planned: PlannedJobs) -> int:
-    worker = Worker(composer, several=True)
+    run_job = RunJob(composer, several=True)
     with outputs_needed():
         note(_wanted(planned.jobs))
         # The launcher has told of failures, and the verdict is in the runs' folders.
         with suppress(JobFailed), launcher_needed():
-            composer.launch(planned, planned.jobs, worker)
+            composer.launch(planned, planned.jobs, run_job)
     if not str(planned.master.hydra.launcher._target_).endswith(_SHOWS_RUNS):
         show_sweep([status(*wanted) for wanted in _wanted(planned.jobs)])
     from etude.cli.ending import compare_jobs  # noqa: PLC0415 (takes its time)
@@ -168,7 +168,7 @@ def _make(composer: Composer, words: list[str], study: Study, planned: PlannedJo
     seconds = _expect(waiting)
     if seconds:
         announce_time(sum(seconds.values()))
-    worker = Worker(composer, several=True, seconds=seconds)
+    run_job = RunJob(composer, several=True, seconds=seconds)
     with outputs_needed():
         runs = {job.folder.name: PlannedRun(arm=job.label, seed=job.config.seed) for job in jobs}
         write_plan(jobs[0].folder.parent, study.plan(runs, words))
@@ -176,7 +176,7 @@ def _make(composer: Composer, words: list[str], study: Study, planned: PlannedJo
         if study.looks:  # what diverged has done so in an earlier round
             jobs = [job for job in waiting if status(job.folder).state is not RunState.DIVERGED]
         if jobs:
-            launch_all(jobs, lambda left: composer.launch(planned, left, worker))
+            launch_all(jobs, lambda left: composer.launch(planned, left, run_job))
 
 
 def _list(planned: list[ComposedJob]) -> int:

@@ -9,6 +9,7 @@ from etude.base.seeds import mix
 from etude.data.augment.augment import Augment
 from etude.data.augment.crop import Cut, middle
 from etude.data.augment.gather import central
+from etude.data.batch import memory_format
 from etude.data.normalize import Normalize
 
 # Of float32, on a CPU: what is between two operations stays in its cache, and is not asked of the
@@ -49,11 +50,16 @@ class Input:
         seen = central(like, self.size)
         self.normalize = normalize.to(like.device).cut(self.size).laid_out(seen)
         last = like.is_contiguous(memory_format=torch.channels_last)
-        self.format = torch.channels_last if last else torch.contiguous_format
+        self.format = memory_format(channels_last=last)
+
+    @property
+    def draws_any(self) -> bool:
+        """Whether random numbers change what becomes of an image."""
+        return self.augment is not None and self.augment.draws > 0
 
     def draws(self, images: int, seed: int, epoch: int) -> Tensor | None:
         """Draw every image's random numbers, by its place in the split: (images, K) on the CPU."""
-        if self.augment is None or self.augment.draws == 0:
+        if self.augment is None or not self.draws_any:
             return None
         generator = torch.Generator().manual_seed(mix(seed, "augment", epoch))
         return torch.rand(images, self.augment.draws, generator=generator)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+WINDOW_INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 
 
 class Span(NamedTuple):
@@ -46,7 +46,8 @@ def resample(images: Tensor, rows: Span, columns: Span, size: int, kind: str | T
         rows: The windows' rows.
         columns: Their columns.
         size: Side of the result.
-        kind: One of `INTERPOLATIONS` for all, or the place in it of every image's own, (N,) int64.
+        kind: One of `WINDOW_INTERPOLATIONS` for all, or the place in it of every image's own, (N,)
+            int64.
 
     Returns:
         (N, C, size, size) float32, 0 to 255, which a bicubic interpolation may not leave.

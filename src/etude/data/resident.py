@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from etude.data.augment.augment import Augment
-from etude.data.batch import Batch
+from etude.data.batch import Batch, memory_format
 from etude.data.input import Input, order_of
 from etude.data.normalize import Normalize
 
@@ -44,7 +44,7 @@ class Resident:
     ) -> None:
         self.device = torch.device(device)
         self._last = channels_last
-        layout = torch.channels_last if channels_last else torch.contiguous_format
+        layout = memory_format(channels_last=channels_last)
         images = lay_out(images, self.device, layout)
         self.labels = labels.to(self.device)
         self._input = Input(normalize, augment, images[:1], size)
@@ -55,6 +55,11 @@ class Resident:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def varies(self) -> bool:
+        """Whether an image is another one in every epoch."""
+        return self._input.draws_any
 
     def epoch(
         self, seed: int, epoch: int, batch_size: int, start_batch: int = 0
@@ -85,6 +90,10 @@ class Resident:
         pixels = self._pixels.index_select(0, part)
         own = None if draws is None else draws.index_select(0, part)
         return Batch(self._input(self._laid_out(pixels), own), self.labels.index_select(0, part))
+
+    def some(self, part: Tensor) -> Batch:
+        """Give the images at the places `part` (N,) int64, without augmentation."""
+        return self.batch(part, None)
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Give every image once, in the split's order, without augmentation."""

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from etude.base.errors import UserError
 
-INTERPOLATIONS = ("bilinear", "nearest", "pad")
+IMAGE_INTERPOLATIONS = ("bilinear", "nearest", "pad")
 CHUNK_BYTES = 64 * 2**20  # of float32 in flight, whatever the data set's size
 
 
@@ -30,10 +30,10 @@ def resize(images: Tensor, size: int | None, interpolation: str) -> Tensor:
     side = images.shape[-1]
     if size is None or size == side:  # or image files have been decoded at that size
         return images
-    if interpolation not in INTERPOLATIONS:
+    if interpolation not in IMAGE_INTERPOLATIONS:
         raise UserError(
             f"dataset.interpolation={interpolation} does not resize images in memory; "
-            f"use {', '.join(INTERPOLATIONS)}"
+            f"use {', '.join(IMAGE_INTERPOLATIONS)}"
         )
     if interpolation == "pad":
         return _pad(images, size)

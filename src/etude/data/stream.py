@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from etude.base.errors import UserError
 from etude.data.augment.augment import Augment
-from etude.data.batch import Batch
+from etude.data.batch import Batch, memory_format
 from etude.data.input import Input, order_of
 from etude.data.normalize import Normalize
 from etude.data.sources.decode import jpeg_decoder
@@ -60,7 +60,7 @@ class Stream:
         self.labels = labels.to(self.device)
         self.workers = workers
         self._files = images
-        layout = torch.channels_last if channels_last else torch.contiguous_format
+        layout = memory_format(channels_last=channels_last)
         like = torch.zeros(1, *images.shape[1:], dtype=torch.uint8, device=self.device)
         like = like.contiguous(memory_format=layout)
         self._input = Input(normalize, augment, like, size, is_cut=images.cut_early)
@@ -68,12 +68,21 @@ class Stream:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def varies(self) -> bool:
+        """Whether an image is another one in every epoch."""
+        return self._input.draws_any
+
     def epoch(
         self, seed: int, epoch: int, batch_size: int, start_batch: int = 0
     ) -> Iterator[Batch]:
         """Give every image once, shuffled and augmented; see `Resident.epoch`."""
         parts = order_of(len(self), seed, epoch).split(batch_size)[start_batch:]
         return self._batches(parts, self._input.draws(len(self), seed, epoch))
+
+    def some(self, part: Tensor) -> Batch:
+        """Give the images at the places `part` (N,) int64, without augmentation."""
+        return next(self._batches([part.cpu()], None))
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Give every image once, in the split's order, without augmentation."""

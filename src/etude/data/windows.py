@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from etude.data.augment.crop import Cut
-from etude.data.resample import INTERPOLATIONS
+from etude.data.resample import WINDOW_INTERPOLATIONS
 from etude.data.sources.decode import Window
 
 
@@ -17,7 +17,7 @@ class Windows(NamedTuple):
 
     Attributes:
         edges: (N, 4) float64: top, left, bottom and right in parts of an image's side.
-        kinds: (N,) int64, places in `INTERPOLATIONS`.
+        kinds: (N,) int64, places in `WINDOW_INTERPOLATIONS`.
     """
 
     edges: Tensor
@@ -38,13 +38,13 @@ class Windows(NamedTuple):
         kinds = cut.kind
         if not isinstance(kinds, Tensor):
             name = own if kinds == "own" else kinds
-            kinds = torch.full((len(edges),), INTERPOLATIONS.index(name))
+            kinds = torch.full((len(edges),), WINDOW_INTERPOLATIONS.index(name))
         return cls(edges, kinds)
 
     def at(self, part: Tensor) -> list[Window]:
         """Give those of the images at some places, int64 (n,)."""
         chosen = zip(self.edges[part].tolist(), self.kinds[part].tolist(), strict=True)
         return [
-            Window(top, left, bottom, right, INTERPOLATIONS[kind])
+            Window(top, left, bottom, right, WINDOW_INTERPOLATIONS[kind])
             for (top, left, bottom, right), kind in chosen
         ]

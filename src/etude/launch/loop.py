@@ -68,7 +68,7 @@ class Loop(ABC):
         self._failed_fast = False
 
     @abstractmethod
-    def _placed(self, entry: Entry) -> bool:
+    def _start_one(self, entry: Entry) -> bool:
         """Start a job if there is a place for it."""
 
     @abstractmethod
@@ -148,7 +148,7 @@ class Loop(ABC):
             return False
         waiting = [entry for entry in self.entries.values() if entry.state is RunState.NOT_STARTED]
         waiting.sort(key=lambda entry: -entry.job.about.cost)
-        started = [entry for entry in waiting if self._ready(entry) and self._placed(entry)]
+        started = [entry for entry in waiting if self._ready(entry) and self._start_one(entry)]
         if waiting and not started and not self._running():
             self._give_up(waiting)
         return bool(started)

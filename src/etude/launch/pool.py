@@ -42,7 +42,7 @@ class Pool(Loop):
         super().__init__(jobs, settings=settings, display=display, refill=refill)
         self._slots, self._new_forks, self._forks = slots, forks, None
 
-    def _placed(self, entry: Entry) -> bool:
+    def _start_one(self, entry: Entry) -> bool:
         """Start a job if there is a place for it."""
         job = entry.job
         on_cpu = self._slots.devices[0].is_cpu

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from etude.base import startup
-from etude.base.once import Once
+from etude.base.memo import Memo
 from etude.config import Config, build, schedule_of, settings, source_of
 from etude.data.sides import Sides
 from etude.data.sources.source import DatasetInfo
@@ -57,7 +57,7 @@ def inspect(configs: Sequence[Config], to_come: Collection[str]) -> None:
     unlike: dict[str, Config] = {}
     for config in configs:
         unlike.setdefault(repr(replace(config, seed=0)), config)
-    once = Once()
+    once = Memo()
     runs = [_inspected(config, to_come, once) for config in unlike.values()]
     if runs:
         log.info("loading PyTorch …")
@@ -68,7 +68,7 @@ def inspect(configs: Sequence[Config], to_come: Collection[str]) -> None:
     startup.mark("checks")
 
 
-def _inspected(config: Config, to_come: Collection[str], once: Once) -> Inspected:
+def _inspected(config: Config, to_come: Collection[str], once: Memo) -> Inspected:
     dataset = config.dataset
     check_receiver(config.record.notify)
     facts: DatasetInfo = once(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from etude.base.once import Once
+from etude.base.memo import Memo
 from etude.config import Config, settings, source_of
 from etude.config.build import targets_of
 from etude.config.code import source_digest
@@ -18,7 +18,7 @@ class Contents:
     """Digests, each made once; a sweep's jobs mostly read the same."""
 
     def __init__(self) -> None:
-        self._once = Once()
+        self._once = Memo()
 
     def of(self, config: Config, runs: Mapping[str, str]) -> dict[str, str]:
         """Give the digests of what a run reads, by what they are for.

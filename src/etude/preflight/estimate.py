@@ -8,7 +8,7 @@ from functools import partial
 import torch
 
 from etude.base.allocator import keep_memory
-from etude.base.once import Once
+from etude.base.memo import Memo
 from etude.config import Config, source_of
 from etude.data.prepare import Data
 from etude.data.sides import Sides
@@ -32,7 +32,7 @@ def seconds_of_each(configs: Sequence[Config]) -> list[float]:
     """
     if len(configs) > 1:
         torch.set_num_threads(1)
-    once = Once()
+    once = Memo()
     all_gain = all(gains(config) for config in configs)
     seconds: list[float] = []
     for config in configs:

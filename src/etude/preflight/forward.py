@@ -16,6 +16,7 @@ from etude.base.in_subprocess import in_subprocess
 from etude.config import Config, network_of, settings
 from etude.data.sources.source import DatasetInfo
 from etude.models.auxiliary import Outputs, main_logits
+from etude.train.trained import Trained
 
 _USUAL = (224, 299)  # the sides that torchvision's networks were made for
 _REFUSALS = (RuntimeError, ValueError, TypeError, AssertionError)
@@ -30,6 +31,7 @@ class Network(NamedTuple):
         channels: Of an image.
         side: Of an image, in pixels.
         classes: Of the data set.
+        trained: Which of its parameters are.
     """
 
     part: Mapping[str, Any]
@@ -37,13 +39,15 @@ class Network(NamedTuple):
     channels: int
     side: int
     classes: int
+    trained: Trained = Trained(None, "evaluate")
 
     @classmethod
     def of(cls, config: Config, facts: DatasetInfo) -> Self:
         """Pick it out of a run's configuration."""
         side = config.dataset.input_size or facts.size
         part = settings(config.model)
-        return cls(part, config.packages, facts.channels, side, facts.num_classes)
+        sizes = facts.channels, side, facts.num_classes
+        return cls(part, config.packages, *sizes, Trained.of(config))
 
     @property
     def own(self) -> bool:
@@ -53,7 +57,9 @@ class Network(NamedTuple):
     def build(self) -> nn.Module:
         """Build it on the default device."""
         sizes = {"channels": self.channels, "classes": self.classes, "size": self.side}
-        return network_of(self.part, self.packages, **sizes)
+        model: nn.Module = network_of(self.part, self.packages, **sizes)
+        self.trained.choose(model)
+        return model
 
 
 def check(networks: Sequence[Network]) -> None:

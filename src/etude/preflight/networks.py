@@ -16,6 +16,7 @@ from etude.train.choices import needs_two
 from etude.train.hardware import choose_device, choose_precision
 from etude.train.optim.decay import decayed
 from etude.train.test_time_views import check_test_views
+from etude.train.trained import Trained
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,8 @@ def _question(run: Inspected) -> str:
     """Give all that a network's check depends on; many runs ask the same."""
     config, train = run.config, run.config.train
     network = (config.model, config.packages, config.dataset.input_size, run.facts, run.weights)
-    return repr((network, train.test_crops, train.batch_size, run.sides, run.images))
+    trained = Trained.of(config), train.decay
+    return repr((network, trained, train.test_crops, train.batch_size, run.sides, run.images))
 
 
 def _is_foreign(run: Inspected) -> bool:

@@ -1,5 +1,6 @@
 """What came of it, in one sentence: which arm leads, and whether that is sure."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 from etude.report.results import ArmResults, Results
@@ -39,7 +40,7 @@ def _of_best(of: Callable[..., list[ArmResults]], results: Results) -> Iterator[
     base = next(row for row in results.rows if row.label == results.baseline)
     open_, alike, lost = of("open", "even", "unknown"), of("equivalent"), of("worse")
     if open_:
-        together = sorted([base, *open_], key=lambda row: -_mean(row))
+        together = sorted([base, *open_], key=lambda row: _place(row, results))
         yield f"you cannot tell {_names(together)} apart{_wanted(open_)}"
     if alike:
         within = gap(results.margin or 0.0, results.metric)
@@ -96,5 +97,8 @@ def _be(rows: Sequence[ArmResults]) -> str:
     return "is" if len(rows) == 1 else "are"
 
 
-def _mean(row: ArmResults) -> float:
-    return row.result.mean if row.result is not None else 0.0
+def _place(row: ArmResults, results: Results) -> float:
+    """Give what the best arm has the least of; arms without a result come last."""
+    if row.result is None:
+        return math.inf
+    return -row.mean if results.higher_is_better else row.mean

@@ -12,12 +12,12 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 
 from etude.report import layers
+from etude.report.all_charts import Figures, drawn, styles
 from etude.report.answer import Sentence
 from etude.report.arms import varied
 from etude.report.assets import asset, render
 from etude.report.charts import Dots
 from etude.report.drawing import DASHES, beyond, draw
-from etude.report.figures import Figures, drawn, styles
 from etude.report.read import RunFolder
 from etude.report.references import TITLES, DocumentFigure
 from etude.report.results import Results
@@ -157,8 +157,7 @@ def _caption(figures: Figures) -> str:
 
 def _arms(results: Results) -> SortedTable:
     shown = columns(results)
-    wraps = {"arm", "remarks", "95 % interval", "its 95 % interval"}
-    heads = [Head(c.title, c.hint, c.left, c.title in wraps) for c in shown]
+    heads = [Head(c.title, c.hint, c.left, c.wraps) for c in shown]
     lines = [
         TableLine(
             "base" if row.label == results.baseline else verdict(row, results),

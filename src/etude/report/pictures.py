@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from etude.base.atomic import replacing, write_text
+from etude.report.all_charts import find
 from etude.report.answer import Sentence
 from etude.report.drawing import picture, png
-from etude.report.figures import find
 from etude.report.page import page
 from etude.report.references import DocumentFigure
 from etude.report.results import Results

@@ -45,6 +45,11 @@ class ArmResults:
     judged: Verdict | None = None
 
     @property
+    def mean(self) -> float:
+        """The metric's mean; NaN without a result."""
+        return self.result.mean if self.result is not None else math.nan
+
+    @property
     def p(self) -> float | None:
         """The difference's p value after Holm's correction over all arms."""
         return None if self.judged is None else self.judged.p
@@ -108,7 +113,7 @@ class Results:
         """
         sign = 1 if self.higher_is_better else -1
         ranked = [row for row in self.rows if row.result is not None]
-        chosen = {row.label: _mean(row) for row in ranked}
+        chosen = {row.label: row.mean for row in ranked}
         if ".test_" in self.metric:
             validated = self.metric.replace(".test_", ".validation_")
             found = [list(_values(row.arm, validated).values()) for row in ranked]
@@ -273,7 +278,3 @@ def _check_metric(arms: Sequence[Arm], metric: str) -> None:
     numbers = [name for name in keys if done[0].value(f"{place or 'final'}.{name}") is not None]
     names = ", ".join(f"{place or 'final'}.{name}" for name in numbers)
     raise UserError(f"--metric {metric} is in no run's summary; there are {names}")
-
-
-def _mean(row: ArmResults) -> float:
-    return row.result.mean if row.result is not None else math.nan

@@ -1,4 +1,4 @@
-"""The table of arms, one definition for the terminal, the page and the files."""
+"""The table of arms, one definition for the terminal, the page, Markdown and LaTeX."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from etude.report.statistics import Spread
 from etude.report.verdicts import in_words
 from etude.report.words import NONE, difference, lasted, number, probability, size, spaced
 
-_BESIDE = ("− baseline", "its 95 % interval", "p", "time", "images/s", "memory")
 _FILE_WIDTH = 132  # characters; a terminal's own width otherwise
 _MARKS = {
     "headline": "bold", "failed": "red", "worse": "red", "better": "green", "equivalent": "green",
@@ -32,40 +31,55 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A heading, an explanation of it, and what a row has there."""
+    """A heading, an explanation of it, and what a row has there.
+
+    Attributes:
+        left: Whether it is set flush left.
+        wraps: Whether the page may break its lines.
+        second: Whether it stands in the second of a terminal's two tables.
+        short: Whether it stands in the one table at the end of a sweep, too.
+    """
 
     title: str
     hint: str
     cell: Callable[[ArmResults, Results], Cell]
     left: bool = False
+    wraps: bool = False
+    second: bool = False
+    short: bool = False
 
 
 def columns(results: Results) -> list[Column]:
     """Give the columns that have something to say."""
-    metric = spaced(results.metric)
+    spread = "mean ± standard deviation"
+    runs = "finished runs, of all that there are or were planned"
+    interval = "of the mean, by Student's t; of accuracies on the logit scale, within 0 and 1"
+    metric, other = spaced(results.metric), spaced(results.other_metric or "")
+    wide = {"left": True, "wraps": True, "short": True}
     found = [
-        Column("arm", "what the runs share, the seed aside", _label, left=True),
-        Column("runs", "finished runs, of all that there are or were planned", _runs),
-        Column(metric, "mean ± standard deviation over the seeds", lambda r, _: _mean(r.result)),
-        Column(
-            "95 % interval",
-            "of the mean, by Student's t; of accuracies on the logit scale, within 0 and 1",
-            lambda r, _: _interval(r.result),
-        ),
+        Column("arm", "what the runs share, the seed aside", _label, **wide),
+        Column("runs", runs, _runs, short=True),
+        Column(metric, f"{spread} over the seeds", lambda r, _: _mean(r.result), short=True),
+        Column("95 % interval", interval, lambda r, _: _interval(r.result), wraps=True),
+        Column(other, spread, lambda r, _: _mean(r.other)),
+        *_differences(),
+        Column("remarks", "what to know before relying on the row", _remarks, **wide),
+        Column("time", "of a run, median", lambda r, _: _time(r), second=True),
+        Column("images/s", "while training, median", lambda r, _: _speed(r), second=True),
+        Column("memory", "at the peak, median", lambda r, _: _memory(r), second=True),
     ]
-    if results.other_metric is not None:
-        other = spaced(results.other_metric)
-        found.append(Column(other, "mean ± standard deviation", lambda r, _: _mean(r.other)))
-    found += [
-        Column("− baseline", "difference to the baseline, seed by seed if shared", _difference),
-        Column("its 95 % interval", "of the difference, corrected as p is", _difference_interval),
-        Column("p", "probability of such a difference between equal arms; Holm's correction", _p),
-        Column("remarks", "what to know before relying on the row", _remarks, left=True),
-        Column("time", "of a run, median", lambda r, _: _time(r)),
-        Column("images/s", "while training, median", lambda r, _: _speed(r)),
-        Column("memory", "at the peak, median", lambda r, _: _memory(r)),
+    return [column for column in found if column.title]
+
+
+def _differences() -> list[Column]:
+    paired = "difference to the baseline, seed by seed if shared"
+    corrected = "of the difference, corrected as p is"
+    p = "probability of such a difference between equal arms; Holm's correction"
+    return [
+        Column("− baseline", paired, _difference, second=True),
+        Column("its 95 % interval", corrected, _difference_interval, wraps=True, second=True),
+        Column("p", p, _p, second=True),
     ]
-    return found
 
 
 def show(
@@ -79,12 +93,11 @@ def show(
         console = Console(file=console.file, width=_FILE_WIDTH, soft_wrap=True, highlight=False)
     for sentence in sentences:
         console.print(f"• {sentence.text}", style=_MARKS.get(sentence.kind, ""), markup=False)
-    shown = {column.title: column for column in columns(results)}
-    right = [title for title in _BESIDE if title in shown]
-    left = [title for title in shown if title not in {*right, "remarks"}]
+    arm, *others = columns(results)
     # Two tables: one would be wider than most terminals are.
-    for titles in ([*left, "remarks"], ["arm", *right]):
-        console.print(_table([shown[title] for title in titles], results))
+    for second in (False, True):
+        beside = [column for column in others if column.second is second]
+        console.print(_table([arm, *beside], results))
     if figures:
         console.print(_documents(figures))
 
@@ -92,9 +105,7 @@ def show(
 def show_short(console: Console, results: Results, sentences: Sequence[Sentence]) -> None:
     """Print the first sentence and one table, which a terminal of 80 columns holds."""
     console.print(sentences[0].text.replace("“", "").replace("”", ""), style="bold", markup=False)
-    shown = {column.title: column for column in columns(results)}
-    titles = ("arm", "runs", spaced(results.metric), "remarks")
-    console.print(_table([shown[title] for title in titles], results))
+    console.print(_table([column for column in columns(results) if column.short], results))
 
 
 def remarks(row: ArmResults, results: Results) -> str:

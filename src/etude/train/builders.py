@@ -10,10 +10,10 @@ from torch import nn
 from etude.base import startup
 from etude.base.allocator import keep_memory
 from etude.base.seeds import mix
-from etude.config import Config, build, network_of, schedule_of, settings, source_of
+from etude.config import Config, build, schedule_of, settings, source_of
 from etude.config.schema import DATASET
 from etude.data.augment.augment import Augment
-from etude.data.batch import Split
+from etude.data.batch import Split, memory_format
 from etude.data.preparation import Preparation
 from etude.data.prepare import Data, prepare
 from etude.data.resident import Resident, lay_out
@@ -37,6 +37,7 @@ from etude.train.hardware import choose_device, choose_precision, make_determini
 from etude.train.images import Images, preparation_of
 from etude.train.layers import LoadedLayers
 from etude.train.loop import Plan, StepRunner
+from etude.train.on_features import keep_features
 from etude.train.optim.decay import parameter_groups
 from etude.train.optim.spare_compiler import spare_compiler
 from etude.train.schedule import Schedule
@@ -44,6 +45,7 @@ from etude.train.skipped import Updates, begin_velocities
 from etude.train.state import State
 from etude.train.step import Eager, Step
 from etude.train.test_time_views import MeanOfViews, check_test_views
+from etude.train.trained import network_for
 from etude.train.weight_average import WeightAverage
 from etude.train.weights import WeightsSource, load
 
@@ -96,7 +98,10 @@ def make_parts(config: Config, precision: str | None = None) -> Parts:
     if config.train.keep_memory and device.type == "cpu":
         keep_memory()  # from here on: what reading the data took is given back
     startup.mark("network and optimizer")
-    steps, images = make_steps(config, step, device), Images.of(config, data)
+    make = partial(make_steps, config, device=device)
+    kept, parts = config.train.cache_features, config.train.parts
+    steps, plan = keep_features(step, plan, state, kept=kept, parts=parts, make_steps=make)
+    images = Images.of(config, data)
     return Parts(state, steps, plan, images, preparation_of(config, data), loaded)
 
 
@@ -111,13 +116,13 @@ def make_model(config: Config, data: Data, device: torch.device) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(config.seed, "model"))
         sizes = {"channels": data.channels, "classes": len(data.classes), "size": data.size}
-        model: nn.Module = network_of(config.model, config.packages, **sizes)
+        model = network_for(config, **sizes)
     init = settings(config.init)
     kept = data.train.images.shape[-1]
     check_test_views(model, config.train.test_crops, kept=kept, seen=data.size)
     own = {key: value for key, value in init.items() if key not in WeightsSource._fields}
     build(own, config.packages)(model, seed=mix(config.seed, "init"))
-    layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
+    layout = memory_format(channels_last=config.train.channels_last)
     return model.to(device).to(memory_format=layout)
 
 
@@ -254,5 +259,5 @@ def _on_device(split: Labelled, config: Config, device: torch.device) -> Labelle
     """Lay images in memory out as batches are, so that two splits can share them."""
     if isinstance(split.images, Files):
         return split
-    layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
+    layout = memory_format(channels_last=config.train.channels_last)
     return Labelled(lay_out(split.images, device, layout), split.labels)

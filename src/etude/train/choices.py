@@ -10,13 +10,14 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from etude.config import Config, network_of
+from etude.config import Config
 from etude.data.prepare import Data
 from etude.data.sources.files import Files
 from etude.train.compiler import one_kernel
 from etude.train.graph import obstacle
 from etude.train.memory import count_parameters, walk
 from etude.train.outlook import Outlook
+from etude.train.trained import network_for
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def choose_smallest_part(config: Config, data: Data) -> int:
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             sizes = {"channels": data.channels, "classes": len(data.classes), "size": data.size}
-            return 1 + needs_two(network_of(config.model, config.packages, **sizes), image)
+            return 1 + needs_two(network_for(config, **sizes), image)
     except (RuntimeError, TypeError, ValueError) as error:  # a network of the user's own
         log.debug("one image was not tried: %s", error)
         return 1
@@ -111,7 +112,7 @@ def outlook_of(config: Config, *, channels: int, classes: int, size: int) -> Out
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             sizes = {"channels": channels, "classes": classes, "size": size}
-            model = network_of(config.model, config.packages, **sizes)
+            model = network_for(config, **sizes)
             layers = walk(model, image)
     except (RuntimeError, TypeError, ValueError) as error:  # a network of the user's own
         log.debug("the network was not walked through: %s", error)

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from etude.data.batch import Batch, Split
+from etude.data.batch import Batch, Ordered
 from etude.train.hardware import autocast
 from etude.train.loss import loss_of
 
@@ -29,7 +29,7 @@ class Reader(Protocol):
 @torch.inference_mode()
 def ask(
     model: nn.Module,
-    data: Split,
+    data: Ordered,
     *readers: Reader,
     device: torch.device,
     precision: str,
@@ -84,7 +84,7 @@ class Scorer:
 
 
 def evaluate(
-    model: nn.Module, data: Split, *, device: torch.device, precision: str, batch_size: int
+    model: nn.Module, data: Ordered, *, device: torch.device, precision: str, batch_size: int
 ) -> Score:
     """Score a model on all images of a split; see `ask`."""
     scorer = Scorer(model, device)

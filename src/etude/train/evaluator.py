@@ -8,7 +8,7 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
-from etude.data.batch import Split
+from etude.data.batch import Ordered
 from etude.data.resident import Resident
 from etude.train.cuda import Cuda
 from etude.train.evaluate import Score, Scorer, evaluate
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 # What scores a model on a split.
-Evaluator = Callable[[nn.Module, Split], Score]
+Evaluator = Callable[[nn.Module, Ordered], Score]
 
 
 class CapturedEvaluation:
@@ -40,10 +40,10 @@ class CapturedEvaluation:
     ) -> None:
         self._how: _How = {"device": device, "precision": precision, "batch_size": batch_size}
         self._cuda = cuda or Cuda()
-        self._passes: dict[tuple[nn.Module, Split], _Pass] = {}
+        self._passes: dict[tuple[nn.Module, Ordered], _Pass] = {}
         self._given_up = False
 
-    def __call__(self, model: nn.Module, data: Split) -> Score:
+    def __call__(self, model: nn.Module, data: Ordered) -> Score:
         """Score a model."""
         if self._given_up or not isinstance(data, Resident):
             return evaluate(model, data, **self._how)

@@ -14,8 +14,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from etude.data.batch import Batch, Split
-from etude.data.resident import Resident
+from etude.data.batch import Batch, Gathered, Split
 from etude.train.cuda import Cuda
 from etude.train.optim.capturable import follows_device
 from etude.train.replay import CannotCapture, Replay
@@ -39,7 +38,7 @@ class Epoch:
         lr: () the rate in use, which the optimizer reads.
     """
 
-    images: Resident
+    images: Gathered
     batch_size: int
     order: Tensor
     draws: Tensor | None
@@ -48,7 +47,7 @@ class Epoch:
     lr: Tensor
 
     @classmethod
-    def of(cls, state: State, images: Resident, seed: int, batch_size: int) -> "Epoch":
+    def of(cls, state: State, images: Gathered, seed: int, batch_size: int) -> "Epoch":
         """Hold the epoch under way."""
         return cls(
             images=images,
@@ -148,10 +147,10 @@ class Captured:
             CannotCapture: The images are not on the device, or what there is cannot be captured.
         """
         if reason := obstacle(
-            state.optimizer, state.scaler, streamed=not isinstance(images, Resident)
+            state.optimizer, state.scaler, streamed=not isinstance(images, Gathered)
         ):
             raise CannotCapture(reason)
-        assert isinstance(images, Resident)  # noqa: S101
+        assert isinstance(images, Gathered)  # noqa: S101
         if self._epoch is None:
             self._epoch = Epoch.of(state, images, seed, batch_size)
         else:

@@ -1,8 +1,10 @@
 """Where a run computes, and in which numbers."""
 
+import os
 import sys
 import warnings
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import torch
 
@@ -93,6 +95,18 @@ def free_memory(device: torch.device) -> int:
     free, _ = torch.cuda.mem_get_info(device)
     at_hand = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return free + at_hand  # which PyTorch keeps, after another run in this process
+
+
+def available_memory(device: torch.device) -> int:
+    """Give the bytes that this process may still take, of a GPU's memory or of the machine's."""
+    if device.type == "cuda":
+        return free_memory(device)
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:  # where it is told otherwise, half of all is taken for free
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    (told,) = (line for line in lines if line.startswith("MemAvailable:"))
+    return 1024 * int(told.split()[1])
 
 
 def synchronize(device: torch.device) -> None:

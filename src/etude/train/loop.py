@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from etude.data.batch import Split
 from etude.runs.records import EpochRow
@@ -94,6 +94,8 @@ class Plan:
         label_smoothing: Share of the target that is spread over all classes, while it is learned.
         test_views: Puts something around the network that asks it about several views of a test
             image; None asks about one, as in `evaluations`.
+        behind: Gives what follows a network's frozen layers, and what these make of images; None
+            where there are none to leave out.
     """
 
     epochs: int
@@ -110,6 +112,7 @@ class Plan:
     decay: Decay = "kernels"
     label_smoothing: float = 0.0
     test_views: Callable[[nn.Module], nn.Module] | None = None
+    behind: Callable[[nn.Module, Tensor], tuple[nn.Module, Tensor]] | None = None
 
     def tested(self, model: nn.Module) -> nn.Module:
         """Give what is asked about the images of the final test."""

@@ -1,8 +1,9 @@
 """One optimizer step, and an epoch's steps carried out one after the other."""
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from etude.base.errors import UserError
 from etude.base.identity import mark_of
 from etude.data.batch import Batch, Split
-from etude.train.at_once import WeightsAtOnce
+from etude.train.autocast_weights import WeightsAtOnce
 from etude.train.compiler import Compiler, one_kernel, what_passes_change
 from etude.train.hardware import autocast
 from etude.train.loss import OwnLoss, training_losses
@@ -72,7 +73,7 @@ class Step:
                 f"train.label_smoothing={label_smoothing} is for cross-entropy, and "
                 f"{type(model).__name__} has a loss of its own; set it to 0"
             )
-        self._model = model
+        self._model = self._asked = model
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self._optimizer = optimizer
         self._scaler = scaler
@@ -85,6 +86,18 @@ class Step:
         self._plain_passes = partial(_passes, forward=WeightsAtOnce(model))
         self._compiled_passes = self.compiler(_passes)
         self._compiled_update = self.compiler(optimizer.step)
+
+    def of_features(self, end: nn.Module) -> Self:
+        """Give the same step for batches of features, which the network's end is asked about.
+
+        Args:
+            end: What follows the layers that made them, with the network's own parameters.
+        """
+        step = copy(self)
+        step._asked = end
+        step._plain_passes = partial(_passes, forward=WeightsAtOnce(end))
+        step._compiled_passes = self.compiler(_passes)
+        return step
 
     def __call__(self, images: Tensor, labels: Tensor, *, whole: bool = False) -> Result:
         """Learn from images (N, C, H, W) with labels (N,).
@@ -121,7 +134,7 @@ class Step:
         def by(passes: Callable[..., _Passed]) -> Result:
             share = len(labels) / batch_size
             how = self._precision, self._device, self._label_smoothing, share
-            total, loss, correct = passes(self._model, images, labels, *how)
+            total, loss, correct = passes(self._asked, images, labels, *how)
             self._scaler.scale(total).backward()
             return Result(loss, correct)
 

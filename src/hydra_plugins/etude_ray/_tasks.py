@@ -74,7 +74,7 @@ class Tasks(Loop):
         """Give what was sent, whether or not the cluster has begun with it."""
         return [self.entries[number] for number in self._sent]
 
-    def _placed(self, entry: Entry) -> bool:
+    def _start_one(self, entry: Entry) -> bool:
         """Send a job, once; the cluster finds the place."""
         job = entry.job
         if job.number in self._sent:

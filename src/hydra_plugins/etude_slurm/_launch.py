@@ -14,7 +14,7 @@ from rich.console import Console
 
 from etude.base.text import near
 from etude.launch.job import Entry, Job, labels
-from etude.launch.queue import short
+from etude.launch.squeue import short
 from etude.launch.stopping import Stopping
 from etude.launch.table import LiveTable, PlainLines, show_all
 from etude.launch.task import TaskMethods

@@ -12,7 +12,7 @@ from hydra.errors import CompactHydraException
 from submitit.core.utils import FailedJobError, FailedSubmissionError, JobPaths
 
 from etude.base.text import first_line
-from etude.launch.queue import ask, is_ahead, is_at_work
+from etude.launch.squeue import ask, is_ahead, is_at_work
 from etude.runs.records import read_json, write_json
 from hydra_plugins.etude_slurm._job import Call
 

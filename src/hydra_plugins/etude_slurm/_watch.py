@@ -9,7 +9,7 @@ from submitit.core.utils import JobPaths, pickle_load
 
 from etude.launch.job import Entry, last_line, reason
 from etude.launch.loop import JobsDisplay
-from etude.launch.queue import Queue, is_ahead, is_at_work, is_over
+from etude.launch.squeue import Queue, is_ahead, is_at_work, is_over
 from etude.launch.stopping import Stopping
 from etude.runs.state import RunState
 

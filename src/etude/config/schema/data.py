@@ -53,6 +53,7 @@ class FolderConf(DatasetConf):
     validation: str | None = field(metadata=since(None))
     test: str
     labels: str | None = field(metadata={**NO_RESULT, **since(None)})
+    classes: list[str] | None = field(metadata=since(None))
     test_fraction: Share = field(metadata=since(0.2))
     on_bad_image: Literal["error", "skip"] = field(metadata={**NO_RESULT, **since("error")})
     fit: Literal["stretch", "crop"] = field(metadata=since("stretch"))

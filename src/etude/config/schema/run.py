@@ -29,7 +29,7 @@ _DECAY = Rule(
 )
 # What compile was has another key, of which the check tells.
 _STEP = matching("auto, eager or graph", r"auto|eager|graph|compile")
-_COMPILE = matching("auto, true or false", r"auto|[tT]rue|[fF]alse")
+_SWITCH = matching("auto, true or false", r"auto|[tT]rue|[fF]alse")
 _BATCH = Rule(
     "a whole number above 0",
     lambda images: images > 0,
@@ -41,6 +41,9 @@ _DEVICE = matching("auto, cpu, cuda or cuda:<number>", r"auto|cpu|cuda(:\d+)?")
 
 def _are_names(given: list[Any]) -> bool:
     return bool(given) and all(isinstance(name, str) and name for name in given)
+
+
+_TRAINED = Rule("a list of patterns of names, as ['classifier.*']", _are_names)
 
 
 @dataclass
@@ -57,12 +60,15 @@ class Train:
     clip_norm: Positive | None
     accumulate: Counting | Literal["auto"]
     decay: Annotated[Any, _DECAY]
+    trainable: Annotated[list[str], _TRAINED] | None = field(metadata=since(None))
+    frozen_batch_norm: Literal["evaluate", "affine", "train"] = field(metadata=since("evaluate"))
+    cache_features: Annotated[str, _SWITCH] = field(metadata=since("auto"))
     average_decay: Portion | None = field(metadata=since(None))
     test_every_epoch: bool
     test_crops: Literal[1, 2, 10] = field(metadata=since(1))
     eval_batch_size: Annotated[str, _EVALUATED] = field(metadata=NO_RESULT)
     step: Annotated[str, _STEP] = field(metadata=NO_RESULT)
-    compile: Annotated[str, _COMPILE] = field(metadata=since("auto"))
+    compile: Annotated[str, _SWITCH] = field(metadata=since("auto"))
     channels_last: bool = field(metadata=NO_RESULT)
     deterministic: bool = field(metadata=NO_RESULT)
     keep_memory: bool = field(metadata=NO_RESULT)
@@ -70,7 +76,8 @@ class Train:
     checkpoint_steps: Counting | None = field(metadata=NO_RESULT)
 
     def __post_init__(self) -> None:
-        self.compile = self.compile.lower()  # true is no text for YAML, and comes as Python's True
+        # true is no text for YAML, and comes as Python's True
+        self.compile, self.cache_features = self.compile.lower(), self.cache_features.lower()
 
     @property
     def parts(self) -> int:

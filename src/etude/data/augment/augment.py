@@ -43,7 +43,10 @@ class Change(Protocol):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Augment:
-    """Augment a batch, in the order of the attributes; every change is off at None or 0.
+    """Augment a batch; every change is off at None or 0.
+
+    They come in the order in which `_made_changes` has them. A run's values are those of
+    `conf/augment/none.yaml`; the defaults here are for whoever builds one from Python.
 
     What range a number has, and which words there are, is the configuration's schema to hold; here
     is what the settings must be to each other.
@@ -85,7 +88,7 @@ class Augment:
     crop: str | None = None
     scales: Sequence[int] | None = None
     crop_area: Sequence[float] = (0.08, 1.0)
-    crop_aspect: Sequence[float] = (3 / 4, 4 / 3)
+    crop_aspect: Sequence[float] = (0.75, 1.3333)
     interpolation: str = "bilinear"
     shift_fraction: float | None = None
     rotation_degrees: float | None = None

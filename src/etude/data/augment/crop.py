@@ -14,7 +14,7 @@ from torch import Tensor
 from etude.data.augment.draws import between, columns, integers
 from etude.data.augment.gather import windows
 from etude.data.augment.limits import check_pair
-from etude.data.resample import INTERPOLATIONS, Span, resample
+from etude.data.resample import WINDOW_INTERPOLATIONS, Span, resample
 
 
 class Cut(NamedTuple):
@@ -23,8 +23,8 @@ class Cut(NamedTuple):
     Attributes:
         rows: Where they lie.
         columns: Likewise.
-        kind: By what they are brought to their size: one of `INTERPOLATIONS`, or the place in it of
-            every image's own, (N,) int64; `own` where it is up to the data set.
+        kind: By what they are brought to their size: one of `WINDOW_INTERPOLATIONS`, or the place
+            in it of every image's own, (N,) int64; `own` where it is up to the data set.
     """
 
     rows: Span
@@ -69,7 +69,7 @@ class Interpolation:
     """One for all images, or for every image its own by a draw.
 
     Args:
-        name: One of `etude.data.resample.INTERPOLATIONS`, or `random` for one of them.
+        name: One of `etude.data.resample.WINDOW_INTERPOLATIONS`, or `random` for one of them.
     """
 
     def __init__(self, name: str) -> None:
@@ -78,7 +78,7 @@ class Interpolation:
 
     def __call__(self, draws: Sequence[Tensor]) -> str | Tensor:
         """Choose by what is left of the draws, (N,) or nothing."""
-        return integers(draws[0], len(INTERPOLATIONS)) if draws else self.name
+        return integers(draws[0], len(WINDOW_INTERPOLATIONS)) if draws else self.name
 
 
 class Scaled:

@@ -57,7 +57,7 @@ def read_image(path: str, form: Form) -> np.typing.NDArray[np.uint8]:
     Raises:
         UserError: The file is no image, or breaks off.
     """
-    with _told(path), PIL.Image.open(path) as image:
+    with _naming(path), PIL.Image.open(path) as image:
         resampling = PIL.Image.Resampling[form.interpolation.upper()]
         upright = in_rgb(image)
         box = _middle(*upright.size) if form.fit == "crop" else None
@@ -80,7 +80,7 @@ def read_window(path: str, window: Window, form: Form, size: int) -> torch.Tenso
     Raises:
         UserError: The file is no image, or breaks off.
     """
-    with _told(path):
+    with _naming(path):
         pixels = _pixels(path)
     height, width = pixels.shape[1:]
     square = _middle(width, height) if form.fit == "crop" else (0.0, 0.0, width, height)
@@ -141,7 +141,7 @@ def _middle(width: int, height: int) -> tuple[float, float, float, float]:
 
 
 @contextmanager
-def _told(path: str) -> Generator[None]:
+def _naming(path: str) -> Generator[None]:
     """Say which file it is that cannot be decoded."""
     try:
         yield

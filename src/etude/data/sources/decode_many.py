@@ -49,7 +49,7 @@ def decode(paths: Sequence[str], form: Form) -> torch.Tensor:
 
     bad = {p: e for p, e in zip(paths, _in_threads(fill, len(paths)), strict=True) if e is not None}
     if len(bad) == 1:
-        raise next(iter(bad.values()))
+        raise UserError(f"{next(iter(bad.values()))}, or set dataset.on_bad_image=skip")
     if bad:
         raise UserError(
             f"{len(bad)} of {len(paths)} images cannot be decoded: {shown_names(bad)}; replace or "

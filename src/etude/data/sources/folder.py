@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from etude.base.digests import combined, digests_of_files
@@ -29,7 +30,7 @@ from etude.data.sources.source import DatasetInfo, Labelled, Loaded
 
 log = logging.getLogger(__name__)
 
-INTERPOLATIONS = ("nearest", "bilinear", "lanczos")
+FILE_INTERPOLATIONS = ("nearest", "bilinear", "lanczos")
 FITS = ("stretch", "crop")
 CUTS = ("kept", "original")
 # Raise it when the same file would give other pixels: it is part of the cache's name, and of what
@@ -58,6 +59,7 @@ class Folder:
         stream: Whether images stay in their files, and are decoded anew in every epoch; None
             streams them where their pixels would take over half of the machine's memory.
         labels: A table of files and classes, instead of class folders.
+        classes: Those that are taken, in alphabetical order all the same; None for all.
         test_fraction: What is cut off for the test where there is no test part.
         split_seed: Decides what is.
         on_bad_image: `error`, or `skip` to leave images out that cannot be decoded.
@@ -77,12 +79,14 @@ class Folder:
         cut_from: str = "kept",
         stream: bool | None = None,
         labels: str | None = None,
+        classes: Sequence[str] | None = None,
         test_fraction: float = 0.2,
         split_seed: int = 0,
         on_bad_image: str = "error",
     ) -> None:
         self.root = Path(root).expanduser()
-        self.layout = Layout(self.root, train, validation, test, labels, test_fraction, split_seed)
+        parts = train, validation, test
+        self.layout = Layout(self.root, *parts, labels, test_fraction, split_seed, classes)
         self.input_size = input_size
         self.interpolation = interpolation
         self.load_size = load_size
@@ -200,10 +204,10 @@ class Folder:
             )
 
     def _check_settings(self) -> Sides:
-        if self.interpolation not in INTERPOLATIONS:
+        if self.interpolation not in FILE_INTERPOLATIONS:
             raise UserError(
                 f"dataset.interpolation={self.interpolation} does not resize image files; "
-                f"use one of {', '.join(INTERPOLATIONS)}"
+                f"use one of {', '.join(FILE_INTERPOLATIONS)}"
             )
         if self.fit not in FITS:
             raise UserError(f"dataset.fit={self.fit} is unknown; use one of {', '.join(FITS)}")

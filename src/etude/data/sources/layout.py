@@ -13,12 +13,13 @@ What is cut for the test keeps every class's share, and follows from `split_seed
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from etude.base.errors import UserError
 from etude.base.lazy import np
+from etude.base.nearest import unknown
 from etude.data.sources.listing import Listing, class_folders, list_images
 from etude.data.sources.table import read_table
 from etude.data.splits import split
@@ -56,6 +57,7 @@ class Layout(NamedTuple):
         labels: A table of files and classes, instead of folders; None for folders.
         test_fraction: What is cut for the test where the folder has no such part.
         seed: Decides what is cut.
+        classes: Those that are taken; None for all.
     """
 
     root: Path
@@ -65,6 +67,7 @@ class Layout(NamedTuple):
     labels: str | None
     test_fraction: float
     seed: int
+    classes: Sequence[str] | None = None
 
     def divide(self) -> Division:
         """List the images of each part.
@@ -75,13 +78,30 @@ class Layout(NamedTuple):
         if not self.root.is_dir():
             raise UserError(f"dataset.root={self.root} is no folder; give one that has images")
         self._check_apart()
-        parts = self._listed()
+        parts = self._chosen(self._listed())
         train, validation = parts["train"], parts.get("validation")
         own = None if validation is None else _as_in(train, validation)
         if "test" not in parts:
             return Division(*self._cut(train), own)
         _check_classes(self.root, train, parts["test"])
         return Division(train, _as_in(train, parts["test"]), own)
+
+    def _chosen(self, parts: dict[str, Listing]) -> dict[str, Listing]:
+        """Leave out the classes that were not asked for.
+
+        Raises:
+            UserError: There is no such class, or one alone.
+        """
+        if self.classes is None:
+            return parts
+        there = parts["train"].classes
+        for name in self.classes:
+            if name not in there:
+                raise UserError(f"dataset.classes: {name}: {unknown(name, there, 'class')}")
+        if len(set(self.classes)) < 2:
+            told = ",".join(self.classes)
+            raise UserError(f"dataset.classes=[{told}]: give two classes or more, or null for all")
+        return {part: listing.of(self.classes) for part, listing in parts.items()}
 
     def _check_apart(self) -> None:
         """Refuse one folder for two parts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -47,6 +47,13 @@ class Listing(NamedTuple):
         """Choose the images at some places."""
         images, labels = ([part[place] for place in places] for part in (self.images, self.labels))
         return self._replace(images=images, labels=labels)
+
+    def of(self, classes: Collection[str]) -> Listing:
+        """Leave out all other classes; those that stay keep their order."""
+        kept = tuple(name for name in self.classes if name in classes)
+        number = {self.classes.index(name): label for label, name in enumerate(kept)}
+        chosen = self.some([place for place, own in enumerate(self.labels) if own in number])
+        return chosen._replace(classes=kept, labels=[number[own] for own in chosen.labels])
 
     def present(self) -> set[str]:
         """Name the classes that have images."""

@@ -6,13 +6,13 @@ parameters' names, as a shell has them: `["*conv*.weight"]`.
 """
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from etude.base.errors import UserError
+from etude.train.names import named
 
 Decay = str | Sequence[str]
 Group = dict[str, Any]
@@ -58,14 +58,7 @@ def decayed(model: nn.Module, decay: Decay) -> list[nn.Parameter]:
             f"train.decay={decay} must be kernels, all, or a list of patterns of names, as "
             '["*conv*.weight"]'
         )
-    named = dict(model.named_parameters())
-    for pattern in decay:
-        if not any(fnmatchcase(name, pattern) for name in named):
-            first = ", ".join(list(named)[:6])
-            raise UserError(
-                f"train.decay: {pattern} fits no parameter's name; the network has {first}, …"
-            )
-    return [p for name, p in named.items() if any(fnmatchcase(name, each) for each in decay)]
+    return list(named(model, decay, "train.decay").values())
 
 
 @torch.no_grad()

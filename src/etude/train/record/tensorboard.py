@@ -30,7 +30,7 @@ def shown(
         yield View()
         return
     from etude.train.record.events import Events  # noqa: PLC0415 (TensorBoard takes its time)
-    from etude.train.record.views import Views  # noqa: PLC0415 (with it)
+    from etude.train.record.tensorboard_views import Views  # noqa: PLC0415 (with it)
 
     purge = parts.state.epoch + 1 if parts.state.global_step else None
     if purge is None:  # it begins, perhaps once more: a kill came before the first checkpoint

@@ -46,7 +46,7 @@ _HINTS = {
 }
 
 
-class Worker:
+class RunJob:
     """What Hydra calls for each job: trains it, and keeps its failure from ending the others.
 
     `about`, `memory`, `progress`, `alone`, `preload` and `exit_code` are what Étude's launchers may

@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 _Answer = TypeVar("_Answer")
 
 
-class Once:
+class Memo:
     """Remembers answers for as long as it is kept itself."""
 
     def __init__(self) -> None:

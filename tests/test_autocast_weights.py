@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from etude.models.lenet import LeNet5
-from etude.train.at_once import WeightsAtOnce
+from etude.train.autocast_weights import WeightsAtOnce
 
 LOW = [torch.bfloat16, torch.float16]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from etude.config.schema import Record
 from etude.data.batch import Batch
@@ -42,6 +42,7 @@ class Views(View):
             self.collector = Collector(_SHEET)
         self._profile: Profile | None = None
         self._images: Batch | None = None
+        self._behind: tuple[nn.Module, Tensor] | None = None
 
     def begin(self, state: State) -> None:
         """Show the network and the images that it will learn from."""
@@ -79,9 +80,10 @@ class Views(View):
         if not (record.norms or record.histograms):
             return
         weights = {n: p.detach() for n, p in state.model.named_parameters()}
+        model, batch = self._asked(state)
         found = gradients(
-            state.model,
-            self._batch(state.device),
+            model,
+            batch,
             precision=self._plan.precision,
             label_smoothing=self._plan.label_smoothing,
         )
@@ -137,6 +139,17 @@ class Views(View):
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the tracer, about what this network never does
             self._events.add("graph", state.model, images)
+
+    def _asked(self, state: State) -> tuple[nn.Module, Batch]:
+        """Give the network and a batch; of frozen layers, which stay, what they made of it once."""
+        batch = self._batch(state.device)
+        if self._plan.behind is None:
+            return state.model, batch
+        if self._behind is None:
+            end, features = self._plan.behind(state.model, batch.images)
+            self._behind = end, features.cpu()
+        end, features = self._behind
+        return end, Batch(features.to(state.device), batch.labels)
 
     def _batch(self, device: torch.device) -> Batch:
         """Give the run's first training batch, augmented as the run has it.
