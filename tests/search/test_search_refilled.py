@@ -40,7 +40,7 @@ class Clockwork(Loop):
         self.begun: dict[int, float] = {}
         self.ended: dict[int, float] = {}
 
-    def _placed(self, entry: Entry) -> bool:
+    def _start_one(self, entry: Entry) -> bool:
         if len(self._running()) >= self.slots:
             return False
         entry.begin(CPU, io.BytesIO())
