@@ -15,7 +15,7 @@ from optuna.study import StudyDirection
 
 from etude.base.errors import UserError
 from etude.search.settings import SearchConf
-from etude.search.space import Space, check_seeds
+from etude.search.space import Space
 
 _STUDY = "search"
 _ABOUT = "about"  # the study's note of what it is a search for
@@ -76,7 +76,6 @@ def check_same_search(study: Study, space: Space, settings: SearchConf) -> None:
     shared = settings.identity or " ".join(sorted(space.shared))
     now = {**space.describe(), "metric": ",".join(settings.metrics), "shared": shared}
     if settings.seeds:
-        check_seeds(space)
         now["seeds"] = str(settings.seeds)
     then: dict[str, str] | None = study.user_attrs.get(_ABOUT)
     if then is None:
