@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from etude.report import claims
+from etude.report.answer import answer
 from etude.report.arms import Arm
 from etude.report.read import NO_PLAN, RunFolder
 from etude.report.results import Results, compare
@@ -113,6 +114,17 @@ def test_several_looks_share_what_one_may_spend():
     said = ["one > base"]
     once, often = (claims.judge(results_of(values, plan_of(said=said, looks=n)))[0] for n in (1, 4))
     assert (once.confidence, often.confidence) == (pytest.approx(0.9), pytest.approx(0.975))
+
+
+def test_an_arm_that_was_decided_lacks_no_seed_and_the_correction_is_told():
+    values = drawn(random.Random(0), [-0.3, 0.001, 0.0, 0.0])
+    values["one"] = values["one"][:3]
+    once, often = (results_of(values, plan_of(looks=looks)) for looks in (1, 4))
+    assert "no result for seed" in once.rows[1].warnings[0]
+    assert often.rows[1].warnings == ()
+    told_of = [" ".join(one.text for one in answer(found)) for found in (once, often)]
+    assert "corrected for 4 looks as well" in told_of[1]
+    assert "looks" not in told_of[0]
 
 
 def test_a_plan_of_before_there_were_rounds_had_one_look():

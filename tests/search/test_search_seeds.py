@@ -18,7 +18,7 @@ from etude.search import report
 from etude.search.repeats import by_seed
 from etude.search.search import Search
 from etude.search.settings import SearchConf, read
-from etude.search.space import Space
+from etude.search.space import Space, check_seeds
 
 SEEDS = [3, 1, 4, 15, 9, 2]
 
@@ -140,10 +140,11 @@ def test_as_few_seeds_as_a_pruner_can_spare_one_of_are_taken():
     assert read(SearchConf(seeds=[0, 1, 2], pruner="wilcoxon", p_threshold=0.3)).repeats == 3
 
 
-def test_a_seed_beside_those_of_the_search_is_refused(tmp_path: Path):
+def test_a_seed_beside_those_of_the_search_is_refused():
     space = Space((*SPACE.items, "seed=7"))
+    check_seeds(space, None)
     with pytest.raises(UserError, match=r"seed=7: the seeds are those of hydra\.sweeper\.seeds"):
-        search_in(tmp_path, noisy, space=space, seeds=SEEDS)
+        check_seeds(space, SEEDS)
 
 
 def test_other_seeds_are_another_search(tmp_path: Path):

@@ -31,7 +31,7 @@ from etude.runs.records import read_summary
 from etude.runs.status import listed
 from etude.search.outcome import FOLDER, NothingFound
 from etude.search.settings import BY_EPOCHS, TARGET, SearchConf, read
-from etude.search.space import Space, check_sampler, parse
+from etude.search.space import Space, check_sampler, check_seeds, parse
 
 _METRICS = [f"{split}_{quantity}" for split in ("train", "validation", "test")
             for quantity in ("loss", "accuracy")]  # fmt: skip
@@ -120,6 +120,7 @@ def launch(composer: Composer, asked: SearchWords, *, dry_run: bool) -> int:
     words = [str(word.input_line) for word in task if not word.is_hydra_override()]
     space = parse(words, settings.params, composer.loader)
     check_sampler(space, settings.sampler)
+    check_seeds(space, settings.seeds)
     corners = [("", space.words(corner)) for corner in space.corners()]
     planned = composer.several(master, corners).jobs
     inspect([job.config for job in planned if job.local], ())
@@ -150,7 +151,9 @@ def _list(settings: SearchConf, space: Space, some: ComposedJob) -> int:
     for key, axis in space.axes.items():
         console.print(f"{key}: {axis.told()}", markup=False)
     wanted, folder = settings.wanted(space.size), near(some.folder.parent)
-    console.print(f"{wanted} trials in all, below {folder}; nothing was started", markup=False)
+    each = f" of up to {settings.repeats} seeds" if settings.seeds else ""
+    told = f"{wanted} trials{each} in all, below {folder}; nothing was started"
+    console.print(told, markup=False)
     return 0
 
 

@@ -43,6 +43,9 @@ def answer(results: Results) -> list[Sentence]:
     told = [*([Sentence("headline", first)] if first else []), _baseline(results)]
     for kind in _ORDER:
         told += _of_kind(kind, groups.get(kind, []), results)
+    if results.looks > 1:
+        text = f"Seeds were added in rounds: all is corrected for {results.looks} looks as well."
+        told.append(Sentence("note", text))
     return [*told, *_counts(results)]
 
 

@@ -135,6 +135,11 @@ class Results:
         return {row.label: fmean(values) for row, values in zip(ranked, found, strict=True)}
 
     @property
+    def looks(self) -> int:
+        """How many rounds of seeds its study planned; see `etude.report.rounds`."""
+        return max(run.plan["looks"] for run in self.runs)
+
+    @property
     def runs(self) -> list[RunFolder]:
         """The runs of all arms."""
         return [run for row in self.rows for run in row.arm.runs]
@@ -160,8 +165,7 @@ def compare(
     """
     _check_metric(arms, metric)
     margin = _margin(arms, metric, margin)
-    seeds = {run.seed for arm in arms for run in arm.runs}
-    rows = tuple(_row(arm, metric, seeds) for arm in arms)
+    rows = tuple(_row(arm, metric, _expected(arm, arms)) for arm in arms)
     alone = Results(metric, None, chosen=False, rows=rows, margin=margin)
     label, chosen = _baseline(alone, baseline)
     base = next((row for row in alone.rows if row.label == label), None)
@@ -175,13 +179,21 @@ def compare(
         higher_is_better=alone.higher_is_better,
         # Whoever compares all arms with the best has looked at all pairs to find it.
         among=0 if chosen else known * (known - 1) // 2,
-        looks=max(run.plan["looks"] for run in alone.runs),
+        looks=alone.looks,
     )
     rows = tuple(
         replace(row, difference=d, judged=verdict)
         for row, d, verdict in zip(alone.rows, found, judged, strict=True)
     )
     return replace(alone, baseline=label, chosen=chosen, rows=rows)
+
+
+def _expected(arm: Arm, arms: Sequence[Arm]) -> Set[int]:
+    """Give the seeds that an arm should have: all that any has, unless it got them in rounds."""
+    own = {run.seed for run in arm.runs}
+    if any(run.plan["looks"] > 1 for run in arm.runs):
+        return own
+    return {run.seed for other in arms for run in other.runs}
 
 
 def finished(arm: Arm) -> list[RunFolder]:

@@ -1,5 +1,6 @@
 """A trial's job and what it came to, or a whole search; free of Optuna, which takes its time."""
 
+import math
 from typing import Any, NamedTuple
 
 ERROR, FOLDER = "error", "folder"  # a trial's notes
@@ -23,3 +24,12 @@ class TrialJob(NamedTuple):
     number: int
     words: list[str]
     label: str
+
+
+def numbers(outcome: Outcome, count: int) -> list[float] | None:
+    """Read a number for each objective; None where they are not."""
+    try:
+        values = [float(outcome)] if count == 1 else [float(value) for value in outcome]
+    except (TypeError, ValueError):
+        return None
+    return values if len(values) == count and all(map(math.isfinite, values)) else None

@@ -5,7 +5,6 @@ Where the launcher can, a new trial begins as soon as another ends; else a batch
 
 import itertools
 import logging
-import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +14,12 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from etude.base.errors import UserError
 from etude.base.text import first_line
-from etude.search.outcome import ERROR, FOLDER, Outcome, TrialJob, Unfinished
+from etude.search.outcome import ERROR, FOLDER, Outcome, TrialJob, Unfinished, numbers
 from etude.search.prune import PRUNED, is_worse
 from etude.search.repeats import by_seed, means, note_seed
-from etude.search.same import check_same
 from etude.search.settings import SearchConf
 from etude.search.space import Params, Space
-from etude.search.storage import note
+from etude.search.storage import check_same_search, note
 from etude.search.suggest import Notes, distributions, suggest
 
 log = logging.getLogger(__name__)
@@ -51,7 +49,7 @@ class Search:
     def __post_init__(self) -> None:
         self._at_work: set[int] = set()  # trials that have been handed out
         self._put_off: set[int] = set()  # trials that their launcher left for later
-        check_same(self.study, self.space, self.settings)
+        check_same_search(self.study, self.space, self.settings)
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -120,10 +118,10 @@ class Search:
         first = waiting[0] if waiting else len(self.trials)
         end = (first // jobs + 1) * jobs if blocks else sys.maxsize
         free = jobs - len(self._at_work)
-        numbers = [number for number in waiting if number < end][:free]
-        numbers += itertools.islice(self._ask_until(end), free - len(numbers))
-        self._at_work.update(numbers)
-        return [self._job(number) for number in numbers]
+        chosen = [number for number in waiting if number < end][:free]
+        chosen += itertools.islice(self._ask_until(end), free - len(chosen))
+        self._at_work.update(chosen)
+        return [self._job(number) for number in chosen]
 
     def _waiting(self) -> list[int]:
         """Give the trials that have begun and that nobody is at work on."""
@@ -242,7 +240,7 @@ class Search:
             self._put_off.add(number)
         elif PRUNED in trial.user_attrs or isinstance(outcome, TrialPruned):
             self._tell_pruned(trial)
-        elif (values := _numbers(outcome, self._objectives)) is not None:
+        elif (values := numbers(outcome, self._objectives)) is not None:
             if self.settings.seeds:
                 note_seed(self.study, number, index, values)
                 self._settle(self.trials[number])
@@ -278,15 +276,6 @@ class Search:
         else:
             so_far = f"on the front so far: {', '.join(str(trial.number) for trial in best)}"
         log.info("trial %d: %s; %s", number, text, so_far)
-
-
-def _numbers(outcome: Outcome, count: int) -> list[float] | None:
-    """Read a number for each objective; None where they are not."""
-    try:
-        values = [float(outcome)] if count == 1 else [float(value) for value in outcome]
-    except (TypeError, ValueError):
-        return None
-    return values if len(values) == count and all(map(math.isfinite, values)) else None
 
 
 def _told(error: BaseException) -> str:

@@ -90,14 +90,14 @@ def _short(word: str) -> str:
     return f"{number:.4g}" if "." in word or "e" in word else word
 
 
-def check_seeds(space: Space) -> None:
+def check_seeds(space: Space, seeds: Sequence[int] | None) -> None:
     """Refuse a seed beside those of a search.
 
     Raises:
         UserError: There is one.
     """
     words = [*space.shared, *(f"{key}=…" for key in space.axes)]
-    for word in words:
+    for word in words if seeds else ():
         if word.lstrip("+").partition("=")[0] == "seed":
             raise UserError(f"{word}: the seeds are those of hydra.sweeper.seeds; leave it out")
 

@@ -14,8 +14,11 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 
 from etude.base.errors import UserError
+from etude.search.settings import SearchConf
+from etude.search.space import Space
 
 _STUDY = "search"
+_ABOUT = "about"  # the study's note of what it is a search for
 _FILES = {"journal": "search.journal", "sqlite": "search.db"}
 
 
@@ -62,6 +65,28 @@ def open_study(folder: Path, *, storage: str, directions: Sequence[str]) -> Stud
             f"set hydra.sweeper.direction={written}"
         )
     return study
+
+
+def check_same_search(study: Study, space: Space, settings: SearchConf) -> None:
+    """Refuse to mix the trials of two searches.
+
+    Raises:
+        UserError: The study holds another one's.
+    """
+    shared = settings.identity or " ".join(sorted(space.shared))
+    now = {**space.describe(), "metric": ",".join(settings.metrics), "shared": shared}
+    if settings.seeds:
+        now["seeds"] = str(settings.seeds)
+    then: dict[str, str] | None = study.user_attrs.get(_ABOUT)
+    if then is None:
+        study.set_user_attr(_ABOUT, now)
+    elif then != now:
+        changed = [key for key in {**then, **now} if then.get(key) != now.get(key)]
+        what = "what its jobs share" if changed == ["shared"] else ", ".join(changed)
+        raise UserError(
+            f"this folder holds another search ({what} differs); give this one its own: "
+            "name=<another>, or hydra.sweep.dir=<another>"
+        )
 
 
 def load_study(folder: Path, *, storage: str, pruner: BasePruner) -> Study:

@@ -18,7 +18,7 @@ from etude.search.outcome import Unfinished
 from etude.search.report import report
 from etude.search.search import Search
 from etude.search.settings import SearchConf
-from etude.search.space import check_sampler, parse
+from etude.search.space import check_sampler, check_seeds, parse
 from etude.search.storage import open_study
 from hydra_plugins.etude_local._refill import Order
 
@@ -45,6 +45,7 @@ class Sweep:
         """
         space = parse(arguments, settings.params, self._loader)
         check_sampler(space, settings.sampler)
+        check_seeds(space, settings.seeds)
         folder = Path(str(self._config.hydra.sweep.dir))
         with claimed(folder):
             OmegaConf.save(self._config, folder / "multirun.yaml")

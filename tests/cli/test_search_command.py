@@ -1,0 +1,61 @@
+"""A search of Étude's own runs over seeds and for several objectives, as it is typed."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import SMALL
+
+pytest.importorskip("optuna", reason="etude[search] is not installed")
+
+from etude.search.storage import open_study
+
+Etude = Callable[..., int]
+Output = pytest.CaptureFixture[str]
+SEARCH = ["-m", "hydra/sweeper=search", "optimizer.lr=interval(0.001,0.01)"]
+TWO = ["hydra.sweeper.metric=[validation_accuracy,parameters]",
+       "hydra.sweeper.direction=[maximize,minimize]"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["hydra.sweeper.metric=[validation_accuracy,parameters]"], "must be as long as one"),
+        ([*TWO[:1], "hydra.sweeper.direction=[maximize,maximize]"], "all else to minimize"),
+        (["hydra.sweeper.metric=size", "hydra.sweeper.direction=minimize"], "metric=size"),
+        (["hydra.sweeper.metric=seconds", "hydra.sweeper.direction=minimize",
+          "hydra.sweeper.pruner=median"], "is not known after every epoch"),
+        (["hydra.sweeper.seeds=[0,1]", "hydra.sweeper.pruner=median"], "take wilcoxon or none"),
+        (["hydra.sweeper.seeds=[0,1]", "seed=3"], "leave it out"),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together_is_refused_and_nothing_is_written(
+    etude: Etude, workplace: Path, capsys: Output, words: list[str], said: str
+):
+    assert etude(*SEARCH, *words) == 2
+    assert said in capsys.readouterr().err
+    assert not (workplace / "outputs").exists()
+
+
+def test_a_dry_run_tells_of_the_seeds(etude: Etude, workplace: Path, capsys: Output):
+    assert etude("--dry-run", *SEARCH, "hydra.sweeper.seeds=[0,1,2]") == 0
+    assert "20 trials of up to 3 seeds in all" in capsys.readouterr().out
+
+
+@pytest.mark.slow  # four runs
+def test_means_over_seeds_of_two_objectives_and_how_to_make_the_front_again(
+    etude: Etude, workplace: Path, capsys: Output
+):
+    words = [*SEARCH, *TWO, "hydra.sweeper.seeds=[0,1]", "hydra.sweeper.n_trials=2",
+             "hydra/launcher=basic", "device=cpu", *SMALL]  # fmt: skip
+    assert etude(*words) == 0
+    told = capsys.readouterr().out
+    folder = workplace / "outputs" / "lenet5_digits"
+    study = open_study(folder, storage="journal", directions=["maximize", "minimize"])
+    assert {trial.values[1] for trial in study.trials} == {44426.0}
+    for trial in study.best_trials:
+        lr = re.escape(str(trial.params["optimizer.lr"]))
+        assert re.search(rf"trial {trial.number} again etude -m .*={lr} .* seed=0,1", told)
+    assert (folder / "front.png").exists()
+    assert len(list(folder.glob("*/summary.json"))) == 4
