@@ -202,6 +202,17 @@ def test_a_file_that_answers_otherwise_is_not_kept(monkeypatch: pytest.MonkeyPat
     assert not list(Path("bad").iterdir())
 
 
+def test_a_missing_extra_is_told_before_anything_slow(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output
+):
+    monkeypatch.setattr(export, "find_spec", lambda name: None if "x" in name else name)
+    monkeypatch.setattr(export, "import_module", lambda _: pytest.fail("PyTorch is imported"))
+    assert export.main(["one"]) == 2
+    told = capsys.readouterr().err
+    assert "--format onnx needs onnx, onnxruntime, onnxscript; pip install 'etude[onnx]'" in told
+    assert "--format torch and --format safetensors need nothing" in told
+
+
 def test_onnx_runtime_answers_as_the_run_does(capsys: Output):
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")

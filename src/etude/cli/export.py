@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from etude.base.errors import UserError
@@ -15,6 +16,7 @@ from etude.cli.parser import Words
 from etude.cli.predict import files_of
 from etude.cli.terminal import complain, console
 
+_NEEDED = ("onnx", "onnxruntime", "onnxscript")  # the last by PyTorch's exporter
 EXAMPLES = """\
 examples:
   etude-export outputs/photos/seed=0-36ca5b90 --format onnx
@@ -30,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0, 1 if it cannot write, 2 if it was refused."""
     try:
         args = _parser().parse_args(arguments)
+        _check_extra(args.format)
         checked_on = files_of(args.check)
         # PyTorch, and what exports by it, once the words are known to be right.
         file, told = import_module("etude.cli.exporting").export(
@@ -51,6 +54,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             markup=False,
         )
     return 0
+
+
+def _check_extra(form: str) -> None:
+    """Refuse a form that what is installed cannot write, before anything slow.
+
+    Raises:
+        UserError: A package is missing.
+    """
+    lacking = [name for name in _NEEDED if form == "onnx" and find_spec(name) is None]
+    if lacking:
+        raise UserError(
+            f"--format onnx needs {', '.join(lacking)}; pip install 'etude[onnx]' brings it, and "
+            "--format torch and --format safetensors need nothing"
+        )
 
 
 def _parser() -> Words:
