@@ -76,7 +76,7 @@ BAD = [
     ("dataset.validation_fraction=1.5", ["dataset.validation_fraction=1.5", "between 0 and 1"]),
     ("train.decay=biases", ["train.decay=biases must be kernels, all, or a list of patterns"]),
     ("train.decay=[]", ["train.decay=[] must be kernels, all, or a list of patterns"]),
-    ("train.decay=[fc3.*]", ["train.decay: fc3.* fits no parameter's name; the network has "]),
+    ("train.decay=[fc3.*]", ["train.decay: fc3.* fits no parameter's name; the network's "]),
     ("l2=1e-4 optimizer.weight_decay=1e-4", ["l2=0.0001", "optimizer.weight_decay=0.0001", "one"]),
     ("device=gpu", ["device=gpu", "auto, cpu, cuda"]),
     ("train.batch_size=5000", ["train.batch_size=5000", "1293 images"]),

@@ -180,11 +180,16 @@ def test_a_resume_keeps_the_parts_that_the_run_began_with(
     assert stand.asked == []
     folder, typed = (next((workplace / "outputs" / name).iterdir()) for name in ("auto", "typed"))
     assert summary_of(folder)["accumulate"] == summary_of(typed)["accumulate"] == 3
+    told = "train.accumulate={}: each batch is computed in 3 parts of up to 16 images"
+    assert told.format(3) in (typed / "run.log").read_text()
+    assert told.format("auto") in (folder / "run.log").read_text()
     assert "going on from epoch 1, step 2" in (folder / "run.log").read_text()
     ours, theirs = (load_file(path / "best.safetensors") for path in (folder, typed))
     assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
     assert etude(*words, "fresh=true") == 0
     assert summary_of(folder)["accumulate"] == 1  # the earlier one was moved aside
+    whole = "train.accumulate=auto: each batch is computed as a whole"
+    assert whole in (folder / "run.log").read_text()
 
 
 def test_a_run_is_never_continued_in_other_parts(

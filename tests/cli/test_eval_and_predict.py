@@ -73,6 +73,24 @@ def test_an_evaluation_is_the_runs_own(place: Path, capsys: Output):
     assert len(told["most_wrong"]) == min(10, 16 - round(16 * told["accuracy"]))
 
 
+def test_what_is_written_is_named(capsys: Output):
+    assert evaluate.main(["one", "--output", "else"]) == 0
+    written = "written  evaluation.json, confusion.png, reliability.png in else/one"
+    assert capsys.readouterr().out.splitlines()[-1] == written
+    assert evaluate.main(["one", "--data", "photos"]) == 0
+    assert "written" not in capsys.readouterr().out
+
+
+def test_data_that_is_elsewhere_is_named_as_it_was_sought(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+):
+    monkeypatch.chdir(tmp_path)
+    assert evaluate.main([str(place / "one")]) == 2
+    told = capsys.readouterr().err
+    assert f"dataset.root=photos is no folder (sought as {tmp_path / 'photos'})" in told
+    assert told.endswith("; or ask about class folders with --data FOLDER\n")
+
+
 @pytest.mark.parametrize(("split", "images"), [("validation", 16), ("train", 24)])
 def test_other_splits_are_evaluated_and_name_their_images(split: str, images: int, capsys: Output):
     assert evaluate.main(["one", "--split", split, "--output", "else", "--json"]) == 0
@@ -136,6 +154,9 @@ def test_an_image_that_cannot_be_read_does_not_keep_the_others(place: Path, caps
     told = capsys.readouterr()
     assert len(told.out.splitlines()) == 1
     assert "broken.png cannot be decoded" in told.err
+    assert predict.main(["one", "broken.png", "--sheet", "none.png"]) == 1
+    assert capsys.readouterr().out == ""  # no empty table, nor an empty sheet
+    assert not Path("none.png").exists()
 
 
 @pytest.mark.parametrize(
@@ -200,6 +221,17 @@ def test_a_file_that_answers_otherwise_is_not_kept(monkeypatch: pytest.MonkeyPat
     assert export.main(["one", "--format", "safetensors", "--output", "bad/cats.safetensors"]) == 2
     assert "it is not kept" in capsys.readouterr().err
     assert not list(Path("bad").iterdir())
+
+
+def test_a_missing_extra_is_told_before_anything_slow(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output
+):
+    monkeypatch.setattr(export, "find_spec", lambda name: None if "x" in name else name)
+    monkeypatch.setattr(export, "import_module", lambda _: pytest.fail("PyTorch is imported"))
+    assert export.main(["one"]) == 2
+    told = capsys.readouterr().err
+    assert "--format onnx needs onnx, onnxruntime, onnxscript; pip install 'etude[onnx]'" in told
+    assert "--format torch and --format safetensors need nothing" in told
 
 
 def test_onnx_runtime_answers_as_the_run_does(capsys: Output):

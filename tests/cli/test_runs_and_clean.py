@@ -118,7 +118,19 @@ def test_runs_are_told_as_one_likes(made: Path, capsys: Output):
     assert [row["state"] for row in rows] == ["finished", "finished", "failed"]
     assert runs.main(["--paths", "photos"]) == 0
     assert capsys.readouterr().out == "outputs/photos/b_seed=0-00000003\n"
-    assert runs.main(["nothing-like-it"]) == 1
+
+
+@pytest.mark.parametrize("form", [[], ["--paths"]])
+def test_that_no_run_fits_is_told_beside_what_a_script_reads(
+    made: Path, capsys: Output, form: list[str]
+):
+    assert runs.main(["nothing-like-it", "seed=7", *form]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == "etude: none of 3 runs in and below outputs fits nothing-like-it seed=7\n"
+    (made / "none").mkdir()
+    assert runs.main(["--folder", "none", *form]) == 1
+    assert capsys.readouterr().err == "etude: there is no run in and below none\n"
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])

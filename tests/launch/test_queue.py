@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from processes import wait_for
 from etude.base import locks
 from etude.base.errors import UserError
 from etude.cli import queue as command
-from etude.launch.commands import CommandQueue, state_folder
+from etude.launch.commands import RUNNING, CommandQueue, state_folder
 from etude.launch.commands_server import is_serving, start
 
 Etude = Callable[..., int]
@@ -52,6 +53,43 @@ def test_a_queue_is_changed_by_its_numbers(queue: CommandQueue):
     assert command.main(["resize", "0"]) == 2
     assert command.main(["resize", "2"]) == 0
     assert queue.jobs_per_device == "2"
+
+
+def test_each_change_is_told_in_a_line(queue: CommandQueue, capsys: pytest.CaptureFixture[str]):
+    for seed in range(3):
+        add(queue, f"seed={seed}")
+    held = locks.take(queue.lock(1))  # as of one that runs
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    running = replace(queue.find(1), state=RUNNING, process=process.pid)
+    queue.write(running)
+    for words, told in (
+        (["first", "3"], "command 3 comes before all that wait"),
+        (["pause"], "paused: no further command is started; etude-queue resume goes on"),
+        (["remove", "3"], "command 3 is removed"),
+        (["resize", "2"], "from now on 2 jobs on a device at a time; command 1 saves and goes on"),
+    ):
+        assert command.main(words) == 0
+        assert capsys.readouterr().out.startswith(told)
+    assert process.wait() == -signal.SIGTERM
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    queue.write(replace(running, process=process.pid))
+    assert command.main(["remove", "1"]) == 0
+    assert capsys.readouterr().out == "command 1 is removed, and was asked to save and stop\n"
+    assert process.wait() == -signal.SIGTERM
+    locks.release(held)
+
+
+@pytest.mark.parametrize("action", ["remove", "first", "follow"])
+def test_an_action_that_needs_a_number_says_so_and_which_there_are(
+    queue: CommandQueue, capsys: pytest.CaptureFixture[str], action: str
+):
+    assert command.main([action]) == 2
+    assert f"{action} needs a command's number; the queue is empty" in capsys.readouterr().err
+    add(queue, "seed=0")
+    add(queue, "seed=1")
+    assert command.main([action, "x"]) == 2
+    told = f"{action} needs a command's number, not x; there are 1, 2"
+    assert told in capsys.readouterr().err
 
 
 def test_only_what_matters_of_the_shell_is_kept(queue: CommandQueue):

@@ -17,6 +17,16 @@ def exact(value: float) -> str:
     return short if float(short) == value else repr(value)
 
 
+def counted(number: int, thing: str) -> str:
+    """Write `1 run`, `2 runs`."""
+    return f"{number} {thing if number == 1 else plural(thing)}"
+
+
+def plural(thing: str) -> str:
+    """Write a thing's name for several: `runs`, `classes`, `batches`."""
+    return f"{thing}{'es' if thing.endswith(('s', 'ch')) else 's'}"
+
+
 def first_line(error: BaseException) -> str:
     """Give the line of an error that says what it is; libraries add pages to it."""
     return str(error).strip().partition("\n")[0]

@@ -79,7 +79,10 @@ def ask_split(folder: Path, split: str, weights: Weights, packages: Sequence[str
     """
     trained = Trained.of(folder, weights, packages)
     config, summary = _config(folder, packages), read_summary(folder)
-    data = load_data(config)
+    try:
+        data = load_data(config)
+    except UserError as error:
+        raise UserError(f"{error}; or ask about class folders with --data FOLDER") from error
     _check_same(summary, data.digest, folder)
     asked = {"test": data.test, "train": data.train, "validation": data.validation}[split]
     if asked is None:

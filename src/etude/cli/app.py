@@ -8,6 +8,7 @@ Nothing in here imports torch before a job has passed every check.
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ import etude
 from etude.base import startup
 from etude.base.errors import UserError
 from etude.base.threads import bound_spinning
-from etude.cli import entry
+from etude.cli import completion, entry
 from etude.cli import hydra_door as door
 from etude.cli.compose import Composer
 from etude.cli.hydra_door import CONFIG_NAME, Hydra
@@ -152,6 +153,19 @@ def _inform(composer: Composer, args: argparse.Namespace) -> None:
         raise UserError(str(error)) from error
 
 
+def _complete(hydra: Hydra, subcommand: Sequence[str]) -> None:
+    """Print what Tab offers, or what makes a shell ask for it."""
+    if line := os.environ.get("COMP_LINE"):
+        parser = _parser()
+        options = completion.offered(line, parser, _REFUSED)
+        if options is not None:
+            return print("\n".join(options))  # noqa: T201 (for a shell: no terminal's colours)
+        os.environ["COMP_LINE"] = completion.for_hydra(line, parser)
+    with unread_help():  # it makes a parser of its own
+        hydra.shell_completion(config_name=CONFIG_NAME, overrides=list(subcommand))
+    return None
+
+
 def _dispatch(composer: Composer, args: argparse.Namespace) -> int:
     hydra = door.hydra_now()
     if args.help:
@@ -159,8 +173,7 @@ def _dispatch(composer: Composer, args: argparse.Namespace) -> int:
     elif args.hydra_help:
         hydra.hydra_help(config_name=CONFIG_NAME, args_parser=_parser(), args=args)
     elif args.shell_completion:
-        with unread_help():  # it makes a parser of its own
-            hydra.shell_completion(config_name=CONFIG_NAME, overrides=args.overrides)
+        _complete(hydra, args.overrides)
     elif args.info:
         _inform(composer, args)
     elif args.cfg:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _WORST = 10  # images in the table
 _TOP = 5
+_PICTURES = ("confusion.png", "reliability.png")
 _WIDE = 12  # classes whose confusion matrix fits into a terminal
 EXAMPLES = """\
 examples:
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = {folder: _asked(folder, args) for folder in args.runs}
         told = [_told(folder, asked, args) for folder, asked in found.items()]
         compared = _compared(list(found.values()))
-        _write(found, told, args)
+        written = _write(found, told, args)
     except UserError as error:
         complain(error)
         return 2
@@ -67,6 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.out(json.dumps(text, indent=2, ensure_ascii=False), highlight=False)
     else:
         _show(told, compared)
+        for place in written:
+            files = ", ".join((EVALUATION, *_PICTURES))
+            console.print(f"written  {files} in {near(place)}", markup=False)
     return 0
 
 
@@ -163,7 +167,9 @@ def _compared(asked: Sequence[Asked]) -> list[Mapping[str, Any]]:
 
 def _write(
     found: Mapping[Path, Asked], told: Sequence[Mapping[str, Any]], args: argparse.Namespace
-) -> None:
+) -> list[Path]:
+    """Write what is told of each run; give the folders that it was written to."""
+    places: list[Path] = []
     for (folder, asked), content in zip(found.items(), told, strict=True):
         place = folder if args.output is None else args.output / folder.name
         if args.data is not None and args.output is None:
@@ -171,6 +177,8 @@ def _write(
         place.mkdir(parents=True, exist_ok=True)
         write_json(place / EVALUATION, content)
         _torch().draw(place, content["confusion"], asked.classes, content["calibration"])
+        places.append(place)
+    return places
 
 
 def _show(told: Sequence[Mapping[str, Any]], compared: Sequence[Mapping[str, Any]]) -> None:

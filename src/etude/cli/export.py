@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from etude.base.errors import UserError
@@ -17,6 +18,7 @@ from etude.cli.predict import files_of
 from etude.cli.terminal import complain, console
 from etude.report.trackers import TRACKERS
 
+_NEEDED = ("onnx", "onnxruntime", "onnxscript")  # the last by PyTorch's exporter
 EXAMPLES = """\
 examples:
   etude-export outputs/photos/seed=0-36ca5b90 --format onnx
@@ -68,6 +70,7 @@ def _write(args: argparse.Namespace) -> None:
     """Write a run's network as a file, and tell of it."""
     (run,) = args.runs
     form, weights = args.format or "onnx", args.weights or "best"
+    _check_extra(form)
     checked_on = files_of(args.check)
     # PyTorch, and what exports by it, once the words are known to be right.
     export = import_module("etude.cli.exporting").export
@@ -81,6 +84,20 @@ def _write(args: argparse.Namespace) -> None:
         f"{told['largest_difference']:.2g}\ncard  {near(file.with_suffix('.md'))}",
         markup=False,
     )
+
+
+def _check_extra(form: str) -> None:
+    """Refuse a form that what is installed cannot write, before anything slow.
+
+    Raises:
+        UserError: A package is missing.
+    """
+    lacking = [name for name in _NEEDED if form == "onnx" and find_spec(name) is None]
+    if lacking:
+        raise UserError(
+            f"--format onnx needs {', '.join(lacking)}; pip install 'etude[onnx]' brings it, and "
+            "--format torch and --format safetensors need nothing"
+        )
 
 
 def _parser() -> Words:

@@ -150,13 +150,7 @@ def _to_torch(job: _Job, file: Path) -> Answer:
 
 
 def _to_onnx(job: _Job, file: Path) -> Answer:
-    try:
-        onnx, onnxruntime = import_module("onnx"), import_module("onnxruntime")
-        import_module("onnxscript")  # which PyTorch's exporter needs
-    except ImportError as error:
-        raise UserError(
-            f"--format onnx needs {error.name}; pip install 'etude[onnx]' brings it"
-        ) from error
+    onnx, onnxruntime = import_module("onnx"), import_module("onnxruntime")
     with warnings.catch_warnings(action="ignore"):  # of what the exporter leaves behind
         program = torch.onnx.export(
             job.whole, (job.pixels[:2],), dynamo=True, input_names=["pixels"], verbose=False,

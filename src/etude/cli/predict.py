@@ -148,7 +148,7 @@ def _tell(args: argparse.Namespace, found: Sequence[Prediction]) -> None:
             console.out(json.dumps(each._asdict(), ensure_ascii=False), highlight=False)
     elif args.csv:
         console.out(_as_csv(found), end="", highlight=False)
-    else:
+    elif found:
         console.print(_table(found, args.top))
         known = [each for each in found if Path(each.path).parent.name in each.probabilities]
         if known:
@@ -180,6 +180,8 @@ def _table(found: Sequence[Prediction], count: int) -> Table:
 
 
 def _draw(args: argparse.Namespace, found: Sequence[Prediction]) -> None:
+    if not found:
+        return
     if args.sheet is not None:
         _torch().draw_sheet(args.run, found, args.sheet)
         console.print(f"sheet  {near(args.sheet)}", markup=False, style="dim")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from etude.base.errors import UserError
-from etude.base.text import near
+from etude.base.text import counted, near
 from etude.cli import entry
 from etude.cli.fitted import fitted
 from etude.cli.parser import Words
@@ -81,7 +81,7 @@ def _show(queue: CommandQueue, _: str | None) -> int:
 
 
 def _follow(queue: CommandQueue, value: str | None) -> int:
-    number, place = _number(value), 0
+    number, place = _number(queue, "follow", value), 0
     while True:
         command = queue.find(number)
         if queue.log(number).exists():
@@ -98,39 +98,61 @@ def _follow(queue: CommandQueue, value: str | None) -> int:
 
 def _pause(queue: CommandQueue, _: str | None) -> int:
     queue.pause(on=True)
+    console.print("paused: no further command is started; etude-queue resume goes on")
     return 0
 
 
 def _resume(queue: CommandQueue, value: str | None) -> int:
     """Go on with what is left; with a number, with a command that was stopped or failed as well."""
+    chosen = None if value is None else _number(queue, "resume", value)
     queue.pause(on=False)
     for command in queue.all():
-        chosen = value is not None and command.number == _number(value)
-        if not command.left and (chosen or command.state == STOPPED):
+        if not command.left and (command.number == chosen or command.state == STOPPED):
             queue.again(command)
     start(queue)
+    left = sum(command.left for command in queue.all())
+    console.print(f"going on: {counted(left, 'command')} to be done")
     return 0
 
 
 def _remove(queue: CommandQueue, value: str | None) -> int:
-    queue.remove(_number(value))
+    number = _number(queue, "remove", value)
+    asked = queue.remove(number)
+    console.print(
+        f"command {number} is removed" + (", and was asked to save and stop" if asked else "")
+    )
     return 0
 
 
 def _first(queue: CommandQueue, value: str | None) -> int:
-    queue.first(_number(value))
+    number = _number(queue, "first", value)
+    queue.first(number)
+    console.print(f"command {number} comes before all that wait")
     return 0
 
 
 def _resize(queue: CommandQueue, value: str | None) -> int:
-    queue.resize(value or "")
+    if value is None:
+        raise UserError("resize needs how many jobs a device has at a time: auto, or a number")
+    running = queue.resize(value)
+    begun = "".join(f"; command {number} saves and goes on so" for number in running)
+    jobs = "as many jobs as fit" if value == "auto" else counted(int(value), "job")
+    console.print(f"from now on {jobs} on a device at a time{begun}")
     return 0
 
 
-def _number(value: str | None) -> int:
-    if value is None or not value.isdigit():
-        raise UserError(f"{value or 'nothing'} is no command's number; etude-queue shows them")
-    return int(value)
+def _number(queue: CommandQueue, action: str, value: str | None) -> int:
+    """Read a command's number.
+
+    Raises:
+        UserError: It is none, or no command has it.
+    """
+    if value is not None and value.isdecimal():
+        return queue.find(int(value)).number
+    numbers = sorted(command.number for command in queue.all())
+    there = f"there are {', '.join(map(str, numbers))}" if numbers else "the queue is empty"
+    needs = f"{action} needs a command's number" + (f", not {value}" if value else "")
+    raise UserError(f"{needs}; {there}")
 
 
 _ACTIONS: dict[str, Callable[[CommandQueue, str | None], int]] = {

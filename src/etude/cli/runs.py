@@ -13,7 +13,7 @@ from rich.console import RenderableType
 
 from etude.base.errors import UserError
 from etude.base.places import outputs_folder
-from etude.base.text import near
+from etude.base.text import counted, near
 from etude.cli import entry
 from etude.cli.fitted import fitted
 from etude.cli.parser import Words
@@ -41,12 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0, 1 if no run was found, 2 if it was refused."""
     try:
         args = _parser().parse_args(arguments)
-        runs = choose(all_runs(args.folder), args.words)
+        every = all_runs(args.folder)
+        runs = choose(every, args.words)
         runs = ordered(runs, args.sort) if args.sort and runs else runs
         _tell(runs, args)
     except UserError as error:
         complain(error)
         return 2
+    if not runs:
+        complain(_none_of(len(every), args))
     return 0 if runs else 1
 
 
@@ -82,9 +85,17 @@ def _tell(runs: Sequence[FoundRun], args: argparse.Namespace) -> None:
     elif args.paths:
         for run in runs:
             console.out(near(run.folder), highlight=False)
-    else:
+    elif runs:
         console.print(_table(runs, args))
-        console.print(f"{len(runs)} run{'' if len(runs) == 1 else 's'}")
+        console.print(counted(len(runs), "run"))
+
+
+def _none_of(count: int, args: argparse.Namespace) -> str:
+    """Say that no run is told, and of how many."""
+    where = f"in and below {near(args.folder)}"
+    if not count:
+        return f"there is no run {where}"
+    return f"none of {counted(count, 'run')} {where} fits {' '.join(args.words)}"
 
 
 def _as_csv(runs: Sequence[FoundRun]) -> str:

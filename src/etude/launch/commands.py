@@ -158,32 +158,35 @@ class CommandQueue:
                 raise UserError(f"command {number} is {command.state}; only what waits is moved")
             self.write(replace(command, place=min(places) - 1))
 
-    def remove(self, number: int) -> None:
-        """Take a command out; one that runs saves and stops."""
+    def remove(self, number: int) -> bool:
+        """Take a command out; say whether it ran, and was asked to save and stop."""
         with self._alone():
             command = self.find(number)
             self.write(replace(command, state=REMOVED))
-        self.stop(command)
+        return self.stop(command)
 
     def again(self, command: QueuedCommand) -> None:
         """Let a command that is over be given once more; what it has done stays done."""
         self.write(replace(command, state=WAITING))
 
-    def resize(self, jobs: str) -> None:
-        """Let commands have so many jobs a device; the one that runs saves and goes on so."""
+    def resize(self, jobs: str) -> list[int]:
+        """Let commands have so many jobs a device; what runs, as is told, saves and goes on so."""
         if not (jobs == "auto" or (jobs.isdigit() and int(jobs))):
             raise UserError(f"resize {jobs}: give auto, or a whole number above 0")
         (self.folder / "jobs_per_device").write_text(jobs, encoding="utf-8")
-        for command in self.all():
-            if command.state == RUNNING:
-                (self.folder / f"{command.number}.again").touch()
-                self.stop(command)
+        running = [command for command in self.all() if command.state == RUNNING]
+        for command in running:
+            (self.folder / f"{command.number}.again").touch()
+            self.stop(command)
+        return [command.number for command in running]
 
-    def stop(self, command: QueuedCommand) -> None:
-        """Ask a command's process to save and stop, if it is there."""
+    def stop(self, command: QueuedCommand) -> bool:
+        """Ask a command's process to save and stop, and say whether it is there."""
         if command.process and locks.is_held(self.lock(command.number)):
             with suppress(ProcessLookupError):
                 os.kill(command.process, signal.SIGTERM)
+                return True
+        return False
 
     def _alone(self) -> _Alone:
         return _Alone(self.folder / "change.lock")

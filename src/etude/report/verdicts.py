@@ -2,9 +2,9 @@
 
 import math
 
+from etude.base.text import counted
 from etude.report.equivalence import Word
 from etude.report.results import ArmResults, Results, tested_images
-from etude.report.words import counted
 from etude.runs.state import RunState
 
 

@@ -3,7 +3,7 @@
 import math
 
 from etude.base.duration import duration
-from etude.base.text import exact
+from etude.base.text import counted, exact  # noqa: F401 (words as well: sentences take it here)
 from etude.runs.state import RunState
 
 NONE = "–"
@@ -91,8 +91,3 @@ def listed(names: list[str]) -> str:
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def counted(number: int, thing: str) -> str:
-    """Write `1 run`, `2 runs`."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"

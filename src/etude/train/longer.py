@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 # By class, and not those below them: a user's own may ask for the length.
 _OF_ANY_LENGTH = {Constant, Exponential, InverseTime, Plateau, Steps, WarmedSteps}
+_SCHEDULER = "scheduler._target_"  # Étude's own by its class alone, others as they were typed
 
 
 def beginning(
@@ -52,7 +53,7 @@ def beginning(
         return None
     other, fingerprint = found
     conditions = {**conditions, "fingerprint": fingerprint}
-    saved, reason = _end_of(other, conditions, schedule)
+    saved, reason = _end_of(other, conditions, schedule, str(identity.decisive[_SCHEDULER]))
     if saved is None or not 0 < saved["epoch"] < epochs or saved["step"]:
         reason = reason or "its last checkpoint is not that of its end"
         log.info("not begun with the finished run of fewer epochs, %s: %s", near(other), reason)
@@ -65,11 +66,12 @@ def beginning(
 
 
 def _end_of(
-    folder: Path, conditions: dict[str, str], schedule: Schedule
+    folder: Path, conditions: dict[str, str], schedule: Schedule, called: str
 ) -> tuple[Saved | None, str]:
     """Give what a run ended with, or why it cannot be gone on from."""
     if type(schedule) not in _OF_ANY_LENGTH:
-        return None, f"the rates of {type(schedule).__name__} depend on the number of epochs"
+        may = "may " if "." in called else ""  # of a class that is not Étude's nobody knows
+        return None, f"the rates of {called} {may}depend on the number of epochs"
     checkpoints = Checkpoints(folder, identity=conditions, every_seconds=0.0, every_steps=None)
     try:
         saved = checkpoints.load()

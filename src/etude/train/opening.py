@@ -8,6 +8,7 @@ import torch
 
 from etude.base.atomic import write_text
 from etude.base.identity import Identity
+from etude.base.text import counted
 from etude.config import Config
 from etude.runs.environment import since, write_environment
 from etude.runs.names import INFERENCE, SUMMARY
@@ -45,6 +46,8 @@ def begin(
     write_json(folder / INFERENCE, parts.preparation.plain())
     write_json(folder / SUMMARY, summary)
     _announce(parts, parameters)
+    if told := _parts_told(config, auto=identity.decisive.get("train.accumulate") == "auto"):
+        log.info("%s", told)
     return summary
 
 
@@ -68,6 +71,16 @@ def _first_summary(
         "weights": None if parts.loaded is None else parts.loaded.plain(),
         "hyperparameters": identity.decisive,
     }
+
+
+def _parts_told(config: Config, *, auto: bool) -> str:
+    """Say in how many parts batches are computed; nothing where nobody asked."""
+    train = config.train
+    if train.parts > 1:
+        key = f"train.accumulate={'auto' if auto else train.parts}"
+        largest = counted(train.images_at_a_time, "image")
+        return f"{key}: each batch is computed in {train.parts} parts of up to {largest}"
+    return "train.accumulate=auto: each batch is computed as a whole" if auto else ""
 
 
 def _announce(parts: Parts, parameters: ParameterCount) -> None:

@@ -76,7 +76,10 @@ class Layout(NamedTuple):
             UserError: A folder or a file is missing, or the parts have other classes.
         """
         if not self.root.is_dir():
-            raise UserError(f"dataset.root={self.root} is no folder; give one that has images")
+            sought = "" if self.root.is_absolute() else f" (sought as {self.root.absolute()})"
+            raise UserError(
+                f"dataset.root={self.root} is no folder{sought}; give one that has images"
+            )
         self._check_apart()
         parts = self._chosen(self._listed())
         train, validation = parts["train"], parts.get("validation")

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from etude.base.duration import duration
+from etude.base.text import counted
 from etude.report.bundle.facts import ENERGY, contents, data, hours, machines
 from etude.report.bundle.gather import Gathered
 from etude.report.bundle.software import code, went_on
 from etude.report.read import RunFolder
 from etude.report.results import Results
-from etude.report.words import counted, listed
+from etude.report.words import listed
 
 
 def prose(results: Results, gathered: Gathered, table: str, files: Mapping[str, str]) -> str:

@@ -4,9 +4,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
+from etude.base.text import counted
 from etude.report.bundle.gather import BundledRun, Gathered
 from etude.report.commands import of_run
-from etude.report.words import counted
 from etude.runs.composed import by_key, config_dir_of, packages_of, words_of
 
 # etude-rerun, as the words alone leave to the machine what has to be as it was: precision, threads,
