@@ -260,3 +260,33 @@ def test_what_cannot_be_is_refused(copied: Path, words: list[str], said: str, ca
     assert rerun.main(words) == 2
     assert said in capsys.readouterr().err
     assert not Path("outputs").exists()
+
+
+def test_weights_that_cannot_be_compared_are_told_of(copied: Path, capsys: Output):
+    best = Path("digits/best.safetensors")
+    best.write_bytes(best.read_bytes()[:1000])
+    assert rerun.main(["digits", "--exact"]) == 1
+    told = capsys.readouterr()
+    assert "not the same bits as digits; its weights, which cannot be compared: " in told.out
+    assert "Traceback" not in told.out + told.err
+    best.unlink()
+    assert rerun.main(["digits", "--exact"]) == 0
+    assert "the same bits as digits, epoch by epoch: it has no weights" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", [{"accumulate": 0}, {"precision": "float99"}])
+def test_a_summary_that_no_run_writes_is_refused(
+    copied: Path, damage: dict[str, Any], capsys: Output
+):
+    change(Path("digits/summary.json"), lambda s: s.update(damage))
+    assert rerun.main(["digits", "--dry-run"]) == 2
+    assert "summary.json is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "other: 1"])
+def test_a_configuration_that_is_none_is_one_line(copied: Path, text: str, capsys: Output):
+    Path("digits/config.yaml").write_text(text)
+    assert rerun.main(["digits"]) == 2
+    told = capsys.readouterr().err
+    assert "digits has no config.yaml that can be read" in told
+    assert told.count("\n") == 1

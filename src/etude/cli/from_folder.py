@@ -22,6 +22,7 @@ from etude.runs.records import Summary
 from etude.train.weights import IMAGENET
 
 _OWN = re.compile(r"(?P<label>.+)-[0-9a-f]{8}")  # a run's folder, as Étude names it
+_PRECISIONS = ("float32", "tf32", "bfloat16", "float16")  # that a run may have had
 _LONGEST = 200  # of the 255 bytes that file systems take for a name
 _USUAL_DATA = "${oc.env:ETUDE_DATA,data}"  # as conf/dataset/ has it
 
@@ -141,9 +142,15 @@ def _as_it_was(config: Config, summary: Summary, given: Given) -> Config:
     device, compiled = device_for(then, given), summary.get("compiled")
     if compiled is not None and (device == "cpu") == (then == "cpu"):
         config = replace(config, train=replace(config.train, compile=str(compiled).lower()))
-    if (parts := summary.get("accumulate")) is not None:
+    precision, parts = summary.get("precision"), summary.get("accumulate")
+    if precision not in {None, *_PRECISIONS} or (parts is not None and parts < 1):
+        raise UserError(
+            f"summary.json is damaged: precision {precision}, batches in {parts} parts; a run has "
+            f"one of {', '.join(_PRECISIONS)}, and 1 part or more"
+        )
+    if parts is not None:
         config = replace(config, train=replace(config.train, accumulate=parts))
-    return replace(config, device=device, precision=summary.get("precision", config.precision))
+    return replace(config, device=device, precision=precision or config.precision)
 
 
 def _label(source: Path, config: Config) -> str:

@@ -31,11 +31,14 @@ def recorded(folder: Path) -> Mapping[str, Any]:
     try:
         found: Any = OmegaConf.to_container(OmegaConf.load(folder / CONFIG), resolve=False)
         known = {f.name for f in fields(Config)}  # a study's words stand in the file as well
-        return {key: _filled(key, found[key]) for key in found if key in known}
+        values = {key: _filled(key, found[key]) for key in found if key in known}
     except Exception as error:  # whatever a damaged file makes the parser raise
         raise UserError(
             f"{folder} has no {CONFIG} that can be read; give the folder of one run"
         ) from error
+    if not values:
+        raise UserError(f"{folder} has no {CONFIG} that can be read; it holds no configuration")
+    return values
 
 
 def _filled(key: str, part: Any) -> Any:

@@ -26,6 +26,7 @@ from etude.cli.run_job import complain_of_failure
 from etude.cli.same_bits import apart
 from etude.cli.terminal import complain, console, show_summary
 from etude.runs.claim import Busy, remove_if_empty
+from etude.runs.names import BEST
 from etude.runs.state import RunState
 from etude.runs.status import status
 
@@ -132,7 +133,8 @@ def _compare(source: Path, folder: Path) -> list[str] | None:
     """Print whether the results are the same; give where they are not."""
     unlike = _apart(source, folder)
     if unlike is not None:
-        first = f"{'not ' if unlike else ''}the same bits as {near(source)}"
+        epochs_alone = "" if (source / BEST).exists() else ", epoch by epoch: it has no weights"
+        first = f"{'not ' if unlike else ''}the same bits as {near(source)}{epochs_alone}"
         console.print("; ".join([first, *unlike]), markup=False)
     return unlike
 

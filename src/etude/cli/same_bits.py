@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from etude.base.errors import UserError
 from etude.base.lazy import torch
 from etude.runs.names import BEST
 from etude.runs.records import EpochRow, Summary, read_rows, read_summary
@@ -20,7 +21,11 @@ def apart(source: Path, folder: Path) -> Iterator[str]:
     if then != now:
         yield f"data with digest {now} instead of {then}"
     if (source / BEST).exists():
-        old, new = (weights.read(path / BEST) for path in (source, folder))
+        try:
+            old, new = (weights.read(path / BEST) for path in (source, folder))
+        except UserError as error:
+            yield f"its weights, which cannot be compared: {error}"
+            return
         if old.keys() != new.keys():
             yield "weights of other layers"
         unlike = [name for name in old.keys() & new.keys() if not torch.equal(old[name], new[name])]

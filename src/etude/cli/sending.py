@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from etude.base.errors import UserError
+from etude.base.text import counted
 from etude.cli.terminal import complain, console
 from etude.report.read import read
 from etude.report.trackers import Sending, Tracker, open_tracker, send
 from etude.report.trackers.sent import SentRun, to_send
-from etude.report.words import counted
 
 
 def send_runs(args: argparse.Namespace) -> int:

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from etude.base.text import counted
 from etude.report.headline import headline
 from etude.report.read import RunFolder
 from etude.report.results import ArmResults, Results
 from etude.report.statistics import Spread
 from etude.report.verdicts import chance, needs, verdict, widest
-from etude.report.words import NONE, WHY, amount, counted, gap, listed, probability, signed
+from etude.report.words import NONE, WHY, amount, gap, listed, probability, signed
 
 _ORDER = (
     "failed", "worse", "better", "equivalent", "open", "even", "pruned", "unknown", "none",

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+from etude.base.text import counted
 from etude.report.results import ArmResults, Results
 from etude.report.verdicts import verdict
-from etude.report.words import amount, counted, gap, listed
+from etude.report.words import amount, gap, listed
 
 _SHOWN = 5  # names in a row
 

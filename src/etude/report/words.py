@@ -3,7 +3,7 @@
 import math
 
 from etude.base.duration import duration
-from etude.base.text import counted, exact  # noqa: F401 (words as well: sentences take it here)
+from etude.base.text import exact
 from etude.runs.state import RunState
 
 NONE = "–"

@@ -22,6 +22,7 @@ _HEAD = """\
 # A run that is finished there is not trained once more, so that the same command goes on. Above
 # each run stand the words that made it.
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 2
+case ${{1:-}} in -*) echo "$0: FOLDER comes before $1" >&2; exit 2 ;; esac
 outputs=${{1:-again}}
 [ $# -eq 0 ] || shift
 runs=0
