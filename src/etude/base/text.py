@@ -23,8 +23,9 @@ def counted(number: int, thing: str) -> str:
 
 
 def plural(thing: str) -> str:
-    """Write a thing's name for several: `runs`, `classes`, `batches`."""
-    return f"{thing}{'es' if thing.endswith(('s', 'ch')) else 's'}"
+    """Write a thing's name for several: `runs`, `classes`, `batches`, `epochs`."""
+    sibilant = thing.endswith(("s", "ch")) and not thing.endswith("epoch")
+    return f"{thing}{'es' if sibilant else 's'}"
 
 
 def first_line(error: BaseException) -> str:
