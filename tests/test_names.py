@@ -28,7 +28,7 @@ def network() -> nn.Module:
         ("fcc", "fc.*"),
         ("staeg2.*", "stage2.*"),
         ("fc1.weight", "fc.weight"),
-        ("fc.wieght", "fc.*"),
+        ("fc.wieght", "fc.weight"),
         ("conv1.*", "*.conv1.*"),
     ],
 )

@@ -318,7 +318,7 @@ def test_keras_resnet_has_its_regulariser_on_all_kernels_but_its_last_layers(
 
 
 def test_a_pattern_that_fits_no_name_is_told_beside_names():
-    with pytest.raises(UserError, match=r"train.decay: 0.wieght fits no .* has 0.weight, "):
+    with pytest.raises(UserError, match=r"train.decay: 0.wieght fits no .* mean '0.weight'\?"):
         parameter_groups(small_net(), weight_decay=0.0, decay=["0.wieght"])
 
 

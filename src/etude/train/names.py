@@ -43,9 +43,11 @@ def _instead(pattern: str, parameters: Collection[str]) -> str:
     layers = list(dict.fromkeys(name.rpartition(".")[0] or name for name in parameters))
     stem, dot, rest = pattern.rpartition(".")
     if meant := _meant(stem or pattern, layers):
-        right = f"{meant}.{rest}"
-        known = dot and any(fnmatchcase(name, right) for name in parameters)
-        return did_you_mean([right if known else f"{meant}.*"])
+        own = [name for name in parameters if dot and fnmatchcase(name, f"{meant}.*")]
+        ends = [name.rpartition(".")[2] for name in own]
+        last = [end for end in ends if fnmatchcase(end, rest)] and [rest]
+        last = last or get_close_matches(rest, ends, n=1, cutoff=_NEAR) or ["*"]
+        return did_you_mean([f"{meant}.{last[0]}"])
     parts = list(dict.fromkeys(name.partition(".")[0] for name in layers))
     shown = parts if len(parts) > 1 else layers
     if len(shown) > _SHOWN:
