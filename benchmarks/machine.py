@@ -6,9 +6,11 @@ import platform
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from benchmarks.rows import ROOT
+from etude.base.physical_memory import physical_memory
 from etude.runs.environment import processor, processor_name
 
 # What decides how fast float32 and bfloat16 are on a CPU.
@@ -22,12 +24,12 @@ def facts(device: str) -> dict[str, Any]:
         "device": device_name(device),
         "cores": len(os.sched_getaffinity(0)),
         "flags": [flag for flag in TELLING_FLAGS if flag in processor("flags").split()],
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "memory_bytes": physical_memory(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "commit": _git("rev-parse", "--short", "HEAD"),
         "changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
-        "command": " ".join(("python -m", _module(), *sys.argv[1:])),
+        "command": " ".join(("python -m", _module(), *map(_without_place, sys.argv[1:]))),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
     }
 
@@ -61,6 +63,12 @@ def _git(*words: str) -> str:
         capture_output=True, text=True, cwd=ROOT, check=False,
     )  # fmt: skip
     return answer.stdout.strip()
+
+
+def _without_place(word: str) -> str:
+    """Leave out where on this machine a file or folder is, which is nobody else's business."""
+    path = Path(word)
+    return f"…/{path.name}" if path.is_absolute() else word
 
 
 def _module() -> str:

@@ -1,5 +1,6 @@
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from benchmarks import (
     check_steps,
     contest,
     growth,
+    machine,
     memory,
     planning,
     startup,
@@ -23,6 +25,15 @@ from benchmarks.statistics_of import differences, ratios
 from etude.base.errors import UserError
 
 AUTO = {"seconds": [1.0], "cpu_seconds": [1.0], "auto": True}
+
+
+def test_a_result_says_with_which_command_and_not_where_on_a_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr("sys.argv", ["x", "--root", str(tmp_path / "photos"), "--workers", "2"])
+    command = machine.facts("cpu")["command"]
+    assert command.endswith(" --root …/photos --workers 2")
+    assert str(tmp_path) not in command
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=list(ROWS))

@@ -221,7 +221,7 @@ def test_images_stream_where_they_would_fill_the_memory(
 ):
     source = Folder(root, train="train", test="test", input_size=12, interpolation="bilinear")
     assert isinstance(source.load().train.images, torch.Tensor)
-    monkeypatch.setattr("etude.data.sources.folder._memory", lambda: 1000)
+    monkeypatch.setattr("etude.data.sources.folder.physical_memory", lambda: 1000)
     assert isinstance(source.load().train.images, Files)
 
 

@@ -11,12 +11,11 @@ import pytest
 pytest.importorskip("optuna", reason="etude[search] is not installed")
 
 from rich.console import Console
-from test_search_refilled import drive
-from test_search_trials import Cut, bowl, search_in, states
+from test_search_refilled import driven_on
+from test_search_trials import bowl, search_in, states
 
 from etude.base.errors import UserError
 from etude.search import report
-from etude.search.search import Search
 from etude.search.settings import SearchConf, read
 
 TWO: dict[str, Any] = {
@@ -101,14 +100,7 @@ def test_several_objectives_over_seeds_are_means_and_outlive_a_cut(tmp_path: Pat
         values = [both([*words, f"seed={seed}"], 0)[0] for seed in (0, 1, 2)]
         assert trial.values[0] == pytest.approx(sum(values) / 3, abs=1e-12)
         assert trial.values[1] == 100.0 * width_of(words)
-    chance = random.Random(0)
-    for _ in range(300):
-        try:
-            drive(search_in(tmp_path / "cut", **settings), chance, cut=0.15, job=both)
-            break
-        except Cut:
-            continue
-    ours: Search = search_in(tmp_path / "cut", **settings)
+    ours = driven_on(lambda: search_in(tmp_path / "cut", **settings), cut=0.15, job=both)
     assert [(t.params, t.values) for t in ours.trials] == [
         (t.params, t.values) for t in whole.trials
     ]

@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("optuna", reason="etude[search] is not installed")
 
 from rich.console import Console
-from test_search_refilled import drive
-from test_search_trials import SPACE, Cut, bowl, search_in, states
+from test_search_refilled import driven_on
+from test_search_trials import SPACE, bowl, search_in, states
 
 from etude.base.errors import UserError
 from etude.search import report
@@ -94,14 +94,8 @@ def test_a_search_over_seeds_cut_anywhere_equals_one_that_was_left_alone(tmp_pat
     for name in ("whole", "cut"):
         (tmp_path / name).mkdir()
     search_in(tmp_path / "whole", noisy, **settings).run()
-    chance = random.Random(0)
-    for _ in range(300):
-        try:
-            drive(search_in(tmp_path / "cut", **settings), chance, cut=0.15, job=noisy)
-            break
-        except Cut:
-            continue
-    ours, theirs = (search_in(tmp_path / name, **settings) for name in ("cut", "whole"))
+    ours = driven_on(lambda: search_in(tmp_path / "cut", **settings), cut=0.15, job=noisy)
+    theirs = search_in(tmp_path / "whole", **settings)
     assert [(t.params, t.state, t.intermediate_values) for t in ours.trials] == [
         (t.params, t.state, t.intermediate_values) for t in theirs.trials
     ]

@@ -64,7 +64,7 @@ def of_study(composer: Composer, overrides: list[str]) -> SearchWords | None:
         UserError: The file lacks something, or a word does not go with a search.
     """
     given = study_jobs.split(composer.loader, overrides)
-    name, node, size, *_ = study_jobs.chosen_by(composer, given.own)
+    name, node, size, _ = study_jobs.chosen_by(composer, given.own)
     if "search" not in node:
         return None
     if not isinstance(node["search"], dict):

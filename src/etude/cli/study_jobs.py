@@ -21,11 +21,19 @@ _AUTO = re.compile(r"study\.seeds=auto:(\d+)")
 
 
 class StudyWords(NamedTuple):
-    """A command's words: those that choose and change its study, Hydra's, and its runs'."""
+    """A command's words: those that choose and change its study, Hydra's, and its runs'.
+
+    Attributes:
+        own: Its study's, but for `study.seeds=auto:<most>`.
+        hydra: Hydra's.
+        others: Those of its runs.
+        most: Seeds of an arm, where arms get them in rounds; None where they do not.
+    """
 
     own: list[str]
     hydra: list[str]
     others: list[str]
+    most: int | None
 
 
 def names_study(words: Sequence[str]) -> bool:
@@ -62,10 +70,13 @@ def split(loader: Loader, words: Sequence[str]) -> StudyWords:
         HydraException: A word is no override.
     """
     parsed = parse(loader, words)
-    own = [word for word in parsed if _key(str(word.input_line)) in KEYS]
-    others = [word for word in parsed if word not in own]
+    studys = [word for word in parsed if _key(str(word.input_line)) in KEYS]
+    others = [word for word in parsed if word not in studys]
+    own = [_meant(word) for word in studys]
+    rounds = [found for word in own if (found := _AUTO.fullmatch(word))]
     return StudyWords(
-        own=[_meant(word) for word in own],
+        own=[word for word in own if not _AUTO.fullmatch(word)],
+        most=int(rounds[-1].group(1)) if rounds else None,
         hydra=[str(word.input_line) for word in others if word.is_hydra_override()],
         others=[str(word.input_line) for word in others if not word.is_hydra_override()],
     )
@@ -78,13 +89,10 @@ class Chosen(NamedTuple):
     node: Mapping[str, Any]
     size: str
     pretrained: bool
-    most: int | None = None  # seeds of an arm, where arms get them in rounds
 
 
 def chosen_by(composer: Composer, own: Sequence[str]) -> Chosen:
     """Find the study that words choose."""
-    rounds = [found for word in own if (found := _AUTO.fullmatch(word))]
-    own = [word for word in own if not _AUTO.fullmatch(word)]
     composed = composer.master([], *own)
     if not isinstance(composed.pretrained, bool):
         raise UserError(f"pretrained={composed.pretrained} must be true or false")
@@ -92,8 +100,7 @@ def chosen_by(composer: Composer, own: Sequence[str]) -> Chosen:
     if any(word.startswith("study.seeds=") for word in own):  # they go before a size's own
         node = {key: _without_seeds(value) for key, value in node.items()}
     name = str(composed.hydra.runtime.choices.study)
-    most = int(rounds[-1].group(1)) if rounds else None
-    return Chosen(name, node, composed.size, composed.pretrained, most)
+    return Chosen(name, node, composed.size, composed.pretrained)
 
 
 def _without_seeds(value: Any) -> Any:
@@ -120,10 +127,10 @@ def plan(
         HydraException: A run cannot be composed.
     """
     given = split(composer.loader, words)
-    found = chosen_by(composer, given.own)
-    study = read(found.name, found.node, size=found.size, pretrained=found.pretrained)
-    if found.most is not None:
-        study = in_rounds(study, found.most)
+    name, node, size, pretrained = chosen_by(composer, given.own)
+    study = read(name, node, size=size, pretrained=pretrained)
+    if given.most is not None:
+        study = in_rounds(study, given.most)
         study = study if counts is None else replace(study, counts=counts)
     _check_others(study, given.others)
     if any(arm.tune for arm in study.arms):
@@ -138,8 +145,7 @@ def plan(
 
 def _composed(composer: Composer, study: Study, given: StudyWords) -> PlannedJobs:
     """Compose the runs of a study's arms and seeds."""
-    own = [word for word in given.own if not _AUTO.fullmatch(word)]
-    master = composer.master([], *own, *given.hydra, f"name={study.name}")
+    master = composer.master([], *given.own, *given.hydra, f"name={study.name}")
     wanted = [
         (arm.name, expanded)
         for arm, run in study.runs()

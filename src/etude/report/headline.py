@@ -31,8 +31,7 @@ def _by_one_seed(best: ArmResults, results: Results) -> str:
     high = "highest" if results.higher_is_better else "lowest"
     reached = amount(best.mean, results.metric)
     by = "" if results.chosen_by == results.metric else "by the validation split, "
-    is_study = any(run.plan["study"] for run in results.runs)
-    seeds = "study.seeds=[0,1,2,3,4]" if is_study else "seed=0,1,2,3,4"
+    seeds = "seed=0,1,2,3,4" if results.study is None else "study.seeds=[0,1,2,3,4]"
     return (
         f"{_names([best])} is {high} {by}with {reached}{' on the test split' if by else ''}, but "
         f"nobody can say how sure that is: every arm has one seed, and {seeds} gives five."

@@ -114,8 +114,8 @@ def _names(results: Results) -> dict[str, object]:
     """Name what the page is about: its runs, arms, commands and makers."""
     shown, look = drawn(results), styles(results)
     return {
-        "names": list(dict.fromkeys(run.name for run in results.runs)),
-        "plan": next((run.plan for run in results.runs if run.plan["study"]), None),
+        "names": results.names,
+        "plan": results.study,
         "legend": [(row.label, look[row.label]) for row in shown],
         "left_out": len(results.rows) - len(shown),
         "dashes": DASHES,

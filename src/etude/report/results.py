@@ -15,6 +15,7 @@ from etude.report.read import RunFolder
 from etude.report.statistics import Difference, Interval, Spread, difference, spread
 from etude.report.words import is_fraction
 from etude.runs.state import RunState
+from etude.runs.study import StudyPlan
 
 METRIC = "final.test_accuracy"
 _OTHER = {"final": "best", "best": "final"}
@@ -108,31 +109,35 @@ class Results:
     @property
     def best(self) -> ArmResults | None:
         """The arm with the best mean by `chosen_by`, of equal ones that of the metric itself."""
-        sign = 1 if self.higher_is_better else -1
-        ranked = [row for row in self.rows if row.result is not None]
-        means = self._validated or {row.label: row.mean for row in ranked}
+        sign, means = 1 if self.higher_is_better else -1, self._ranking[1]
+        ranked = [row for row in self.rows if row.label in means]
         return max(ranked, key=lambda r: (sign * means[r.label], sign * r.mean), default=None)
 
     @property
     def chosen_by(self) -> str:
-        """By what the best arm is: of test metrics the validation split's, where there is one.
-
-        The arm with the highest of many test accuracies owes some of it to luck.
-        """
-        return self._on_validation if self._validated else self.metric
+        """By what the best arm is: of test metrics the validation split's, where there is one."""
+        return self._ranking[0]
 
     @property
-    def _on_validation(self) -> str:
-        return self.metric.replace(".test_", ".validation_")
-
-    @property
-    def _validated(self) -> dict[str, float]:
-        """The arms' means on the validation split; nothing where one of them has none."""
+    def _ranking(self) -> tuple[str, dict[str, float]]:
+        """A metric, and means of it; the highest of many test accuracies owes some to luck."""
         ranked = [row for row in self.rows if row.result is not None]
-        found = [list(_values(row.arm, self._on_validation).values()) for row in ranked]
-        if ".test_" not in self.metric or not all(found):
-            return {}
-        return {row.label: fmean(values) for row, values in zip(ranked, found, strict=True)}
+        validated = self.metric.replace(".test_", ".validation_")
+        found = [list(_values(row.arm, validated).values()) for row in ranked]
+        if ".test_" in self.metric and found and all(found):
+            means = {row.label: fmean(own) for row, own in zip(ranked, found, strict=True)}
+            return validated, means
+        return self.metric, {row.label: row.mean for row in ranked}
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its experiments and studies."""
+        return list(dict.fromkeys(run.name for run in self.runs))
+
+    @property
+    def study(self) -> StudyPlan | None:
+        """The plan of the first study among its runs; None where all are of a sweep or alone."""
+        return next((run.plan for run in self.runs if run.plan["study"]), None)
 
     @property
     def looks(self) -> int:

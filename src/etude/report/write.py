@@ -107,7 +107,8 @@ def write(
         write_text(folder / "runs.csv", files.runs_csv(results))
         if layers := files.layers_csv(results):
             write_text(folder / "layers.csv", layers)
-    table = files.markdown(results, report.sentences, report.figures)
+    wanted = {"md", "bundle"} & {*formats}
+    table = files.markdown(results, report.sentences, report.figures) if wanted else ""
     if "md" in formats:
         write_text(folder / "table.md", table)
     if "tex" in formats:

@@ -11,19 +11,17 @@ theirs are kept as they are.
 """
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from etude.base.progress import progress
 from etude.data.batch import Batch, Ordered, Split
 from etude.data.input import order_of
 from etude.train.hardware import autocast, available_memory
 
 log = logging.getLogger(__name__)
-
-PROGRESS_SECONDS = 30.0
 
 Body = Callable[[Tensor], Tensor]  # images to features
 
@@ -206,20 +204,19 @@ class Features:
 
     def _filled(self, batch_size: int) -> Rows:
         """Compute all features in batches of one size."""
-        rows, start, before, shown = None, 0, None, time.monotonic()
-        for batch in self._images.in_order(batch_size):
-            new = len(batch.labels)
-            whole = batch.images if before is None else _filled_up(batch.images, before)
-            made = self._body(whole)
-            if rows is None:
-                check_room(len(self), made)
-                rows = Rows(len(self), made)
-            rows.put(start, made[len(made) - new :])
-            self.labels[start : start + new] = batch.labels
-            start, before = start + new, whole
-            if time.monotonic() - shown > PROGRESS_SECONDS:
-                shown = time.monotonic()
-                log.info("frozen layers: %d of %d images", start, len(self))
+        rows, start, before = None, 0, None
+        with progress("frozen layers, images", len(self)) as tell:
+            for batch in self._images.in_order(batch_size):
+                new = len(batch.labels)
+                whole = batch.images if before is None else _filled_up(batch.images, before)
+                made = self._body(whole)
+                if rows is None:
+                    check_room(len(self), made)
+                    rows = Rows(len(self), made)
+                rows.put(start, made[len(made) - new :])
+                self.labels[start : start + new] = batch.labels
+                start, before = start + new, whole
+                tell(start)
         assert rows is not None, "a split has images"  # noqa: S101
         return rows
 

@@ -1,7 +1,6 @@
 """Where a run computes, and in which numbers."""
 
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Generator
@@ -11,6 +10,7 @@ from pathlib import Path
 import torch
 
 from etude.base.errors import UserError
+from etude.base.physical_memory import physical_memory
 from etude.runs.environment import processor
 from etude.runs.records import Summary
 
@@ -137,7 +137,7 @@ def available_memory(device: torch.device) -> int:
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:  # where it is told otherwise, half of all is taken for free
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+        return physical_memory() // 2
     (told,) = (line for line in lines if line.startswith("MemAvailable:"))
     return 1024 * int(told.split()[1])
 

@@ -18,6 +18,11 @@ def fits(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
+def fits_any(pattern: str, names: Collection[str]) -> bool:
+    """Say whether a pattern fits one of some names."""
+    return any(fnmatchcase(name, pattern) for name in names)
+
+
 def named(model: nn.Module, patterns: Sequence[str], key: str) -> dict[str, nn.Parameter]:
     """Give the parameters, by name, that one of the patterns fits.
 
@@ -31,7 +36,7 @@ def named(model: nn.Module, patterns: Sequence[str], key: str) -> dict[str, nn.P
     """
     parameters = dict(model.named_parameters())
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in parameters):
+        if not fits_any(pattern, parameters):
             raise UserError(
                 f"{key}: {pattern} fits no parameter's name; {_instead(pattern, parameters)}"
             )
@@ -45,9 +50,9 @@ def _instead(pattern: str, parameters: Collection[str]) -> str:
     if meant := _meant(stem or pattern, layers):
         own = [name for name in parameters if dot and fnmatchcase(name, f"{meant}.*")]
         ends = [name.rpartition(".")[2] for name in own]
-        last = [end for end in ends if fnmatchcase(end, rest)] and [rest]
-        last = last or get_close_matches(rest, ends, n=1, cutoff=_NEAR) or ["*"]
-        return did_you_mean([f"{meant}.{last[0]}"])
+        if not fits_any(rest, ends):
+            rest = next(iter(get_close_matches(rest, ends, n=1, cutoff=_NEAR)), "*")
+        return did_you_mean([f"{meant}.{rest}"])
     parts = list(dict.fromkeys(name.partition(".")[0] for name in layers))
     shown = parts if len(parts) > 1 else layers
     if len(shown) > _SHOWN:

@@ -5,7 +5,7 @@ method, `refilled`, which asks for another job as soon as one has ended.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from hydra.core.utils import JobReturn
 
@@ -41,3 +41,21 @@ class Source(Protocol):
             more: Whether any may begin.
         """
         ...
+
+
+class Refilled:
+    """What every launcher of Étude's has beside Hydra's methods."""
+
+    _launch: Any  # does the jobs; made by `setup`
+
+    def refilled(self, source: Source) -> None:
+        """Do jobs as they are given, and have another given as soon as one has ended.
+
+        Args:
+            source: Gives them, and is told what became of each.
+
+        Raises:
+            SystemExit: As `launch` does.
+            CompactHydraException: As `launch` does.
+        """
+        self._launch.refilled(source)

@@ -6,7 +6,7 @@ settings is in `_launch`, which is imported once a launch begins.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
@@ -14,8 +14,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-if TYPE_CHECKING:
-    from hydra_plugins.etude_local._refill import Source
+from hydra_plugins.etude_local._refill import Refilled
 
 
 @dataclass
@@ -53,7 +52,7 @@ ConfigStore.instance().store(
 )
 
 
-class LocalLauncher(Launcher):
+class LocalLauncher(Refilled, Launcher):
     """Runs each job in a process of its own, several at a time.
 
     Args:
@@ -85,15 +84,3 @@ class LocalLauncher(Launcher):
             CompactHydraException: A job would wait for the folder that its own sweep holds.
         """
         return self._launch(job_overrides, initial_job_idx)
-
-    def refilled(self, source: "Source") -> None:
-        """Run jobs as they are given, and have another given as soon as one has ended.
-
-        Args:
-            source: Gives them, and is told what became of each.
-
-        Raises:
-            SystemExit: As `launch` does.
-            CompactHydraException: As `launch` does.
-        """
-        self._launch.refilled(source)

@@ -7,7 +7,7 @@ Hydra imports every plugin at every start, so all but the settings is in `_launc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
@@ -16,8 +16,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-if TYPE_CHECKING:
-    from hydra_plugins.etude_local._refill import Source
+from hydra_plugins.etude_local._refill import Refilled
 
 
 @dataclass
@@ -54,7 +53,7 @@ ConfigStore.instance().store(
 )
 
 
-class RayLauncher(Launcher):
+class RayLauncher(Refilled, Launcher):
     """Runs each job as a task of a Ray cluster.
 
     Args:
@@ -92,15 +91,3 @@ class RayLauncher(Launcher):
                 asks for.
         """
         return self._launch(job_overrides, initial_job_idx)
-
-    def refilled(self, source: "Source") -> None:
-        """Run jobs as they are given, and have another given as soon as one has ended.
-
-        Args:
-            source: Gives them, and is told what became of each.
-
-        Raises:
-            SystemExit: As `launch` does.
-            CompactHydraException: As `launch` does.
-        """
-        self._launch.refilled(source)

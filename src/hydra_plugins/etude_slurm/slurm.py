@@ -5,18 +5,17 @@ that all else is in `_launch`, which is imported once a launch begins.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-if TYPE_CHECKING:
-    from hydra_plugins.etude_local._refill import Source
+from hydra_plugins.etude_local._refill import Refilled
 
 
-class SlurmLauncher(Launcher):
+class SlurmLauncher(Refilled, Launcher):
     """Puts jobs into SLURM's queue, and waits for what becomes of them.
 
     Args:
@@ -48,15 +47,3 @@ class SlurmLauncher(Launcher):
             CompactHydraException: SLURM refused the jobs.
         """
         return self._launch(job_overrides, initial_job_idx)
-
-    def refilled(self, source: "Source") -> None:
-        """Do jobs as they are given, and have another given as soon as one has ended.
-
-        Args:
-            source: Gives them, and is told what became of each.
-
-        Raises:
-            SystemExit: As `launch` does.
-            CompactHydraException: As `launch` does.
-        """
-        self._launch.refilled(source)

@@ -11,13 +11,13 @@ import hashlib
 import json
 import logging
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from etude.base.digests import combined, digests_of_files
 from etude.base.errors import UserError
 from etude.base.lazy import PIL, torch
+from etude.base.physical_memory import physical_memory
 from etude.base.places import cache_folder
 from etude.data.sides import Sides
 from etude.data.sources import cache
@@ -259,19 +259,16 @@ class Folder:
 
 def _fits(needed: int) -> bool:
     """Tell whether pixels leave half of this machine's memory to the rest."""
-    return needed <= _memory() / 2
-
-
-def _memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return needed <= physical_memory() / 2
 
 
 def _check_memory(needed: int, root: Path) -> None:
     """Refuse what would be killed for memory after hours of decoding."""
-    if needed > _memory():
+    there = physical_memory()
+    if needed > there:
         raise UserError(
             f"dataset.root={root} needs {needed / 2**30:.1f} GiB of memory as pixels, this machine "
-            f"has {_memory() / 2**30:.1f}; set dataset.stream=null or true, or choose a smaller "
+            f"has {there / 2**30:.1f}; set dataset.stream=null or true, or choose a smaller "
             "dataset.input_size or dataset.load_size"
         )
 

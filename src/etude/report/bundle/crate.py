@@ -83,8 +83,7 @@ def crate(
 
 def _root(results: Results, gathered: Gathered, known: _Known) -> Entity:
     """Describe the crate as a whole."""
-    names = listed(list(dict.fromkeys(run.name for run in results.runs)))
-    plan = next((run.plan for run in results.runs if run.plan["study"]), None)
+    names, plan = listed(results.names), results.study
     return {
         "@id": "./",
         "@type": "Dataset",

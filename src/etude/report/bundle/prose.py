@@ -21,8 +21,7 @@ def prose(results: Results, gathered: Gathered, table: str, files: Mapping[str, 
         table: The report's answer and tables, as Markdown.
         files: What the bundle has, by name, in words.
     """
-    names = listed(list(dict.fromkeys(run.name for run in results.runs)))
-    plan = next((run.plan for run in results.runs if run.plan["study"]), None)
+    names, plan = listed(results.names), results.study
     lines = [f"# {names}", ""]
     if plan is not None:
         lines += [plan["question"], ""]
