@@ -355,6 +355,19 @@ def test_a_run_that_goes_on_computes_its_features_again(
     assert (one(workplace, "cut") / "run.log").read_text().count("computed once") == 2
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("kept", ["auto", "true"])
+def test_captured_steps_learn_from_kept_features(etude: Etude, workplace: Path, kept: str):
+    words = [*SMALL, *HEAD, "device=cuda", "train.step=graph", "train.compile=false"]
+    exact = ["precision=float32"]
+    assert etude(*words, *exact, "name=kept", f"train.cache_features={kept}") == 0
+    assert etude(*words, *exact, "name=through", "train.cache_features=false") == 0
+    kept_run, through_run = one(workplace, "kept"), one(workplace, "through")
+    assert computed_once(kept_run) or kept == "auto"
+    losses = [[row["train_loss"] for row in read_rows(run)] for run in (kept_run, through_run)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
 @pytest.fixture
 def noise(workplace: Path) -> list[str]:
     """A folder of coloured images that mean nothing, and the words for it."""
