@@ -25,7 +25,7 @@ from benchmarks import tables
 from benchmarks.rows import ROOT
 from benchmarks.same_bits import kill_once_saved, rows_of
 
-AT_ONCE = 8  # processes that share the GPU where nothing is timed
+AT_ONCE = min(16, max(2, os.cpu_count() or 2))  # processes on the GPU where nothing is timed
 SEEDS = 16
 LONGEST = 400  # seconds that a part of it may take
 # Étude by default ÷ the others, on an H100 or H200.
@@ -70,14 +70,15 @@ def check_steps(device: str) -> Told:
     names = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
     if device == "cpu":
         names = ["lenet5_digits", "resnet_digits"]
-    shares = [names[i::AT_ONCE] for i in range(AT_ONCE)]
+    count = min(len(names), 3 * AT_ONCE)  # some networks have a thousand layers
+    shares = [names[i::count] for i in range(count)]
 
     def share(part: Sequence[str]) -> list[Told]:
         done = python("benchmarks.check_steps", "--device", device, *part)
         return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        told = [line for lines in pool.map(share, filter(None, shares)) for line in lines]
+        told = [line for lines in pool.map(share, shares) for line in lines]
     wrong = [line for line in told if not line["same"]]
     missing = sorted(set(names) - {line["experiment"] for line in told})
     return {"ok": not wrong and not missing, "experiments": len(told), "wrong": wrong,
@@ -148,7 +149,7 @@ def carry_out(part: str, device: str) -> Told:
     """Do a part, and tell what came of it."""
     start = time.perf_counter()
     told = PARTS[part](device) | {"took": time.perf_counter() - start}
-    print(f"{part}: {_detail(part, told)}", flush=True)
+    print(f"{part}: {_detail(part, told)}, {told['took']:.0f} s", flush=True)
     for wrong in (*told.get("failed", ()), *told.get("wrong", ()), *told.get("missing", ())):
         print(f"  {wrong}", flush=True)
     return told

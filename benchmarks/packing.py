@@ -4,9 +4,9 @@
     python benchmarks/packing.py --runs 2 --pairs 1 train.epochs=1    to see that it works
     python benchmarks/packing.py experiment=lenet5_mnist dataset.root=data dataset.limit_train=10000
 
-Both have the same cores: the local launcher runs a job of one thread on each, the basic launcher
-one job that may use them all. The two take turns, because a machine's speed drifts; the ratio is
-the median of the pairs' ratios. The times are of whole commands, so starting is counted.
+All have the same cores: the local launcher runs a job of one thread on each, the basic launcher
+one job, which may use them all, or one thread. They take turns, because a machine's speed drifts;
+a ratio is the median of the rounds' ratios. The times are of whole commands, starting included.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from etude.runs.environment import environment
 WORDS = ["experiment=lenet5_digits", "record.tensorboard=false", "record.curves=false"]
 LAUNCHERS = {
     "basic": ["hydra/launcher=basic"],
+    "basic, one thread": ["hydra/launcher=basic"],
     "local": ["hydra/launcher=local", "hydra.launcher.threads=1"],
 }
 RESULT = Path(__file__).parent / "results" / "packing_lenet5.json"
@@ -43,27 +44,34 @@ def main() -> None:
         for name in sorted(LAUNCHERS, reverse=pair % 2 == 1):
             seconds[name].append(take(name, words))
             print(f"pair {pair + 1}, {name}: {seconds[name][-1]:.1f} s")
-    ratios = [
-        local / basic for local, basic in zip(seconds["local"], seconds["basic"], strict=True)
-    ]
+    ratios = {
+        other: [
+            ours / theirs for ours, theirs in zip(seconds["local"], seconds[other], strict=True)
+        ]
+        for other in LAUNCHERS
+        if other != "local"
+    }
     found = {
         "runs": args.runs,
         "cores": cores(),
         "words": words,
         "seconds": seconds,
         "ratios": ratios,
-        "ratio": statistics.median(ratios),
+        "ratio": {other: statistics.median(each) for other, each in ratios.items()},
         "environment": environment(),
     }
     args.output.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(found, indent=2, ensure_ascii=False)
     args.output.write_text(text + "\n", encoding="utf-8")
-    print(f"local ÷ basic: {found['ratio']:.3f}; {args.output}")
+    for other, ratio in found["ratio"].items():
+        print(f"local ÷ {other}: {ratio:.3f}")
+    print(args.output)
 
 
 def take(launcher: str, words: list[str]) -> float:
     """Give the seconds of one sweep into a folder of its own."""
     own = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    own |= {"OMP_NUM_THREADS": "1"} if launcher.endswith("one thread") else {}
     with tempfile.TemporaryDirectory() as outputs:
         command = [sys.executable, "-m", "etude", *words, *LAUNCHERS[launcher]]
         start = time.monotonic()

@@ -97,7 +97,7 @@ def rehearsed(words: str, composer: Composer) -> Rehearsal:
         size=28 if grey else 32,
     )
     precision = "float32" if job.config.precision == "auto" else job.config.precision
-    return rehearse(job.config, facts, precision=precision)
+    return rehearse(job.config, facts, [precision])[0]
 
 
 def _main() -> None:

@@ -1,7 +1,8 @@
 """What `train.accumulate=auto` takes, by stand-ins for a GPU's memory and for what a run needs."""
 
+import gc
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -269,12 +270,21 @@ def test_the_summary_tells_what_auto_is(
 
 
 # --- on a GPU -------------------------------------------------------------------------------------
-@pytest.mark.gpu
-def test_a_run_fits_into_what_a_gpu_has_left(workplace: Path, etude: Callable[..., int]):
+@pytest.fixture
+def three_gib(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leave a GPU with 3 GiB for this process; other tests may be at work on the rest."""
+    gc.collect()
     torch.cuda.empty_cache()
-    free, _ = torch.cuda.mem_get_info()
-    taken = torch.empty(max(0, free - 3 * 2**30), dtype=torch.uint8, device=GPU)
+    limit, whole = 3 * 2**30, torch.cuda.get_device_properties(GPU).total_memory
+    monkeypatch.setattr(batch_parts, "free_memory", lambda _: limit)
+    torch.cuda.set_per_process_memory_fraction((limit + torch.cuda.memory_reserved()) / whole)
+    yield
+    torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("three_gib")
+def test_a_run_fits_into_what_a_gpu_has_left(workplace: Path, etude: Callable[..., int]):
     words = ["model=vgg_cifar", "dataset.input_size=32", "train.batch_size=1200", "train.epochs=1"]
     assert etude(*words, "precision=float32", "train.accumulate=auto") == 0
     assert summary_of(only_run(workplace))["accumulate"] > 1
-    del taken

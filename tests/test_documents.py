@@ -39,18 +39,23 @@ def test_a_record_takes_the_place_of_a_rows_last_column():
     arm = {"values": {"0": 0.9, "1": 0.92}, "mean": 0.91, "deviation": 0.0141}
     claims = [{"word": "supported"}, {"word": "undecided"}, {"word": "supported"}]
     shared = {"scale": 1.0, "arms": {"as configured": arm}, "verdict": "undecided"}
+    command = ["etude", "experiment=resnet20_cifar10", "dataset=folder", "dataset.root=data/jpegs"]
     records: dict[str, Any] = {
-        "lenet5_mnist": {**shared, "name": "lenet5_mnist", "claims": []},
+        "lenet5_mnist": {**shared, "name": "lenet5_mnist", "claims": [], "command": ["etude"]},
+        "resnet20_cifar10": {**shared, "name": "resnet20_cifar10", "command": command},
         "depth_medium": {**shared, "name": "depth_medium", "claims": claims},
     }
     text = generated(
         "| S06 | LeNet | `lenet5_mnist` | 0.98 | | – |\n"
+        "| D12 | ResNet | `resnet20_cifar10` | | | – |\n"
         "| A3 | `depth` | whether | no | – |\n| | other | `vgg` | | stays |",
         records,
     )
     assert text.splitlines() == [
         "| S06 | LeNet | `lenet5_mnist` | 0.98 | | 0.9100 ± 0.0141 (2 seeds; "
         "[record](../ledger/lenet5_mnist.json)) |",
+        "| D12 | ResNet | `resnet20_cifar10` | | | 0.9100 ± 0.0141 (2 seeds, images of `jpegs`; "
+        "[record](../ledger/resnet20_cifar10.json)) |",
         "| A3 | `depth` | whether | no | undecided (2 supported, 1 undecided; "
         "[record](../ledger/depth_medium.json)) |",
         "| | other | `vgg` | | stays |",

@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from launches import rehearsed
 
 from etude.cli.compose import Composer
 from etude.cli.summary import main
+from etude.config import Config
 from etude.preflight import footprint, rehearsal
 from etude.preflight.pretend import BLOCK_BYTES
 
@@ -106,6 +110,59 @@ def test_packing_goes_by_the_rehearsal(composer: Composer):
     assert wanted is not None
     large = replace(job.config.train, batch_size=1000)
     assert footprint.predicted(replace(job.config, train=large)) > wanted + MIB
+
+
+def test_jobs_that_differ_in_a_rate_are_rehearsed_once(
+    composer: Composer, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[Config] = []
+
+    def counted(config: Config, _: object) -> int:
+        asked.append(config)
+        return len(asked)
+
+    monkeypatch.setattr(footprint, "_predicted", counted)
+    monkeypatch.setattr(footprint, "_KNOWN", {})
+    same = [
+        [], ["optimizer.lr=0.3"], ["seed=7"], ["init=glorot_uniform"], ["train.epochs=77"],
+        ["name=another"],
+    ]  # fmt: skip
+    others = [
+        ["l2=0.1"], ["optimizer=sgd"], ["train.batch_size=99"], ["train.average_decay=0.9"],
+        ["model=lenet5_1998"], ["augment=none"], ["precision=bfloat16"], ["dataset.limit_train=99"],
+    ]  # fmt: skip
+
+    def predicted(words: list[str]) -> int | None:
+        (job,) = composer.run(["model=lenet5", "augment=shift", *words]).jobs
+        return footprint.predicted(job.config)
+
+    assert {predicted(words) for words in same} == {1}
+    assert [predicted(words) for words in others] == [*range(2, 2 + len(others))]
+    assert predicted(["l2=0.2"]) == 2
+
+
+def test_jobs_that_ask_at_once_are_rehearsed_once_and_one_that_failed_again(
+    composer: Composer, monkeypatch: pytest.MonkeyPatch
+):
+    (job,) = composer.run(["model=lenet5"]).jobs
+    asked, go_on = [0], threading.Event()
+
+    def fails_first(*_: object) -> int:
+        asked[0] += 1
+        assert go_on.wait(60)
+        if asked[0] == 1:
+            raise OSError
+        return 7
+
+    monkeypatch.setattr(footprint, "_predicted", fails_first)
+    monkeypatch.setattr(footprint, "_KNOWN", {})
+    with ThreadPoolExecutor(3) as threads:
+        answers = [threads.submit(footprint.predicted, job.config) for _ in range(3)]
+        time.sleep(0.1)  # for all to have asked
+        go_on.set()
+        assert {type(answer.exception()) for answer in answers} == {OSError}
+    assert asked == [1]
+    assert footprint.predicted(job.config) == 7
 
 
 def test_packing_goes_by_the_document_where_a_step_cannot_be_rehearsed(

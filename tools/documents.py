@@ -5,7 +5,7 @@ it is where there is none: a row without a record says by hand what it wants tha
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from etude.report.ledger import Record, read_records
@@ -47,7 +47,15 @@ def _said(record: Record, *, study: bool) -> str:
     arm = next(iter(record["arms"].values()))
     spread = "" if arm["deviation"] is None else f" ± {arm['deviation']:.4f}"
     seeds = len(arm["values"])
-    return f"{arm['mean']:.4f}{spread} ({seeds} seed{'s' * (seeds > 1)}{scale}; {link})"
+    images = _images(record["command"])
+    return f"{arm['mean']:.4f}{spread} ({seeds} seed{'s' * (seeds > 1)}{scale}{images}; {link})"
+
+
+def _images(command: Sequence[str]) -> str:
+    """Name the folder whose images took the place of the configured ones."""
+    root = [word for word in command if word.startswith("dataset.root=")]
+    replaced = root and "dataset=folder" in command
+    return f", images of `{Path(root[0].partition('=')[2]).name}`" if replaced else ""
 
 
 if __name__ == "__main__":

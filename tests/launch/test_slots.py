@@ -77,6 +77,15 @@ def test_a_job_that_nothing_is_known_of_has_its_gpu_for_itself():
     assert slots.take(0) is None
 
 
+def test_what_is_learned_of_a_job_that_runs_makes_room_for_others():
+    slots = Slots([LARGE], limit=8)
+    assert slots.take(0) == LARGE
+    slots.learn(0, GIB, alone=False)
+    assert slots.take(1, memory=GIB) == LARGE
+    slots.learn(1, None, alone=False)
+    assert slots.take(2, memory=GIB) is None
+
+
 def test_a_job_that_is_predicted_not_to_fit_may_try_alone():
     slots = Slots([SMALL], limit=8)
     assert slots.take(0, memory=100 * GIB) == SMALL

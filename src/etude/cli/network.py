@@ -142,7 +142,7 @@ def _parts_here(config: Config) -> BatchParts | None:
 def _rehearse(config: Config, facts: DatasetInfo) -> Sequence[Rehearsal]:
     """Do the run's step without computing it, if it can be done so."""
     try:
-        return [rehearse(config, facts, precision=choice) for choice in precisions(config)]
+        return rehearse(config, facts, precisions(config))
     except UserError as error:
         log.warning("%s", error)
         return ()

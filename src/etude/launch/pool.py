@@ -13,6 +13,7 @@ from etude.launch.child import GRACE
 from etude.launch.client import Forks, Lost
 from etude.launch.job import Entry, Job, Settings, ran_out_of_cuda_memory
 from etude.launch.loop import TICK, JobsDisplay, Loop, Refill
+from etude.launch.needs import Needs
 from etude.launch.slots import Slots, visible_devices
 from etude.launch.wire import STARTED
 
@@ -41,15 +42,19 @@ class Pool(Loop):
     ) -> None:
         super().__init__(jobs, settings=settings, display=display, refill=refill)
         self._slots, self._new_forks, self._forks = slots, forks, None
+        self._needs = Needs()
+        self._on_cpu = slots.devices[0].is_cpu
 
     def _start_one(self, entry: Entry) -> bool:
         """Start a job if there is a place for it."""
         job = entry.job
-        on_cpu = self._slots.devices[0].is_cpu
+        if not self._on_cpu:
+            self._needs.known(job)
+        # The first on a GPU need not wait until that is known, the others must.
         device = self._slots.take(
             job.number,
             device=job.about.device,
-            memory=None if on_cpu else job.memory(),
+            memory=self._needs.of(job),
             alone=entry.alone,
         )
         if device is None:
@@ -88,6 +93,8 @@ class Pool(Loop):
             self._mourn()
         for entry in self._running():
             entry.progress = entry.job.progress()
+            if not self._on_cpu and self._needs.known(entry.job):
+                self._slots.learn(entry.job.number, self._needs.of(entry.job), alone=entry.alone)
 
     def _ended(self, entry: Entry, status: int, error: str = "") -> None:
         """Make the job's place free first."""

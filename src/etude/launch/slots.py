@@ -37,10 +37,17 @@ class Slots:
         """
         for place in sorted(self._allowed(device), key=lambda place: len(self._on(place))):
             if self._fits(place, memory, alone=alone):
-                apart = alone or (memory is None and not place.is_cpu)
-                self._held[job] = (place, memory or 0, apart)
+                self._hold(job, place, memory, alone=alone)
                 return place
         return None
+
+    def learn(self, job: int, memory: int | None, *, alone: bool) -> None:
+        """Take note of what a job needs that has a place already; see `take`."""
+        self._hold(job, self._held[job][0], memory, alone=alone)
+
+    def _hold(self, job: int, place: Device, memory: int | None, *, alone: bool) -> None:
+        apart = alone or (memory is None and not place.is_cpu)
+        self._held[job] = (place, memory or 0, apart)
 
     def give_back(self, job: int) -> None:
         """Make a job's place free."""

@@ -1,5 +1,11 @@
 """The memory that a run is predicted to need on a GPU: by a rehearsal, else by document 004."""
 
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import asdict, replace
+from typing import Any
+
 import torch
 
 from etude.base.errors import UserError
@@ -10,7 +16,8 @@ from etude.preflight.forward import Network
 from etude.preflight.rehearsal import rehearse
 from etude.train.memory import count_outputs, count_parameters, predicted_bytes, state_copies, walk
 
-_KNOWN: dict[str, int | None] = {}  # the jobs of a sweep have much in common
+_KNOWN: dict[str, Future[int | None]] = {}  # the jobs of a sweep have much in common
+_ASKING = threading.Lock()
 
 
 def predicted(config: Config) -> int | None:
@@ -19,11 +26,30 @@ def predicted(config: Config) -> int | None:
     Args:
         config: A run that has passed every check.
     """
-    same = (config.model, config.dataset, config.augment, config.optimizer, config.train)
-    kind = repr((same, config.precision))
-    if kind not in _KNOWN:
-        _KNOWN[kind] = _predicted(config, source_of(config).facts())
-    return _KNOWN[kind]
+    kind = _kind(config)
+    with _ASKING:
+        asked_before = kind in _KNOWN
+        answer = _KNOWN.setdefault(kind, Future())
+    if not asked_before:
+        try:
+            answer.set_result(_predicted(config, source_of(config).facts()))
+        except BaseException as error:
+            answer.set_exception(error)
+            with _ASKING:
+                del _KNOWN[kind]
+            raise
+    return answer.result()
+
+
+def _kind(config: Config) -> str:
+    """Name what a run's memory depends on: of a rate or a factor, whether there is one."""
+    same = (config.model, config.dataset, config.augment, config.precision, bool(config.l2))
+    learning = settings(config.optimizer), asdict(replace(config.train, epochs=1))
+    return repr((same, *map(_without_factors, learning)))
+
+
+def _without_factors(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: bool(value) if isinstance(value, float) else value for key, value in part.items()}
 
 
 def precisions(config: Config) -> tuple[str, ...]:
@@ -33,7 +59,7 @@ def precisions(config: Config) -> tuple[str, ...]:
 
 def _predicted(config: Config, facts: DatasetInfo) -> int | None:
     try:
-        rehearsals = [rehearse(config, facts, precision=p) for p in precisions(config)]
+        rehearsals = rehearse(config, facts, precisions(config))
     except UserError:  # it waits, or is a network of the user's own that needs values
         return _by_formula(config, facts)
     return max(rehearsal.peak_bytes for rehearsal in rehearsals)

@@ -5,7 +5,7 @@ in blocks that are too large; `base.gpu_memory` has an estimate for these.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -67,30 +67,33 @@ class Rehearsal(NamedTuple):
         return {**self._asdict(), "operations": count, "step_bytes": self.step_bytes}
 
 
-def rehearse(config: Config, facts: DatasetInfo, *, precision: str) -> Rehearsal:
+def rehearse(config: Config, facts: DatasetInfo, precisions: Sequence[str]) -> list[Rehearsal]:
     """Do a run's first steps without computing them, captured or not being the same operations.
 
     Args:
         config: A run that has passed every check but those of its device.
         facts: Of its data set.
-        precision: float32, bfloat16 or float16; tf32 holds what float32 does.
+        precisions: float32, bfloat16 or float16, each of which gives a rehearsal; tf32 holds what
+            float32 does.
 
     Raises:
         UserError: It waits for the device, mixes it with the CPU, or needs values otherwise.
     """
     if not torch.cuda.is_available():
-        return _rehearse(config, facts, precision)
+        return [_rehearse(config, facts, precision) for precision in precisions]
     # Where a device has been made up, PyTorch's autograd has no GPU any more.
-    answer = in_subprocess(partial(_attempt, config, facts, precision), threads=1)
-    if isinstance(answer, Rehearsal):
+    answer = in_subprocess(partial(_attempt, config, facts, precisions), threads=1)
+    if isinstance(answer, list):
         return answer
     raise UserError(answer or "the step cannot be rehearsed: its process ended without a word")
 
 
-def _attempt(config: Config, facts: DatasetInfo, precision: str) -> Rehearsal | str:
+def _attempt(
+    config: Config, facts: DatasetInfo, precisions: Sequence[str]
+) -> list[Rehearsal] | str:
     """Rehearse; give the reason where it cannot be."""
     try:
-        return _rehearse(config, facts, precision)
+        return [_rehearse(config, facts, precision) for precision in precisions]
     except UserError as error:
         return str(error)
 
