@@ -50,6 +50,18 @@ def test_a_record_holds_what_there_is_to_compare_with(recorded: Path):
     assert made["verdict"] is None
 
 
+def test_a_record_wants_one_run_for_each_seed(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    make("0.1", 0, 0.98)
+    folder = make("0.10", 0, 0.97)
+    summary = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps(summary | {"fingerprint": "another"}))
+    assert main(["--record", str(tmp_path / "ledger"), str(tmp_path / "runs")]) == 2
+    assert "a record has one run for each seed, and" in capsys.readouterr().err
+    assert not (tmp_path / "ledger").exists()
+
+
 @pytest.mark.parametrize(
     ("values", "code"),
     [

@@ -223,6 +223,8 @@ def _scatter(values: Sequence[float]) -> float:
 def _arm(row: ArmResults) -> RecordedArm:
     runs = {str(run.seed): run for run in finished(row.arm)}
     values = {str(seed): value for seed, value in row.values.items() if str(seed) in runs}
+    if not values:
+        raise UserError(f"a record has one run for each seed, and “{row.label}” has several")
     images = min((run.summary.get("data", {}).get("test", 0) for run in runs.values()), default=0)
     return {
         "mark": _mark(row),

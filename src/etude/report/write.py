@@ -13,6 +13,7 @@ from etude.report.arms import where
 from etude.report.bundle.credit import NOBODY, Credit
 from etude.report.bundle.write import BUNDLE, write_bundle
 from etude.report.claims import told
+from etude.report.copies import told_of, without_copies
 from etude.report.read import RunFolder, read
 from etude.report.references import DocumentFigure, figures
 from etude.report.results import METRIC, Results, compare
@@ -53,12 +54,13 @@ def make(
     Raises:
         UserError: Something asked for is not there, or the runs cannot be compared.
     """
-    runs: list[RunFolder] = where(read(folders), list(conditions))
+    runs, copies = without_copies(where(read(folders), list(conditions)))
     _check_data(runs)
     chosen = metric or _of_the_study(runs)
     arms = by_arm(runs, list(group_by))
     results = compare(arms, metric=chosen, baseline=baseline, margin=margin)
-    return Report(results, [*told(results), *answer(results)], figures(results))
+    twice = [Sentence("note", told_of(copies))] if copies else []
+    return Report(results, [*twice, *told(results), *answer(results)], figures(results))
 
 
 def _check_data(runs: Collection[RunFolder]) -> None:
