@@ -79,6 +79,39 @@ def test_ctrl_c_says_what_goes_on_and_the_same_command_takes_it_up(stand_in: Pat
     assert len(list(stand_in.glob("*.job"))) == 2
 
 
+def test_a_sweep_is_left_to_slurms_queue_and_taken_up(stand_in: Path, workplace: Path):
+    (stand_in / "hold").touch()
+    process = start("--detach")
+    told, complaints = process.communicate(timeout=60)
+    assert process.returncode == 0, told + complaints
+    assert complaints == ""
+    assert "2 runs: 2 not started" in told
+    assert "2 of 2 runs go on in SLURM, as 1_[0-1]:" in told
+    assert "the same command waits for them, and takes up their results" in told
+    again, _ = start("--detach").communicate(timeout=60)
+    assert "in SLURM's queue since before: 1_[0-1]\n" in again
+    (stand_in / "hold").unlink()
+    told, complaints = start().communicate(timeout=120)
+    assert "2 jobs: 2 finished" in told
+    assert len(list(stand_in.glob("*.job"))) == 2
+    done, complaints = start("--detach").communicate(timeout=60)
+    assert "2 jobs: 2 finished before" in done
+    assert complaints == ""
+
+
+def test_a_search_whose_trials_somebody_must_give_is_left_to_this_machines_queue(
+    stand_in: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_STATE_HOME", str(workplace / "state"))
+    queue = [sys.executable, "-c", "from etude.cli.entry import queue; raise SystemExit(queue())"]
+    subprocess.run([*queue, "pause"], check=True, stdout=subprocess.DEVNULL)
+    process = start("--detach", sweep=["study=lenet_search", "device=cpu", *SMALL])
+    told, complaints = process.communicate(timeout=60)
+    assert process.returncode == 0, told + complaints
+    assert "command 1 is in the queue" in told
+    assert not list(stand_in.glob("*.job"))
+
+
 @pytest.mark.slow  # half a minute of starting commands
 def test_a_searchs_trials_are_queued_as_others_end_and_taken_up_after_ctrl_c(stand_in: Path):
     pytest.importorskip("optuna", reason="etude[search] is not installed")

@@ -30,6 +30,7 @@ from etude.cli.refusals import REFUSALS, explain, meant
 from etude.cli.study_jobs import refuse_study
 from etude.cli.terminal import Messages, complain, remark
 from etude.config.build import import_from
+from etude.launch.stopping import leaving
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,6 +99,8 @@ class _HydraParser(Parser):
     listed_by = "--hydra-help"
 
 
+_A_QUEUE_OF_ITS_OWN = ".SlurmLauncher"
+
 # Options of Hydra's that name nothing here, by what to do instead.
 _REFUSED = {
     "config_name": "there is one configuration; choose a recipe with experiment=<name>",
@@ -129,7 +132,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--detach",
         action="store_true",
-        help="Put the command into this machine's queue and return; etude-queue shows it",
+        help="Leave the runs to SLURM's queue, or the command to this machine's, which etude-queue "
+        "shows, and return",
     )
     return parser
 
@@ -196,6 +200,9 @@ def _dispatch(composer: Composer, args: argparse.Namespace) -> int:
         listed = args.dry_run or args.detach
         code = start(composer, args.overrides, multirun=args.multirun, dry_run=listed)
         if args.detach and not args.dry_run and code == 0:
+            if composer.launcher.endswith(_A_QUEUE_OF_ITS_OWN):
+                with leaving():
+                    return start(composer, args.overrides, multirun=args.multirun, dry_run=False)
             return detach(_again(args))
         return code
     return 0

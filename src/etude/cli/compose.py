@@ -46,12 +46,13 @@ class Composer:
         jobs: Those to be started, by their words.
         gains: Whether bfloat16 is worth it for all that it composed, so that arms of one study
             never compute in different numbers; see `etude.train.bfloat16_gains`.
+        launcher: What all jobs of a sweep or a study are handed to at once, by its target.
     """
 
     def __init__(self, loader: Loader) -> None:
         self.loader = loader
         self.jobs = Jobs()
-        self.gains = True
+        self.gains, self.launcher = True, ""
         self._contents = Contents()
         self._to_come: dict[str, str] = {}  # runs to be made, as weights, by their folders
         self._made = MadeBefore()

@@ -88,6 +88,8 @@ def start(composer: Composer, words: list[str], *, multirun: bool, dry_run: bool
 def _begin(composer: Composer, planned: PlannedJobs, *, sweep: bool, dry_run: bool) -> int:
     startup.mark("configuration")
     inspect_jobs(planned)
+    if sweep:
+        composer.launcher = str(planned.master.hydra.launcher._target_)
     if dry_run:
         return _list(planned.jobs)
     return _sweep(composer, planned) if sweep else _run(composer, planned)
@@ -133,6 +135,7 @@ def _carry_out(
 ) -> int:
     """Say what a study asks and what it will take, run it, and tell how its arms compare."""
     jobs = planned.jobs
+    composer.launcher = str(planned.master.hydra.launcher._target_)
     _inspect_study(planned)
     waiting = [job for job in jobs if not finished(job)]
     announce_study(study, runs=len(jobs), waiting=[job.config.epochs for job in waiting])

@@ -6,10 +6,28 @@ import signal
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
 from etude.base.errors import INTERRUPTED, PREEMPTED
+
+_LEAVING: ContextVar[bool] = ContextVar("leaving", default=False)
+
+
+@contextmanager
+def leaving() -> Generator[None]:
+    """Have launchers whose jobs are in another's queue return as soon as they are."""
+    token = _LEAVING.set(True)
+    try:
+        yield
+    finally:
+        _LEAVING.reset(token)
+
+
+def is_leaving() -> bool:
+    """Say whether nobody waits for jobs that are in another's queue."""
+    return _LEAVING.get()
 
 
 class Stopping:

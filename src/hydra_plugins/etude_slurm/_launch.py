@@ -15,7 +15,7 @@ from rich.console import Console
 from etude.base.text import near
 from etude.launch.job import Entry, Job, labels
 from etude.launch.squeue import short
-from etude.launch.stopping import Stopping
+from etude.launch.stopping import Stopping, is_leaving
 from etude.launch.table import LiveTable, PlainLines, show_all
 from etude.launch.task import TaskMethods
 from etude.runs.state import RunState
@@ -75,6 +75,9 @@ class SlurmLaunch:
         entries, stopping = self._entries(orders), Stopping()
         with stopping.listening():
             tickets = self._queue(entries)
+            if source is None and is_leaving() and any(not entry.over for entry in entries):
+                self._tell_what_goes_on(tickets, len(entries))
+                raise SystemExit(0)
             self._wait(tickets, entries, stopping, source)
         if stopping.asked is not None:
             self._tell_what_goes_on(tickets, len(entries))
