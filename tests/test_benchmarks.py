@@ -11,6 +11,7 @@ from benchmarks import (
     check_steps,
     contest,
     growth,
+    long_stream,
     machine,
     memory,
     planning,
@@ -148,6 +149,7 @@ def test_every_row_runs(row: str):
     "part",
     [
         growth,
+        long_stream,
         pytest.param(memory, marks=pytest.mark.slow),
         pytest.param(startup, marks=pytest.mark.slow),
         pytest.param(planning, marks=pytest.mark.slow),

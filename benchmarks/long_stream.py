@@ -1,0 +1,122 @@
+"""An epoch of many JPEGs that stay in their files: its memory, and its pace beside decoding alone.
+
+python -m benchmarks.long_stream [--root data/catdog/train] [--images 20000] [--workers 2]
+
+Decoding alone is every image decoded and brought to 224×224 by as many processes, and thrown away.
+The two take turns. Memory is what belongs to the process and its workers, a share of what they have
+in common counted once.
+"""
+
+import argparse
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from benchmarks import tables
+from benchmarks.streaming import BATCH, KEPT, SEEN, make_images, ours
+from etude.base.allocator import keep_memory
+from etude.data.sources.decode import Form, Window, read_window
+from etude.data.sources.listing import list_images
+
+ROUNDS, GOAL = 3, 0.9
+WHOLE = Window(0.0, 0.0, 1.0, 1.0, "bilinear")
+
+
+def decode(paths: Sequence[str]) -> None:
+    """Decode images, and keep none."""
+    torch.set_num_threads(1)
+    for path in paths:
+        read_window(path, WHOLE, Form(KEPT, "bilinear", "crop"), SEEN)
+
+
+def decoding(paths: Sequence[str], workers: int) -> float:
+    """Give the seconds that processes take for decoding alone."""
+    context, start = multiprocessing.get_context("fork"), time.perf_counter()
+    shares = [paths[first::workers] for first in range(workers)]
+    processes = [context.Process(target=decode, args=(share,)) for share in shares]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    return time.perf_counter() - start
+
+
+def streaming(paths: Sequence[str], workers: int) -> tuple[float, list[int]]:
+    """Stream an epoch; give its seconds, and the bytes of memory at each tenth of it."""
+    start, tenth, memory = time.perf_counter(), max(1, len(paths) // BATCH // 10), []
+    for number, batch in enumerate(ours(paths, "alexnet", workers, cut_early=True)(0)):
+        assert batch.shape[1:] == (3, SEEN, SEEN)  # noqa: S101
+        if number % tenth == 0:
+            memory.append(held())
+    return time.perf_counter() - start, memory
+
+
+def held() -> int:
+    """Give the bytes of this process and its workers."""
+    own = Path("/proc/self")
+    workers = " ".join(path.read_text() for path in own.glob("task/*/children")).split()
+    return sum(map(_share, (own, *(Path("/proc", worker) for worker in workers))))
+
+
+def _share(process: Path) -> int:
+    lines = (process / "smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def measure(root: Path, images: int, workers: int, rounds: int) -> dict[str, Any]:
+    """Let both take turns over the same files, each of which comes as often as it must."""
+    listed = list_images(root).images
+    paths = [listed[place % len(listed)].path for place in range(images)]
+    turns = [(decoding(paths, workers), streaming(paths, workers)) for _ in range(rounds)]
+    return {
+        "images": images,
+        "workers": workers,
+        "decoding": [alone for alone, _ in turns],
+        "streaming": [seconds for _, (seconds, _) in turns],
+        "memory": [memory for _, (_, memory) in turns],
+    }
+
+
+def show(told: dict[str, Any]) -> str:
+    """Lay the results out."""
+    rates = [told["images"] / median(told[way]) for way in ("decoding", "streaming")]
+    ratio = median(a / b for a, b in zip(told["decoding"], told["streaming"], strict=True))
+    memory = told["memory"][-1]
+    line = [
+        f"{told['images']:,}", *(f"{rate:,.0f}" for rate in rates), f"{ratio:.2f}",
+        tables.MARKS[ratio >= GOAL], f"{memory[len(memory) // 2] / 2**20:,.0f} MiB",
+        f"{memory[-1] / 2**20:,.0f} MiB",
+    ]  # fmt: skip
+    head = ["images", "decoding alone, images/s", "streamed", "÷", f"goal {GOAL}",
+            "memory in the middle", "at the end"]  # fmt: skip
+    return f"### An epoch from files, {told['workers']} workers\n\n{tables.table(head, [line])}\n"
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--root", type=Path, default=Path("data/catdog/train"))
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--small", action="store_true", help="in seconds: does it run?")
+    chosen = parser.parse_args(words)
+    keep_memory()
+    with tempfile.TemporaryDirectory() as folder:
+        images, rounds, root = chosen.images, ROUNDS, chosen.root
+        if chosen.small:
+            images, rounds, root = 4, 1, Path(folder) / "made"
+            make_images(root, images)
+        told = measure(root, images, chosen.workers, rounds)
+    text = show(told)
+    print(text)
+    if not chosen.small:
+        tables.save("long_stream", told, text)
+
+
+if __name__ == "__main__":
+    main()
