@@ -51,7 +51,7 @@ def test_beside_a_document_only_the_source_is_wrapped(capsys: pytest.CaptureFixt
          "precision": "float32", "device": "cpu", "selection": "validation"}, Path("runs/x")
     )  # fmt: skip
     text = capsys.readouterr().out.partition("beside the document\n")[2]
-    header, _, first, *more = text.partition("1 parameters")[0].splitlines()
+    header, _, first, *more = text.partition("1 parameter")[0].splitlines()
     assert header.split() == ["figure", "document", "asked", "for", "here", "agrees", "source"]
     cells = ["best.validation_accuracy", "0.9395", "±", "0.01", "0.9000", "NO"]
     assert first.split()[:6] == cells

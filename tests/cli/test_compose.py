@@ -164,7 +164,7 @@ def test_each_job_of_a_sweep_is_composed_and_checked_by_itself(composer: Compose
 
 def test_a_job_that_is_named_twice_is_made_once(etude: Etude, workplace: Path, capsys: Output):
     assert etude("-m", "seed=3,3", "optimizer.lr=0.1,0.10", *SMALL) == 0
-    assert "3 of 4 jobs are named twice and are made once" in capsys.readouterr().err
+    assert "named twice and made once: 3 of 4 jobs" in capsys.readouterr().err
     assert len(list(workplace.glob("outputs/*/*/summary.json"))) == 1
 
 

@@ -152,7 +152,7 @@ def test_what_is_not_needed_is_listed_and_nothing_is_touched(made: Path, capsys:
     before = sorted(made.rglob("*"))
     assert clean.main([]) == 0
     told = capsys.readouterr().out
-    assert "6 places; --yes removes them" in told
+    assert "6 places; add --yes to remove them" in told
     assert sorted(made.rglob("*")) == before
     assert clean.main(["--json"]) == 0
     kinds = [left["kind"] for left in json.loads(capsys.readouterr().out)]

@@ -19,11 +19,13 @@ def exact(value: float) -> str:
 
 def counted(number: int, thing: str) -> str:
     """Write `1 run`, `2 runs`."""
-    return f"{number} {thing if number == 1 else plural(thing)}"
+    return f"{number:,} {thing if number == 1 else plural(thing)}"
 
 
 def plural(thing: str) -> str:
-    """Write a thing's name for several: `runs`, `classes`, `batches`, `epochs`."""
+    """Write a thing's name for several: `runs`, `classes`, `copies`, `epochs`."""
+    if thing.endswith("y"):
+        return f"{thing[:-1]}ies"
     sibilant = thing.endswith(("s", "ch")) and not thing.endswith("epoch")
     return f"{thing}{'es' if sibilant else 's'}"
 

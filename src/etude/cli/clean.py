@@ -10,7 +10,7 @@ from rich.table import Table
 
 from etude.base.errors import UserError
 from etude.base.places import outputs_folder
-from etude.base.text import near
+from etude.base.text import counted, near
 from etude.cli import entry
 from etude.cli.parser import Words
 from etude.cli.terminal import complain, console
@@ -78,8 +78,9 @@ def _show(found: Sequence[Leftover], *, removed: bool) -> None:
     for left in found:
         table.add_row(left.kind, near(left.path), f"{left.size / _MIB:,.1f}")
     console.print(table)
-    total = f"{sum(left.size for left in found) / _MIB:,.1f} MiB in {len(found)} places"
-    console.print(f"{total}, removed" if removed else f"{total}; --yes removes them")
+    total = f"{sum(left.size for left in found) / _MIB:,.1f} MiB in {counted(len(found), 'place')}"
+    them = "it" if len(found) == 1 else "them"
+    console.print(f"{total}, removed" if removed else f"{total}; add --yes to remove {them}")
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ def _tell(args: argparse.Namespace, found: Sequence[Prediction]) -> None:
         if known:
             right = sum(each.label == Path(each.path).parent.name for each in known)
             console.print(
-                f"{right} of {len(known)} are what their folders say: {right / len(known):.4f}"
+                f"as their folders say: {right} of {len(known)}, {right / len(known):.4f}"
             )
 
 

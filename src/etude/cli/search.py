@@ -15,7 +15,7 @@ from hydra.errors import CompactHydraException
 
 from etude.base.errors import UserError
 from etude.base.nearest import unknown
-from etude.base.text import near
+from etude.base.text import counted, near
 from etude.cli import launching, study_jobs
 from etude.cli.compose import Composer
 from etude.cli.job import ComposedJob
@@ -151,8 +151,8 @@ def _list(settings: SearchConf, space: Space, some: ComposedJob) -> int:
     for key, axis in space.axes.items():
         console.print(f"{key}: {axis.told()}", markup=False)
     wanted, folder = settings.wanted(space.size), near(some.folder.parent)
-    each = f" of up to {settings.repeats} seeds" if settings.seeds else ""
-    told = f"{wanted} trials{each} in all, below {folder}; nothing was started"
+    each = f" of up to {counted(settings.repeats, 'seed')}" if settings.seeds else ""
+    told = f"{counted(wanted, 'trial')}{each} in all, below {folder}; nothing was started"
     console.print(told, markup=False)
     return 0
 

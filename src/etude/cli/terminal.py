@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from etude.base.duration import duration
-from etude.base.text import near
+from etude.base.text import counted, near
 from etude.cli.study import Study
 from etude.runs.records import Agreement
 from etude.runs.state import RunState
@@ -104,7 +104,7 @@ def show_summary(summary: Mapping[str, Any], folder: Path) -> None:
     scaled = f", every duration × {scale:g}" if scale != 1 else ""
     parameters = summary["parameters"]["trainable"]
     console.print(
-        f"{parameters:,} parameters trained, {summary['seconds']:.1f} s, "
+        f"{counted(parameters, 'parameter')} trained, {summary['seconds']:.1f} s, "
         f"{summary['images_per_second']:,.0f} images/s in {summary['precision']} on "
         f"{summary['device']}{scaled}",
         markup=False,
@@ -138,17 +138,18 @@ def announce_study(study: Study, *, runs: int, waiting: Sequence[int]) -> None:
     if study.source:
         console.print(f"source: {study.source}", markup=False)
     epochs = sorted(set(waiting))
-    each = f" of {' or '.join(map(str, epochs))} epochs" if epochs else ""
+    *fewer, most = epochs or [0]
+    each = f" of {' or '.join([*map(str, fewer), counted(most, 'epoch')])}" if epochs else ""
     seeds = study.looks[0] if study.looks else len(study.seeds)
     console.print(
-        f"{len(study.arms)} arms × {seeds} seeds = {runs} runs{each}; "
-        f"{runs - len(waiting)} are done; baseline: {study.baseline}",
+        f"{counted(len(study.arms), 'arm')} × {counted(seeds, 'seed')} = {counted(runs, 'run')}"
+        f"{each}; done: {runs - len(waiting)}; baseline: {study.baseline}",
         markup=False,
     )
     if study.looks:
         console.print(
-            f"then up to {study.looks[-1]} seeds for arms that are undecided, in "
-            f"{len(study.looks)} rounds of {', '.join(map(str, study.looks))} seeds"
+            f"then up to {counted(study.looks[-1], 'seed')} for arms that are undecided, in "
+            f"{counted(len(study.looks), 'round')} of {', '.join(map(str, study.looks))}"
         )
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from etude.base.duration import duration
-from etude.base.text import fold_first, near
+from etude.base.text import counted, fold_first, near
 from etude.launch.expected import left, seconds_left
 from etude.launch.job import Entry
 from etude.runs.state import RunState
@@ -197,7 +197,7 @@ def _total(entries: Sequence[Entry], *, places: int, stopping: bool, to_come: in
     parts = [f"{count} {word}" for word, count in counts.items()]
     if to_come:
         parts.append(f"{to_come} to come")
-    text = f"{len(entries)} {'job' if len(entries) == 1 else 'jobs'}: {', '.join(parts)}"
+    text = f"{counted(len(entries), 'job')}: {', '.join(parts)}"
     if stopping:
         return f"{text}; they save and stop, Ctrl-C ends them at once"
     if counts[RunState.RUNNING]:
