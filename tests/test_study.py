@@ -137,7 +137,7 @@ def test_a_study_given_again_trains_nothing(etude: Etude, workplace: Path, capsy
     capsys.readouterr()
     assert etude(*words) == 0
     text = capsys.readouterr().out
-    assert "4 are done" in text
+    assert "done: 4" in text
     assert "4 jobs: 4 finished before\n" in text
 
 

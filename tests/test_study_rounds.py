@@ -82,5 +82,5 @@ def test_the_first_round_and_the_limit_are_told_beforehand(
 ):
     assert etude("--dry-run", *study(workplace, "auto:20")) == 0
     text = capsys.readouterr().out
-    assert "3 arms × 3 seeds = 9 runs of 3 epochs; 0 are done" in text
+    assert "3 arms × 3 seeds = 9 runs of 3 epochs; done: 0" in text
     assert "up to 20 seeds for arms that are undecided, in 4 rounds of 3, 6, 12, 20" in text

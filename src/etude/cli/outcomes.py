@@ -43,7 +43,7 @@ def exit_code_of(planned: Sequence[ComposedJob]) -> int:
     unfinished = sum(state.left for state in states) - diverged
     if diverged:
         complain(
-            f"{diverged} of {runs} diverged: that is the result, and the same "
+            f"{diverged} of {runs} diverged: that is their result, and the same "
             "command comes to it again"
         )
     if unfinished:

@@ -10,6 +10,7 @@ from etude.base.duration import duration
 from etude.base.text import counted, near
 from etude.cli.fitted import fitted
 from etude.cli.terminal import console, number
+from etude.report.narrow import wrapped
 from etude.runs.status import RunStatus
 
 
@@ -58,7 +59,7 @@ def count_runs(runs: Sequence[RunStatus], more: str = "") -> str:
         f"{n} {state}" for state, n in counts.items()
     )
     where = f"\nfolder  {shlex.quote(near(runs[0].folder))}" if _is_alone(runs) else ""
-    return f"{text}{more}{where}"
+    return f"{wrapped(text + more, console)}{where}"
 
 
 def _is_alone(runs: Sequence[RunStatus]) -> bool:
