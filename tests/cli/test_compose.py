@@ -321,6 +321,27 @@ def test_a_search_is_only_told_of_in_a_dry_run(etude: Etude, workplace: Path, ca
     assert list(workplace.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("study.seeds=auto:20", "the word is hydra.sweeper.seeds=[0,1,2]"),
+        ("study.seeds=[0,1]", "the word is hydra.sweeper.seeds=[0,1,2]"),
+        ("study.seeds=0,1", "the word is hydra.sweeper.seeds=[0,1,2]"),
+        ("pretrained=false", "is a search and has no such arms; leave it out"),
+        ("size=small", "is a search and has no twins; leave out size=small"),
+    ],
+)
+def test_a_study_that_is_a_search_refuses_a_word_that_it_has_no_use_for(
+    etude: Etude, workplace: Path, capsys: Output, word: str, told: str
+):
+    assert etude("study=lenet_search", word, "--dry-run") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("etude: ")
+    assert word in line
+    assert told in line
+    assert list(workplace.iterdir()) == []
+
+
 def test_a_path_with_an_equals_sign_needs_no_quotes_of_hydras(etude: Etude, workplace: Path):
     assert etude("name=first", *SMALL) == 0
     (folder,) = (p.parent for p in workplace.glob("outputs/first/*/summary.json"))

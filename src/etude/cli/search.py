@@ -64,13 +64,24 @@ def of_study(composer: Composer, overrides: list[str]) -> SearchWords | None:
         UserError: The file lacks something, or a word does not go with a search.
     """
     given = study_jobs.split(composer.loader, overrides)
-    name, node, size, _ = study_jobs.chosen_by(composer, given.own)
+    seeds = [word for word in overrides if word.lstrip("+~").startswith("study.seeds")]
+    others = [word for word in given.own if not word.lstrip("+~").startswith("study.seeds")]
+    name, node, size, _ = study_jobs.chosen_by(composer, others)
     if "search" not in node:
         return None
     if not isinstance(node["search"], dict):
         raise UserError(f"study={name}: search is {node['search']!r}; it must be a mapping")
     if size != "full":
         raise UserError(f"study={name} is a search and has no twins; leave out size={size}")
+    if seeds:
+        raise UserError(
+            f"{seeds[0]}: study={name} is a search, whose trials have one seed; with several, the "
+            "word is hydra.sweeper.seeds=[0,1,2]"
+        )
+    if pretrained := [word for word in given.own if word.startswith("pretrained=")]:
+        raise UserError(
+            f"{pretrained[0]}: study={name} is a search and has no such arms; leave it out"
+        )
     try:
         words = _words(name, node)
     except KeyError as error:
