@@ -16,7 +16,7 @@ from rich.table import Table
 from etude.base.errors import UserError
 from etude.base.text import counted, near
 from etude.cli import entry
-from etude.cli.parser import Words
+from etude.cli.parser import Words, folder_to_be
 from etude.cli.terminal import complain, console
 from etude.report.scores import (
     calibration,
@@ -85,7 +85,7 @@ def _parser() -> Words:
     add("--split", choices=("test", "validation", "train"), default="test", help="(test)")
     add("--weights", choices=("best", "last"), default="best", help="of which epoch (best)")
     add("--data", type=Path, metavar="FOLDER", help="class folders in place of the run's own data")
-    add("--output", type=Path, metavar="FOLDER", help="for the files (the run's folder)")
+    add("--output", type=folder_to_be, metavar="FOLDER", help="for the files (the run's folder)")
     add("--packages", nargs="+", default=(), metavar="NAME", help="your own, for its network")
     add("--json", action="store_true", help="print JSON instead of tables")
     parser.add_completion()
