@@ -79,7 +79,7 @@ BAD = [
     ("train.decay=[fc3.*]", ["train.decay: fc3.* fits no parameter's name; the network's "]),
     ("l2=1e-4 optimizer.weight_decay=1e-4", ["l2=0.0001", "optimizer.weight_decay=0.0001", "one"]),
     ("device=gpu", ["device=gpu", "auto, cpu, cuda"]),
-    ("train.batch_size=5000", ["train.batch_size=5000", "1293 images"]),
+    ("train.batch_size=5000", ["train.batch_size=5000", "1,293 images"]),
     ("model=inception_v3 model.stem=small train.batch_size=4", ["leaves one image", "=5"]),
     (
         "model=inception_v3 model.stem=small train.batch_size=5 dataset.limit_train=31 "

@@ -112,7 +112,7 @@ def test_a_study_has_the_same_bits_through_every_launcher_and_goes_on_where_it_w
     assert "going on from epoch" in (theirs / half_done / "run.log").read_text()
     again = etude_in("other", "study=rates", *launcher)
     assert again.returncode == 0
-    assert "4 are done" in again.stdout
+    assert "done: 4" in again.stdout
 
 
 def rewind(workplace: Path, folder: Path) -> None:
@@ -162,7 +162,7 @@ def test_jobs_that_fail_in_every_way_leave_the_others_alone(
     assert "ValueError: as it was told" in (folders["raise"] / "run.log").read_text()
     again = etude_in("other", *words)
     assert again.returncode == 1
-    assert "1 are done" in again.stdout
+    assert "done: 1" in again.stdout
 
 
 def how_of(config: Path) -> str:

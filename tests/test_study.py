@@ -50,7 +50,7 @@ def test_a_study_trains_every_arm_with_every_seed_and_compares_them(
 ):
     assert etude(*own_study(workplace)) == 0
     text = capsys.readouterr().out
-    assert "2 arms × 2 seeds = 4 runs of 1 epochs; 0 are done; baseline: low" in text
+    assert "2 arms × 2 seeds = 4 runs of 1 epoch; done: 0; baseline: low" in text
     assert "Which rate?" in text
     assert "by a few timed steps" in text
     folders = list(workplace.glob("outputs/rates/*/summary.json"))
@@ -95,7 +95,7 @@ def test_each_arm_is_given_the_best_of_its_rates_by_another_seed(
     assert (plan["margin"], plan["claims"]) == (0.05, ["one = other"])
     capsys.readouterr()
     assert etude(*words) == 0  # the choice is made, and nothing is trained again
-    assert "2 arms × 1 seeds = 2 runs; 2 are done" in capsys.readouterr().out
+    assert "2 arms × 1 seed = 2 runs; done: 2" in capsys.readouterr().out
 
 
 def test_what_is_tuned_is_not_changed_by_a_word_and_needs_a_validation_split(
@@ -137,7 +137,7 @@ def test_a_study_given_again_trains_nothing(etude: Etude, workplace: Path, capsy
     capsys.readouterr()
     assert etude(*words) == 0
     text = capsys.readouterr().out
-    assert "4 are done" in text
+    assert "done: 4" in text
     assert "4 jobs: 4 finished before\n" in text
 
 

@@ -49,7 +49,7 @@ def test_only_undecided_arms_get_seeds_and_a_cut_study_goes_on_in_its_round(
     told = rounds_told(capsys.readouterr().out)
     assert told == [
         "round 1 of 2, 3 seeds: 1 of 2 arms decided; 3 more seeds for “low”, “near”",
-        "round 2 of 2, 6 seeds: 1 of 2 arms decided; 6 seeds are the limit",
+        "round 2 of 2, 6 seeds: 1 of 2 arms decided; the limit is 6 seeds",
     ]
     all_of = {0.01: [4, 5, 6, 7, 8, 9], 0.0101: [4, 5, 6, 7, 8, 9], 1e-9: [4, 5, 6]}
     assert seeds_by_rate(workplace) == all_of
@@ -61,7 +61,7 @@ def test_only_undecided_arms_get_seeds_and_a_cut_study_goes_on_in_its_round(
     shutil.rmtree(lost)
     assert etude(*words) == 0
     text = capsys.readouterr().out
-    assert "then up to 6 seeds for arms that are undecided, in 2 rounds of 3, 6 seeds" in text
+    assert "then up to 6 seeds for arms that are undecided, in 2 rounds of 3, 6" in text
     assert rounds_told(text) == told
     assert seeds_by_rate(workplace) == all_of
     again = {p: p.stat().st_mtime_ns for p in workplace.glob("outputs/rates/*/metrics.jsonl")}
@@ -82,5 +82,5 @@ def test_the_first_round_and_the_limit_are_told_beforehand(
 ):
     assert etude("--dry-run", *study(workplace, "auto:20")) == 0
     text = capsys.readouterr().out
-    assert "3 arms × 3 seeds = 9 runs of 3 epochs; 0 are done" in text
-    assert "up to 20 seeds for arms that are undecided, in 4 rounds of 3, 6, 12, 20 seeds" in text
+    assert "3 arms × 3 seeds = 9 runs of 3 epochs; done: 0" in text
+    assert "up to 20 seeds for arms that are undecided, in 4 rounds of 3, 6, 12, 20" in text

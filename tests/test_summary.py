@@ -202,7 +202,7 @@ BAD = [
     ("train.epocs=3", ["train.epocs", "did you mean 'train.epochs'"]),
     ("optimizer.lr=-1", ["optimizer.lr=-1", "above 0"]),
     ("model=lenet5,alexnet_mnist", ["model=lenet5,alexnet_mnist"]),
-    ("train.batch_size=5000", ["train.batch_size=5000", "1293 images"]),
+    ("train.batch_size=5000", ["train.batch_size=5000", "1,293 images"]),
     ("dataset=folder dataset.root=nowhere dataset.input_size=32", ["nowhere", "no folder"]),
     ("model=alexnet_mnist dataset.input_size=8", ["input_size=8", "at least 12"]),
     ("study=depth", ["study=depth", "experiment="]),

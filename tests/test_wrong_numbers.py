@@ -76,7 +76,7 @@ def test_test_images_that_are_learned_from_are_told(workplace: Path, caplog: Log
     assert "byte for byte" not in caplog.text
     Image.new("RGB", (8, 8)).save(workplace / "test/b/copy.png")  # as train/a/1.png
     folder.load()
-    assert "1 images of train are in test as well, byte for byte" in caplog.text
+    assert "1 image of train also in test, byte for byte" in caplog.text
 
 
 # --- scores -----------------------------------------------------------------------------------

@@ -164,7 +164,7 @@ def test_each_job_of_a_sweep_is_composed_and_checked_by_itself(composer: Compose
 
 def test_a_job_that_is_named_twice_is_made_once(etude: Etude, workplace: Path, capsys: Output):
     assert etude("-m", "seed=3,3", "optimizer.lr=0.1,0.10", *SMALL) == 0
-    assert "3 of 4 jobs are named twice and are made once" in capsys.readouterr().err
+    assert "named twice and made once: 3 of 4 jobs" in capsys.readouterr().err
     assert len(list(workplace.glob("outputs/*/*/summary.json"))) == 1
 
 
@@ -318,6 +318,27 @@ def test_an_experiment_that_builds_on_another_as_a_group_keeps_its_settings(
 def test_a_search_is_only_told_of_in_a_dry_run(etude: Etude, workplace: Path, capsys: Output):
     assert etude("study=lenet_search", "--dry-run") == 0
     assert "24 trials in all" in capsys.readouterr().out
+    assert list(workplace.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("study.seeds=auto:20", "the word is hydra.sweeper.seeds=[0,1,2]"),
+        ("study.seeds=[0,1]", "the word is hydra.sweeper.seeds=[0,1,2]"),
+        ("study.seeds=0,1", "the word is hydra.sweeper.seeds=[0,1,2]"),
+        ("pretrained=false", "is a search and has no such arms; leave it out"),
+        ("size=small", "is a search and has no twins; leave out size=small"),
+    ],
+)
+def test_a_study_that_is_a_search_refuses_a_word_that_it_has_no_use_for(
+    etude: Etude, workplace: Path, capsys: Output, word: str, told: str
+):
+    assert etude("study=lenet_search", word, "--dry-run") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("etude: ")
+    assert word in line
+    assert told in line
     assert list(workplace.iterdir()) == []
 
 

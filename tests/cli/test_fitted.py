@@ -40,6 +40,14 @@ def test_nothing_is_cut_whatever_the_width(width: int):
     assert "test_accuracy" in text
 
 
+def test_a_long_heading_gives_way_as_names_do():
+    lines = drawn(
+        fitted([f"below {NAMES[0]}", "state", "seconds"], [["x", "finished", "1.5"]], 50), 50
+    )
+    assert max(map(len, lines)) <= 50
+    assert any(re.search(r"finished +1\.5$", line) for line in lines)
+
+
 def test_names_stand_beside_the_numbers_where_there_is_room_and_else_above():
     beside, above = runs(160), runs(48)
     assert any(NAMES[0] in line and "finished" in line for line in beside)

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 from conftest import SMALL
+from omegaconf import OmegaConf
 
+from etude.base.identity import Identity
 from etude.cli.compose import Composer, composing
+from etude.config.fingerprint import describe
 
 Etude = Callable[..., int]
 Output = pytest.CaptureFixture[str]
@@ -146,3 +149,35 @@ def test_what_is_searched_for_is_told_in_words(etude: Etude, workplace: Path, ca
     assert "optimizer.lr: from 0.0001 to 0.1, any number, by ratios\n" in told
     assert "train.batch_size: from 16 to 48, in steps of 16\n" in told
     assert "train.epochs: from 1 to 4, whole numbers\n" in told
+
+
+@pytest.mark.parametrize(
+    ("word", "label"),
+    [
+        ("train.trainable=['classifier.*']", "trainable=classifier"),
+        ("train.trainable=['c2.*','*.bias','*']", "trainable=c2+bias+all"),
+        ("dataset.classes=['0','1']", "classes=0+1"),
+        ("dataset.classes=['é','猫']", "classes=e+other"),
+    ],
+)
+def test_a_list_is_named_by_its_values(word: str, label: str):
+    key, _, value = word.partition("=")
+    values = OmegaConf.create(value)
+    identity = Identity("12345678", {}, {key: OmegaConf.to_object(values), "seed": 0})
+    assert describe(identity, {}, {}) == f"{label}_seed=0"
+
+
+def test_a_list_that_could_be_read_keeps_its_name():
+    for value, label in ([["a.b", "c"], "b+c"], [[0.5, 1], "0.5+1"], [["*.bias"], "bias"]):
+        assert describe(Identity("x", {}, {"k": value, "seed": 0}), {}, {}) == f"k={label}_seed=0"
+
+
+def test_a_run_whose_folder_had_another_label_is_found(workplace: Path):
+    with composing() as composer:
+        (job,) = composer.run([*HERE, "train.trainable=['c5.*']"]).jobs
+    assert "trainable=c5_seed=0-" in job.folder.name
+    old = job.folder.with_name(job.folder.name.replace("trainable=c5", "trainable=_"))
+    (workplace / old).mkdir(parents=True)
+    with composing() as composer:
+        (again,) = composer.run([*HERE, "train.trainable=['c5.*']"]).jobs
+    assert again.folder.name == old.name

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,8 @@ def test_what_is_not_needed_is_listed_and_nothing_is_touched(made: Path, capsys:
     before = sorted(made.rglob("*"))
     assert clean.main([]) == 0
     told = capsys.readouterr().out
-    assert "6 places; --yes removes them" in told
+    assert "6 places; add --yes to remove them" in told
+    assert "a run of more epochs begins anew in place of going on from it" in told
     assert sorted(made.rglob("*")) == before
     assert clean.main(["--json"]) == 0
     kinds = [left["kind"] for left in json.loads(capsys.readouterr().out)]
@@ -170,6 +172,26 @@ def test_what_is_listed_is_removed_and_a_run_that_can_go_on_keeps_all(made: Path
     assert len(list(made.rglob("best.safetensors"))) == 3
     assert clean.main([]) == 0
     assert "nothing to remove" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("rerun", ["digits", "--outputs"]),
+        ("report", ["digits", "--output"]),
+        ("evaluate", ["digits", "--output"]),
+        ("predict", ["digits", "a.png", "--explain"]),
+        ("check", ["digits", "--record"]),
+    ],
+)
+@pytest.mark.parametrize("place", ["taken", "taken/below"])
+def test_a_file_in_the_place_of_a_folder_is_told_before_anything_is_read(
+    made: Path, capsys: Output, command: str, words: list[str], place: str
+):
+    (made / "taken").write_text("")
+    assert import_module(f"etude.cli.{command}").main([*words, place]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "taken is a file; give a folder" in line
 
 
 def test_a_run_that_a_process_is_at_work_on_keeps_all(made: Path):

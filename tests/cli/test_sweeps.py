@@ -97,7 +97,7 @@ def test_jobs_of_two_sweeps_are_composed_and_those_named_twice_are_made_once(com
     found = [(j.config.optimizer.lr, j.config.train.batch_size, j.config.seed)
              for j in planned.jobs]  # fmt: skip
     assert found == [(0.1, 128, 0), (0.01, 32, 0), (0.1, 128, 1)]
-    assert planned.remarks == ["1 of 4 jobs are named twice and are made once"]
+    assert planned.remarks == ["named twice and made once: 1 of 4 jobs"]
     assert str(planned.master.hydra.launcher._target_).endswith("BasicLauncher")
 
 

@@ -115,7 +115,7 @@ def test_a_map_that_is_laid_out_gives_the_same_numbers_in_that_memory_format(
         ("imagenet", None, None, "dataset.normalize=imagenet is unknown"),
         ("unit", [0.0] * 3, None, "dataset.mean is not used by dataset.normalize=unit"),
         ("mean_only", None, [1.0] * 3, "dataset.std is not used by dataset.normalize=mean_only"),
-        ("mean_std", [0.5], None, "dataset.mean has 1 numbers for 3 channels"),
+        ("mean_std", [0.5], None, "dataset.mean has 1 number for 3 channels"),
         ("mean_std", None, [0.5, 0.0, 0.5], r"dataset.std=\[0.5, 0.0, 0.5\] must be above 0"),
     ],
 )

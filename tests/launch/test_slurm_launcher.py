@@ -128,7 +128,7 @@ def test_a_searchs_trials_are_queued_as_others_end_and_taken_up_after_ctrl_c(sta
     (stand_in / "hold").unlink()
     told, complaints = (again := start(sweep=search)).communicate(timeout=120)
     assert again.returncode == 0, told + complaints
-    assert "search: 0 trials of 3 are done, 2 half done" in told
+    assert "search: 0 of 3 trials done, 2 half done" in told
     assert "3 trials: 3 complete" in told
     arrays = [path.stem.partition("_")[0] for path in stand_in.glob("*.job")]
     assert len(arrays) == 3  # nothing was queued twice

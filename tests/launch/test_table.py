@@ -35,9 +35,9 @@ def entries(names: list[str], tmp_path: Path, **progress: object) -> list[Entry]
     ]
 
 
-def printed(found: list[Entry], *, height: int = 100, live: bool) -> str:
+def printed(found: list[Entry], *, width: int = 80, height: int = 100, live: bool) -> str:
     file = io.StringIO()
-    console = Console(file=file, width=80, height=height, soft_wrap=True, highlight=False)
+    console = Console(file=file, width=width, height=height, soft_wrap=True, highlight=False)
     if live:
         console.print(LiveTable(console, places=2)._draw(found, stopping=False))
     else:
@@ -56,6 +56,14 @@ def test_rows_of_80_columns_are_told_apart_and_no_number_is_cut(tmp_path: Path, 
         assert all(re.search(rf" {re.escape(word)}(\s|$)", text) for word in name.split()), name
     assert text.count("15/30  0.9861") == len(names)
     assert re.search(r"state +epoch +accuracy +time", rows[1])
+
+
+def test_in_50_columns_names_stand_above_what_would_be_cut(tmp_path: Path):
+    names = labels([arm.split() for arm in ARMS])
+    text = printed(entries(names, tmp_path), width=50, live=False)
+    assert max(len(row.rstrip()) for row in text.splitlines()) <= 50
+    assert "…" not in text
+    assert text.count("15/30  0.9861") == len(names)
 
 
 def test_a_live_table_of_long_names_is_no_higher_than_the_terminal(tmp_path: Path):

@@ -87,7 +87,7 @@ def test_only_what_is_undecided_and_its_baseline_get_more_seeds():
     assert told(found, 1, LOOKS) == (
         "round 1 of 4, 3 seeds: 3 of 4 arms decided; 3 more seeds for “base”, “two”"
     )
-    assert told(found, 4, LOOKS).endswith("; 20 seeds are the limit")
+    assert told(found, 4, LOOKS).endswith("; the limit is 20 seeds")
     known = results_of({**values, "two": worse}, plan_of(looks=4))
     assert undecided(known) == []
     assert told(known, 1, LOOKS).endswith("4 of 4 arms decided; no more seeds are needed")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from etude.base.identity import mark_of
 from etude.runs.records import append_line, keep_rows, read_rows, read_summary, write_json
 from etude.runs.study import StudyPlan, read_plan, write_plan
 
@@ -80,6 +81,25 @@ def test_a_finished_run_without_its_results_is_damaged(
     write_json(tmp_path / "summary.json", summary)
     assert read_summary(tmp_path) is None
     assert "is damaged: a finished run lacks its results" in caplog.text
+
+
+def test_a_summary_whose_settings_are_not_its_fingerprints_is_told_of_once(
+    tmp_path: Path, caplog: Log
+):
+    settings = {"optimizer.lr": 0.1, "seed": 0}
+    summary = {"state": "running", "contents": {}, "hyperparameters": settings,
+               "fingerprint": mark_of(settings)}  # fmt: skip
+    write_json(tmp_path / "summary.json", summary)
+    assert read_summary(tmp_path) is not None
+    assert not caplog.messages
+    write_json(
+        tmp_path / "summary.json", {**summary, "hyperparameters": {**settings, "optimizer.lr": 0.2}}
+    )
+    assert read_summary(tmp_path) is not None
+    assert read_summary(tmp_path) is not None
+    (line,) = caplog.messages
+    assert line.startswith(f"{tmp_path / 'summary.json'} is damaged or was edited: ")
+    assert "\n" not in line
 
 
 def test_a_study_keeps_the_runs_that_it_planned_before(tmp_path: Path):

@@ -43,6 +43,33 @@ def test_the_command_lists_done_half_done_and_missing_runs(runs: Path, capsys: O
     assert "4 runs: 1 finished, 1 preempted, 1 cut off, 1 not started; about 48 s left" in text
 
 
+def test_without_a_folder_all_runs_are_told_the_newest_first(
+    runs: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+):
+    """It looks where etude writes: below ETUDE_OUTPUTS, else below outputs."""
+    make(runs.parent / "lenet" / "seed=0-12345678", "finished", final={"test_accuracy": 0.5})
+    for age, name in enumerate(("lenet/seed=0-12345678", "depth/b", "depth/a", "depth/c")):
+        os.utime(runs.parent / name / "summary.json", (2e9 - age, 2e9 - age))
+    assert main([]) == 0
+    names = [line.split()[:2] for line in capsys.readouterr().out.splitlines()[3:8]]
+    assert [" ".join(name) for name in names] == [
+        "lenet/seed=0-12345678 finished", "depth: arm", "depth: arm", "depth: arm", "depth: arm"
+    ]  # fmt: skip
+    assert main(["--json"]) == 0
+    found = [run["label"] for run in json.loads(capsys.readouterr().out)]
+    assert found == [
+        "lenet/seed=0-12345678", "depth: arm b", "depth: arm a", "depth: arm c", "depth: arm d"
+    ]  # fmt: skip
+    monkeypatch.setenv("ETUDE_OUTPUTS", str(runs.parent / "lenet"))
+    assert main([]) == 0
+    assert "1 run: 1 finished" in capsys.readouterr().out
+    monkeypatch.setenv("ETUDE_OUTPUTS", "elsewhere")
+    assert main([]) == 2
+    assert capsys.readouterr().err == (
+        "etude: there is no folder elsewhere, and so no run; etude makes one\n"
+    )
+
+
 def test_the_command_gives_json_to_scripts(runs: Path, capsys: Output):
     assert main([str(runs), "--json"]) == 0
     found = {run["label"]: run for run in json.loads(capsys.readouterr().out)}

@@ -153,7 +153,7 @@ def test_a_study_is_killed_and_interrupted_and_equals_one_that_was_left_alone(tm
     assert len(list(broken.glob("outputs/lenet_search/*/summary.json"))) == 8
     states = [summary_of(broken / attrs[FOLDER])["state"] for *_, attrs in ours]
     assert sorted(set(states)) == ["finished", "pruned"]
-    assert "8 trials of 8 are done" in finish(command, broken)
+    assert "8 of 8 trials done" in finish(command, broken)
 
 
 def state_of(metrics: Path) -> str:

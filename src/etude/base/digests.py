@@ -19,6 +19,7 @@ from pathlib import Path
 
 from etude.base.errors import UserError
 from etude.base.places import cache_folder, cached
+from etude.base.text import counted
 
 log = logging.getLogger(__name__)
 
@@ -118,9 +119,8 @@ def _read(root: Path, names: Sequence[str], found: dict[str, str]) -> None:
             done += len(group)
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
-                log.info(
-                    "reading %d of %d files of %s once, to know them again", done, len(names), root
-                )
+                files = counted(len(names), "file")
+                log.info("reading %d of %s of %s once, to know them again", done, files, root)
 
 
 def _hash(path: Path) -> str:

@@ -2,12 +2,15 @@
 
 import os
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 # Where a line may end within a word: after a setting, before the hash that ends a folder's name.
 _BREAKS = re.compile(r"(?<=[_/,])|(?=-[0-9a-f]{8}$)")
+_FIXED = "\N{NO-BREAK SPACE}"
+_GLUE = re.compile(r" (?=%)|(?<=±) |(?<=\d) (?=to [−+\d])")
 _NARROWEST = 12  # characters of a table's first column
 
 
@@ -19,11 +22,13 @@ def exact(value: float) -> str:
 
 def counted(number: int, thing: str) -> str:
     """Write `1 run`, `2 runs`."""
-    return f"{number} {thing if number == 1 else plural(thing)}"
+    return f"{number:,} {thing if number == 1 else plural(thing)}"
 
 
 def plural(thing: str) -> str:
-    """Write a thing's name for several: `runs`, `classes`, `batches`, `epochs`."""
+    """Write a thing's name for several: `runs`, `classes`, `copies`, `epochs`."""
+    if thing.endswith("y"):
+        return f"{thing[:-1]}ies"
     sibilant = thing.endswith(("s", "ch")) and not thing.endswith("epoch")
     return f"{thing}{'es' if sibilant else 's'}"
 
@@ -77,6 +82,31 @@ def epoch_line(row: Mapping[str, Any], epochs: int) -> str:
             loss, accuracy = row[f"{split}_loss"], row[f"{split}_accuracy"]
             parts.append(f"{split} loss {loss:.4f} accuracy {accuracy:.4f}")
     return "  ".join([*parts, f"{row['images_per_second']:,.0f} images/s"])
+
+
+def glued(text: str) -> str:
+    """Keep a number's sign with it, and the end of an interval with its word."""
+    return _GLUE.sub(_FIXED, text)
+
+
+def loose(text: str) -> str:
+    """Give a text that was `glued` as it was."""
+    return text.replace(_FIXED, " ")
+
+
+def wrap(text: str, width: int, further: str = "") -> str:
+    """Break a sentence between words; a path that is longer than a line stays whole.
+
+    Args:
+        text: In one line.
+        width: Of a line.
+        further: What the further lines begin with.
+    """
+    lines = textwrap.wrap(
+        glued(text), width, subsequent_indent=further,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return loose("\n".join(lines))
 
 
 def fold(text: str, width: int) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table
 from etude.base.errors import UserError
 from etude.base.places import shipped_ledger
 from etude.cli import entry
-from etude.cli.parser import Words
+from etude.cli.parser import Words, folder_to_be
 from etude.cli.terminal import complain, console, near
 from etude.report import ledger
 from etude.report.ledger import Held
@@ -61,7 +61,7 @@ def _parser() -> Words:
     add = parser.add_argument
     add("folder", type=Path, metavar="RUN_OR_FOLDER", help="of one experiment or study")
     add("--ledger", type=Path, metavar="FOLDER", help="the records (those that come with Étude)")
-    add("--record", type=Path, metavar="FOLDER", help="make a record, into this ledger")
+    add("--record", type=folder_to_be, metavar="FOLDER", help="make a record, into this ledger")
     add("--json", action="store_true", help="print JSON instead of tables")
     return parser
 

@@ -10,17 +10,23 @@ from rich.table import Table
 
 from etude.base.errors import UserError
 from etude.base.places import outputs_folder
-from etude.base.text import near
+from etude.base.text import counted, near
 from etude.cli import entry
 from etude.cli.parser import Words
-from etude.cli.terminal import complain, console
+from etude.cli.terminal import complain, console, tell
 from etude.runs.leftovers import KINDS, Leftover, leftovers, remove
 
 EPILOG = """\
 It lists: runs that fresh=true moved aside (aside); the checkpoints of finished runs (checkpoint),
-which hold the last epoch's weights (best.safetensors has the best's); and decoded images in the
-cache (cache), which the next run makes again. No run that is going on, or can go on, is touched.
+last.ckpt; and decoded images in the cache (cache), which the next run makes again. A finished run
+without its last.ckpt keeps its results and its best weights (best.safetensors), but a run of more
+epochs begins anew in place of going on from it, and the last epoch's weights (--weights last) are
+lost. No run that is going on, or can go on to its own end, is touched.
 """
+_LOST = (
+    "without last.ckpt a finished run keeps its results and best.safetensors, but a run of more "
+    "epochs begins anew in place of going on from it, and --weights last has nothing to show"
+)
 _MIB = 2**20
 
 
@@ -78,8 +84,11 @@ def _show(found: Sequence[Leftover], *, removed: bool) -> None:
     for left in found:
         table.add_row(left.kind, near(left.path), f"{left.size / _MIB:,.1f}")
     console.print(table)
-    total = f"{sum(left.size for left in found) / _MIB:,.1f} MiB in {len(found)} places"
-    console.print(f"{total}, removed" if removed else f"{total}; --yes removes them")
+    total = f"{sum(left.size for left in found) / _MIB:,.1f} MiB in {counted(len(found), 'place')}"
+    if not removed and any(left.kind == "checkpoint" for left in found):
+        tell(_LOST)
+    them = "it" if len(found) == 1 else "them"
+    console.print(f"{total}, removed" if removed else f"{total}; add --yes to remove {them}")
 
 
 if __name__ == "__main__":

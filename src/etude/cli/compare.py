@@ -5,16 +5,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
 from etude.base.errors import UserError
+from etude.base.text import fold
 from etude.cli import entry
 from etude.cli.parser import Words
 from etude.cli.terminal import complain, console, near
 from etude.report.contrast import Line, contrast
+from etude.report.narrow import Shown, has_width, in_tables
 from etude.report.read import RunFolder, read_run
 from etude.runs.names import SUMMARY
+
+_LONGEST = 24  # characters of a name above a column
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,16 +64,29 @@ def _run(path: Path) -> RunFolder:
 
 
 def _show(runs: Sequence[RunFolder], found: dict[str, list[Line]]) -> None:
-    names = _names(runs)
+    names = _short_names(runs)
     for part, lines in found.items():
         if not lines:
             console.print(f"{part}: no difference")
             continue
-        table = Table(part, *names, box=SIMPLE_HEAD, pad_edge=False)
-        for name, words in lines:
-            style = "bold" if part == "results" and len(set(words)) > 1 else ""
-            table.add_row(name, *words, style=style)
-        console.print(table)
+        keys, sides = zip(*lines, strict=True)
+        bold = [part == "results" and len(set(words)) > 1 for words in sides]
+        sided = zip(names, zip(*sides, strict=True), strict=True)
+        columns = [Shown(name, own, left=True, wraps=True) for name, own in sided]
+        first = Shown(part, keys, left=True)
+        for table in in_tables(first, columns, console.width, ["bold" if b else "" for b in bold]):
+            console.print(table)
+
+
+def _short_names(runs: Sequence[RunFolder]) -> list[str]:
+    """Number runs whose names are too long for the columns of a table, and say which is which."""
+    names = _names(runs)
+    if max(map(len, names)) <= _LONGEST:
+        return names
+    for number, name in enumerate(names, 1):
+        shown = fold(name, console.width - 4) if has_width(console) else name
+        console.print(f"{number:<2}  {shown}".replace("\n", "\n    "), markup=False)
+    return [str(number) for number in range(1, len(names) + 1)]
 
 
 def _names(runs: Sequence[RunFolder]) -> list[str]:

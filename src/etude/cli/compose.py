@@ -16,7 +16,7 @@ from etude.base.errors import UserError
 from etude.base.garbage import seldom_sought
 from etude.base.identity import Identity, as_weights, short_target
 from etude.base.places import outputs_folder
-from etude.base.text import arm_of
+from etude.base.text import arm_of, counted
 from etude.cli import hydra_door as door
 from etude.cli import interpolations, launching
 from etude.cli.choices import Base
@@ -141,7 +141,8 @@ class Composer:
                 raise UserError(clash(other, job))
             remarks.update(dict.fromkeys(base.told(heeded)))
         if (twice := len(wanted) - len(jobs)) > 0:
-            remarks[f"{twice} of {len(wanted)} jobs are named twice and are made once"] = None
+            told = f"named twice and made once: {twice} of {counted(len(wanted), 'job')}"
+            remarks[told] = None
         return PlannedJobs(list(jobs.values()), master, list(remarks))
 
     def master(self, words: Sequence[str], *more: str) -> DictConfig:

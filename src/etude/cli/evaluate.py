@@ -14,9 +14,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from etude.base.errors import UserError
-from etude.base.text import near
+from etude.base.text import counted, near
 from etude.cli import entry
-from etude.cli.parser import Words
+from etude.cli.parser import Words, folder_to_be
 from etude.cli.terminal import complain, console
 from etude.report.scores import (
     calibration,
@@ -85,7 +85,7 @@ def _parser() -> Words:
     add("--split", choices=("test", "validation", "train"), default="test", help="(test)")
     add("--weights", choices=("best", "last"), default="best", help="of which epoch (best)")
     add("--data", type=Path, metavar="FOLDER", help="class folders in place of the run's own data")
-    add("--output", type=Path, metavar="FOLDER", help="for the files (the run's folder)")
+    add("--output", type=folder_to_be, metavar="FOLDER", help="for the files (the run's folder)")
     add("--packages", nargs="+", default=(), metavar="NAME", help="your own, for its network")
     add("--json", action="store_true", help="print JSON instead of tables")
     parser.add_completion()
@@ -187,7 +187,8 @@ def _show(told: Sequence[Mapping[str, Any]], compared: Sequence[Mapping[str, Any
     for other, test in zip(told[1:], compared, strict=True):
         console.print(
             f"{near(Path(told[0]['run']))} against {near(Path(other['run']))}: only the first is "
-            f"right on {test['only_first']} images, only the second on {test['only_second']}; "
+            f"right on {counted(test['only_first'], 'image')}, "
+            f"only the second on {test['only_second']}; "
             f"McNemar's exact p = {test['p']:.4g}",
             markup=False,
         )
@@ -197,7 +198,7 @@ def _show_run(content: Mapping[str, Any]) -> None:
     low, high = content["interval"]
     top = next(key for key in content if key.startswith("top_"))
     console.print(
-        f"{near(Path(content['run']))}: {content['images']:,} images of "
+        f"{near(Path(content['run']))}: {counted(content['images'], 'image')} of "
         f"{content['data'] or content['split']}, {content['weights']} weights\n"
         f"accuracy {content['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}), "
         f"{top.replace('_', ' ').replace('top ', 'top-')} {content[top]:.4f}, "

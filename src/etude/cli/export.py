@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from etude.base.errors import UserError
-from etude.base.text import near
+from etude.base.text import counted, near
 from etude.cli import entry
 from etude.cli.parser import Words
 from etude.cli.predict import files_of
@@ -63,7 +63,9 @@ def _check_options(args: argparse.Namespace) -> None:
         use = "a network's file, --to for a tracker" if args.to else "a tracker"
         raise UserError(f"--{given[0]} is for {use}; {way_out}")
     if not args.to and len(args.runs) > 1:
-        raise UserError(f"{len(args.runs)} runs make no one file; give one, or --to a tracker")
+        raise UserError(
+            f"{counted(len(args.runs), 'run')} make no one file; give one, or --to a tracker"
+        )
 
 
 def _write(args: argparse.Namespace) -> None:
@@ -80,7 +82,7 @@ def _write(args: argparse.Namespace) -> None:
         return
     console.print(
         f"{near(file)}: {file.stat().st_size / 2**20:.1f} MiB; the same top-1 as the run's own "
-        f"on {told['same_top_1']} of {told['images']} images, probabilities within "
+        f"on {told['same_top_1']} of {counted(told['images'], 'image')}, probabilities within "
         f"{told['largest_difference']:.2g}\ncard  {near(file.with_suffix('.md'))}",
         markup=False,
     )

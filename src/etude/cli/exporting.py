@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from etude.base.atomic import replacing, write_text
 from etude.base.errors import UserError
 from etude.base.lazy import safetensors
+from etude.base.text import counted
 from etude.cli.inference import Trained
 from etude.cli.load import Weights
 from etude.data.augment.gather import central
@@ -132,8 +133,9 @@ def _compare(whole: Whole, answer: Answer, pixels: Tensor) -> Mapping[str, Any]:
     apart = float((ours - theirs).abs().max())
     if same < len(pixels) or apart > _CLOSE:
         raise UserError(
-            f"the exported network tells {len(pixels) - same} of {len(pixels)} images otherwise "
-            f"than the run's own, and its probabilities differ by {apart:.2g}: it is not kept"
+            f"the exported network tells {len(pixels) - same} of "
+            f"{counted(len(pixels), 'image')} otherwise than the run's own, "
+            f"and its probabilities differ by {apart:.2g}: it is not kept"
         )
     return {"images": len(pixels), "same_top_1": same, "largest_difference": apart}
 
@@ -198,9 +200,9 @@ def _card(run: Path, prepared: Preparation, told: Mapping[str, Any]) -> str:
 
 - an image file becomes {side} pixels by {prepared.interpolation} resizing ({prepared.fit})
 - classes, in the order of the answers: {", ".join(prepared.classes)}
-- test accuracy {best.get("test_accuracy", "?")} on {data.get("test", "?")} images
-- checked on {told["images"]} images: the same top-1 on {told["same_top_1"]}, probabilities within
-  {told["largest_difference"]:.2g}
+- test accuracy {best.get("test_accuracy", "?")}; test images: {data.get("test", "?")}
+- checked on {counted(told["images"], "image")}: the same top-1 on {told["same_top_1"]},
+  probabilities within {told["largest_difference"]:.2g}
 - data set {data.get("digest", "?")}, seed {summary.get("seed", "?")},
   {summary.get("parameters", {}).get("total", 0):,} parameters
 """

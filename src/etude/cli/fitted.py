@@ -45,7 +45,8 @@ def fitted(
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for place, title in enumerate(heading):
         own = place == long or title in left
-        table.add_column(title, justify="left" if own else "right", no_wrap=True)
+        shown = names[0] if place == long and "\n" not in title else title
+        table.add_column(shown, justify="left" if own else "right", no_wrap=True)
     for name, row in zip(names[1:], rows, strict=True):
         table.add_row(*map(escape, [*row[:long], name, *row[long + 1 :]]))
     return table

@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from etude.base.errors import UserError
-from etude.base.text import first_line
+from etude.base.text import counted, first_line
 from etude.cli.job import ComposedJob
 from etude.cli.refusals import missing_extra
 from etude.cli.terminal import complain, errors
@@ -38,16 +38,16 @@ def name(job: ComposedJob) -> str:
 
 def exit_code_of(planned: Sequence[ComposedJob]) -> int:
     """Give the exit code of several jobs, and say how many diverged, and how many are left."""
-    states = [status(job.folder).state for job in planned]
+    states, runs = [status(job.folder).state for job in planned], counted(len(planned), "run")
     diverged = states.count(RunState.DIVERGED)
     unfinished = sum(state.left for state in states) - diverged
     if diverged:
         complain(
-            f"{diverged} of {len(planned)} runs diverged: that is their result, and the same "
+            f"{diverged} of {runs} diverged: that is their result, and the same "
             "command comes to it again"
         )
     if unfinished:
-        complain(f"{unfinished} of {len(planned)} runs did not finish; the same command goes on")
+        complain(f"{unfinished} of {runs} did not finish; the same command goes on")
     return 1 if diverged or unfinished else 0
 
 

@@ -3,9 +3,25 @@
 import argparse
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from etude.base.errors import UserError
+
+
+def folder_to_be(text: str) -> Path:
+    """Read an option that names a folder which need not be there.
+
+    Raises:
+        ArgumentTypeError: There is a file in its place, or where one above it would be.
+    """
+    path = Path(text)
+    for place in (path, *path.parents):
+        if place.exists():
+            if not place.is_dir():
+                raise argparse.ArgumentTypeError(f"{place} is a file; give a folder")
+            break
+    return path
 
 
 class Words(argparse.ArgumentParser):

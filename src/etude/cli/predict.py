@@ -18,7 +18,7 @@ from rich.table import Table
 from etude.base.errors import UserError
 from etude.base.text import near
 from etude.cli import entry
-from etude.cli.parser import Words
+from etude.cli.parser import Words, folder_to_be
 from etude.cli.terminal import complain, console
 from etude.data.sources.listing import is_image
 
@@ -68,7 +68,7 @@ def _parser() -> Words:
     add("--weights", choices=("best", "last"), default="best", help="of which epoch (best)")
     add("--top", type=int, default=3, metavar="N", help="classes that are shown (3)")
     add("--sheet", type=Path, metavar="FILE", help="draw the images with their classes")
-    add("--explain", type=Path, metavar="FOLDER", help="draw what mattered in each (Grad-CAM)")
+    add("--explain", type=folder_to_be, metavar="FOLDER", help="draw what mattered (Grad-CAM)")
     add("--packages", nargs="+", default=(), metavar="NAME", help="your own, for its network")
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--json", action="store_true", help="print a line of JSON an image")
@@ -154,7 +154,7 @@ def _tell(args: argparse.Namespace, found: Sequence[Prediction]) -> None:
         if known:
             right = sum(each.label == Path(each.path).parent.name for each in known)
             console.print(
-                f"{right} of {len(known)} are what their folders say: {right / len(known):.4f}"
+                f"as their folders say: {right} of {len(known)}, {right / len(known):.4f}"
             )
 
 

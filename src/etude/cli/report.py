@@ -13,7 +13,7 @@ from pathlib import Path
 from etude.base.errors import UserError
 from etude.cli import entry
 from etude.cli.credit import credit
-from etude.cli.parser import Words
+from etude.cli.parser import Words, folder_to_be
 from etude.cli.terminal import complain, console, near
 from etude.report.bundle.write import BUNDLE
 from etude.report.results import METRIC
@@ -74,7 +74,7 @@ def _parser() -> Words:
     )  # fmt: skip
     add("--format", metavar="FORM,…", default=",".join(FORMATS), help=f"of {', '.join(FORMATS)}")
     add("--tensorboard", action="store_true", help="write each arm's mean and band for TensorBoard")
-    add("--output", type=Path, metavar="FOLDER", help="for the files (<FOLDER>/report)")
+    add("--output", type=folder_to_be, metavar="FOLDER", help="for the files (<FOLDER>/report)")
     add(
         "--watch", nargs="?", type=int, const=30, metavar="SECONDS",
         help="report again every so often (30), until no run is going on",

@@ -20,7 +20,7 @@ from etude.cli.again import Again, carry_out, plan
 from etude.cli.from_folder import Given
 from etude.cli.job import ComposedJob
 from etude.cli.outcomes import Unwritable
-from etude.cli.parser import Words
+from etude.cli.parser import Words, folder_to_be
 from etude.cli.python import telling
 from etude.cli.run_job import complain_of_failure
 from etude.cli.same_bits import apart
@@ -75,7 +75,12 @@ def _parser() -> Words:
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="its folder, from this machine or another")
     add("--dry-run", action="store_true", help="only say what is different today")
-    add("--outputs", type=Path, default=outputs, help=f"the new run is put below it ({outputs})")
+    add(
+        "--outputs",
+        type=folder_to_be,
+        default=outputs,
+        help=f"the new run is put below it ({outputs})",
+    )
     add("--data", type=Path, metavar="FOLDER", help="where its images are on this machine")
     add("--weights", type=Path, metavar="PATH", help="where what it begins with is, likewise")
     add("--device", help="auto, cpu, cuda or cuda:<number> (a CPU's run: cpu, others: auto)")

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from rich.console import RenderableType
 
 from etude.base.duration import duration
-from etude.base.text import near
+from etude.base.text import counted, near
 from etude.cli.fitted import fitted
 from etude.cli.terminal import console, number
+from etude.report.narrow import wrapped
 from etude.runs.status import RunStatus
 
 
@@ -54,10 +55,11 @@ def count_runs(runs: Sequence[RunStatus], more: str = "") -> str:
         more: To be said after their states.
     """
     counts = Counter(run.state for run in runs)
-    noun = "run" if len(runs) == 1 else "runs"
-    text = f"{len(runs)} {noun}: " + ", ".join(f"{n} {state}" for state, n in counts.items())
+    text = f"{counted(len(runs), 'run')}: " + ", ".join(
+        f"{n} {state}" for state, n in counts.items()
+    )
     where = f"\nfolder  {shlex.quote(near(runs[0].folder))}" if _is_alone(runs) else ""
-    return f"{text}{more}{where}"
+    return f"{wrapped(text + more, console)}{where}"
 
 
 def _is_alone(runs: Sequence[RunStatus]) -> bool:

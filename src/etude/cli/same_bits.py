@@ -6,6 +6,7 @@ from typing import Any
 
 from etude.base.errors import UserError
 from etude.base.lazy import torch
+from etude.base.text import counted
 from etude.runs.names import BEST
 from etude.runs.records import EpochRow, Summary, read_rows, read_summary
 from etude.train import weights
@@ -30,12 +31,12 @@ def apart(source: Path, folder: Path) -> Iterator[str]:
             yield "weights of other layers"
         unlike = [name for name in old.keys() & new.keys() if not torch.equal(old[name], new[name])]
         if unlike:
-            yield f"{len(unlike)} of {len(old)} tensors of the best weights"
+            yield f"{len(unlike)} of {counted(len(old), 'tensor')} of the best weights"
 
 
 def _rows_apart(then: Sequence[EpochRow], now: Sequence[EpochRow]) -> Iterator[str]:
     if len(then) != len(now):
-        yield f"{len(now)} epochs instead of {len(then)}"
+        yield f"{counted(len(now), 'epoch')} instead of {len(then)}"
     for old, new in zip(then, now, strict=False):
         values: tuple[Mapping[str, Any], Mapping[str, Any]] = old, new
         keys = [key for key in old if key not in _OF_TIME and old[key] != values[1].get(key)]

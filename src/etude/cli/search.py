@@ -15,7 +15,7 @@ from hydra.errors import CompactHydraException
 
 from etude.base.errors import UserError
 from etude.base.nearest import unknown
-from etude.base.text import near
+from etude.base.text import counted, near
 from etude.cli import launching, study_jobs
 from etude.cli.compose import Composer
 from etude.cli.job import ComposedJob
@@ -64,13 +64,24 @@ def of_study(composer: Composer, overrides: list[str]) -> SearchWords | None:
         UserError: The file lacks something, or a word does not go with a search.
     """
     given = study_jobs.split(composer.loader, overrides)
-    name, node, size, _ = study_jobs.chosen_by(composer, given.own)
+    seeds = [word for word in overrides if word.lstrip("+~").startswith("study.seeds")]
+    others = [word for word in given.own if not word.lstrip("+~").startswith("study.seeds")]
+    name, node, size, _ = study_jobs.chosen_by(composer, others)
     if "search" not in node:
         return None
     if not isinstance(node["search"], dict):
         raise UserError(f"study={name}: search is {node['search']!r}; it must be a mapping")
     if size != "full":
         raise UserError(f"study={name} is a search and has no twins; leave out size={size}")
+    if seeds:
+        raise UserError(
+            f"{seeds[0]}: study={name} is a search, whose trials have one seed; with several, the "
+            "word is hydra.sweeper.seeds=[0,1,2]"
+        )
+    if pretrained := [word for word in given.own if word.startswith("pretrained=")]:
+        raise UserError(
+            f"{pretrained[0]}: study={name} is a search and has no such arms; leave it out"
+        )
     try:
         words = _words(name, node)
     except KeyError as error:
@@ -151,8 +162,8 @@ def _list(settings: SearchConf, space: Space, some: ComposedJob) -> int:
     for key, axis in space.axes.items():
         console.print(f"{key}: {axis.told()}", markup=False)
     wanted, folder = settings.wanted(space.size), near(some.folder.parent)
-    each = f" of up to {settings.repeats} seeds" if settings.seeds else ""
-    told = f"{wanted} trials{each} in all, below {folder}; nothing was started"
+    each = f" of up to {counted(settings.repeats, 'seed')}" if settings.seeds else ""
+    told = f"{counted(wanted, 'trial')}{each} in all, below {folder}; nothing was started"
     console.print(told, markup=False)
     return 0
 

@@ -3,7 +3,6 @@
 It reads the runs' folders and nothing else: it starts nothing, writes nothing, and holds nobody up.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -15,20 +14,29 @@ from rich.live import Live
 from rich.text import Text
 
 from etude.base.duration import duration
+from etude.base.errors import UserError
+from etude.base.places import outputs_folder
+from etude.base.text import near
 from etude.cli import entry
+from etude.cli.parser import Words
 from etude.cli.run_tables import count_runs, runs_table
 from etude.cli.terminal import complain, console
-from etude.runs.status import RunStatus, listed, seconds_left
+from etude.runs.status import RunStatus, listed, listed_below, seconds_left
 
+_SHOWN = 30  # runs of several studies and sweeps; of one, all are
 EVERY = 2.0  # seconds between two looks
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0, or 2 if there is nothing to show."""
-    args = _parser().parse_args(arguments)
-    runs = listed(args.folder)
+    try:
+        args = _parser().parse_args(arguments)
+    except UserError as error:
+        complain(error)
+        return 2
+    runs = _runs(args.folder)
     if not runs:
-        complain(f"{args.folder} has no runs; give a study's folder, such as outputs/<study>")
+        complain(_none_in(args.folder))
         return 2
     if args.json:
         console.out(json.dumps([run.plain() for run in runs], indent=2), highlight=False)
@@ -39,13 +47,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _runs(folder: Path) -> list[RunStatus]:
+    """Give the runs of a study, a sweep or a run; of a folder of many the newest first."""
+    if folder == Path(outputs_folder()):
+        return listed_below(folder)
+    return listed(folder) or listed_below(folder)
+
+
+def _none_in(folder: Path) -> str:
+    if not folder.exists():
+        return f"there is no folder {near(folder)}, and so no run; etude makes one"
+    return f"{near(folder)} has no runs in or below it; give another folder, or begin with etude"
+
+
+def _parser() -> Words:
+    parser = Words(
         prog="etude-status",
-        description="Show where the runs of a study or a sweep stand.",
+        description="Show where the runs of a study or a sweep stand, or all, the newest first.",
         allow_abbrev=False,
     )
-    parser.add_argument("folder", type=Path, help="of a study, a sweep or a run, below outputs/")
+    outputs = Path(outputs_folder())
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=outputs,
+        help=f"of a study, a sweep or a run, or of all ({outputs})",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
         "--watch", action="store_true", help=f"look again every {EVERY:g} s until all runs are over"
@@ -54,12 +79,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _watch(folder: Path) -> None:
-    runs = listed(folder)
+    runs = _runs(folder)
     with Live(_page(runs), console=console, auto_refresh=False) as live:
         try:
             while not all(run.state.over for run in runs):
                 time.sleep(EVERY)
-                runs = listed(folder)
+                runs = _runs(folder)
                 live.update(_page(runs), refresh=True)
         except KeyboardInterrupt:
             pass
@@ -68,8 +93,13 @@ def _watch(folder: Path) -> None:
 def _page(runs: Sequence[RunStatus]) -> Group:
     left = seconds_left(runs)
     expected = f"; about {duration(left)} left" if left else ""
-    table = runs_table(runs, [run.seconds_left for run in runs])
-    return Group(table, Text(count_runs(runs, expected)))
+    one_folder = len({run.folder.parent for run in runs}) == 1
+    shown = runs if one_folder else runs[:_SHOWN]
+    table = runs_table(shown, [run.seconds_left for run in shown])
+    lines = [count_runs(runs, expected)]
+    if len(shown) < len(runs):
+        lines.append(f"{len(runs) - len(shown)} older are not shown; etude-runs lists all")
+    return Group(table, Text("\n".join(lines)))
 
 
 if __name__ == "__main__":

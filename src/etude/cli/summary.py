@@ -18,6 +18,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from etude.base.gpu_memory import MIB, room_for
+from etude.base.text import counted
 from etude.cli import entry
 from etude.cli.app import main_of_one_job
 from etude.cli.parser import Parser
@@ -120,9 +121,9 @@ def _show(network: ShownNetwork) -> None:
 
 
 def _table(network: ShownNetwork) -> Table:
-    title = f"{network.model}: images of {times(network.image)}, {network.num_classes}"
+    classes = counted(network.num_classes, "class")
     table = Table(
-        title=f"{title} classes",
+        title=f"{network.model}: images of {times(network.image)}, {classes}",
         title_justify="left",
         box=SIMPLE_HEAD,  # deep networks' names and numbers leave no room for lines
         collapse_padding=True,
@@ -151,11 +152,12 @@ def _prediction(network: ShownNetwork) -> str:
 
 
 def _rehearsal(rehearsal: Rehearsal) -> str:
+    operations = sum(rehearsal.operations.values())
     return (
         f"{_mib(rehearsal.peak_bytes)} at the most in {rehearsal.precision}: "
         f"{_mib(rehearsal.data_bytes)} images, {_mib(rehearsal.kept_bytes)} kept from step to step "
         f"(weights, the best ones, optimizer), {_mib(rehearsal.step_bytes)} a step of "
-        f"{rehearsal.batch_size} images; {sum(rehearsal.operations.values())} operations a step"
+        f"{counted(rehearsal.batch_size, 'image')}; {counted(operations, 'operation')} a step"
     )
 
 

@@ -6,29 +6,23 @@ import shlex
 import statistics
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from etude.base.duration import duration
-from etude.base.text import near
+from etude.base.text import counted, near
 from etude.cli.study import Study
+from etude.report.narrow import Shown, in_tables, wrapped
 from etude.runs.records import Agreement
 from etude.runs.state import RunState
 
+_BOXED = 61  # columns of a run's results with lines between them
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
-# Two columns between cells and none outside: what must not be cut has to fit into 80.
-_narrow_table = partial(
-    Table, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False,
-    title_justify="left",
-)  # fmt: skip
 
 
 class Messages(logging.Handler):
@@ -36,9 +30,10 @@ class Messages(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
-        mark = "[yellow]warning:[/] " if record.levelno >= logging.WARNING else ""
-        console.print(mark, end="")
-        console.print(record.getMessage(), markup=False)
+        mark = "warning: " if record.levelno >= logging.WARNING else ""
+        text = Text(wrapped(f"{mark}{record.getMessage()}", console))
+        text.stylize("yellow", 0, len(mark))
+        console.print(text)
 
 
 def be_lenient() -> None:
@@ -80,7 +75,12 @@ class _Pipe(io.FileIO):
 def complain(error: BaseException | str) -> None:
     """Print what went wrong to the standard error, line by line."""
     for line in str(error).splitlines():
-        errors.print("etude:", line, markup=False)
+        errors.print(wrapped(f"etude: {line}", errors), markup=False)
+
+
+def tell(text: str, style: str = "") -> None:
+    """Print a sentence, in a terminal broken between words."""
+    console.print(wrapped(text, console), style=style, markup=False)
 
 
 def times(shape: Sequence[int]) -> str:
@@ -91,25 +91,28 @@ def times(shape: Sequence[int]) -> str:
 def remark(*lines: str) -> None:
     """Print what is worth knowing before a start, beside what a script may read."""
     for line in lines:
-        errors.print("[yellow]note:[/] ", end="")
-        errors.print(line, markup=False)
+        text = Text(wrapped(f"note: {line}", errors))
+        text.stylize("yellow", 0, len("note:"))
+        errors.print(text)
 
 
 def show_summary(summary: Mapping[str, Any], folder: Path) -> None:
     """Print a finished run's results, its folder, and how to look at it."""
-    console.print(_results(summary))
+    table = _results(summary)
+    if console.width < _BOXED:  # lines between columns need room
+        table.box, table.padding = None, (0, 1, 0, 0)
+    console.print(table)
     if summary["reference"]:
-        console.print(_references(summary["reference"]))
+        _show_references(summary["reference"])
     scale = summary["scale"]
     scaled = f", every duration × {scale:g}" if scale != 1 else ""
     parameters = summary["parameters"]["trainable"]
-    console.print(
-        f"{parameters:,} parameters trained, {summary['seconds']:.1f} s, "
+    tell(
+        f"{counted(parameters, 'parameter')} trained, {summary['seconds']:.1f} s, "
         f"{summary['images_per_second']:,.0f} images/s in {summary['precision']} on "
-        f"{summary['device']}{scaled}",
-        markup=False,
+        f"{summary['device']}{scaled}"
     )
-    console.print(f"best epoch selected on: {summary['selection']}", markup=False)
+    tell(f"best epoch selected on: {summary['selection']}")
     console.print(f"folder       {shlex.quote(near(folder))}", markup=False)
     console.print(f"TensorBoard  tensorboard --logdir {shlex.quote(near(folder.parent))}")
 
@@ -132,23 +135,23 @@ def show_end(folder: Path) -> None:
 
 def announce_study(study: Study, *, runs: int, waiting: Sequence[int]) -> None:
     """Print a study's question and claim, and how much there is to do (epochs of each run)."""
-    console.print(f"study {study.name}: {study.question}", style="bold", markup=False)
+    tell(f"study {study.name}: {study.question}", style="bold")
     if study.claim:
-        console.print(f"claim: {study.claim}", markup=False)
+        tell(f"claim: {study.claim}")
     if study.source:
-        console.print(f"source: {study.source}", markup=False)
+        tell(f"source: {study.source}")
     epochs = sorted(set(waiting))
-    each = f" of {' or '.join(map(str, epochs))} epochs" if epochs else ""
+    *fewer, most = epochs or [0]
+    each = f" of {' or '.join([*map(str, fewer), counted(most, 'epoch')])}" if epochs else ""
     seeds = study.looks[0] if study.looks else len(study.seeds)
-    console.print(
-        f"{len(study.arms)} arms × {seeds} seeds = {runs} runs{each}; "
-        f"{runs - len(waiting)} are done; baseline: {study.baseline}",
-        markup=False,
+    tell(
+        f"{counted(len(study.arms), 'arm')} × {counted(seeds, 'seed')} = {counted(runs, 'run')}"
+        f"{each}; done: {runs - len(waiting)}; baseline: {study.baseline}"
     )
     if study.looks:
-        console.print(
-            f"then up to {study.looks[-1]} seeds for arms that are undecided, in "
-            f"{len(study.looks)} rounds of {', '.join(map(str, study.looks))} seeds"
+        tell(
+            f"then up to {counted(study.looks[-1], 'seed')} for arms that are undecided, in "
+            f"{counted(len(study.looks), 'round')} of {', '.join(map(str, study.looks))}"
         )
 
 
@@ -168,12 +171,9 @@ def show_arms(
 ) -> None:
     """Print how a study's arms compare by its metric, final and best: mean ± standard deviation."""
     title = f"{study.name}: {study.metric.replace('_', ' ')}, mean ± standard deviation"
-    table = _narrow_table(title=title)
-    until = [] if study.reach is None else [f"epochs\nto {study.reach:g}"]
-    for column in ("arm", "runs", "final", "−\nbaseline", "best", *until, ""):
-        # In a narrow terminal it is the left columns that give way: a number that is cut is wrong.
-        left = column in {"arm", ""}
-        table.add_column(column, justify="left" if left else "right", no_wrap=not left)
+    until = [] if study.reach is None else [f"epochs to {study.reach:g}"]
+    headings = ("runs", "final", "− baseline", "best", *until, "")
+    cells: list[list[str]] = []
     found: dict[str, list[Mapping[str, Any]]] = {}
     reached: dict[str, list[int | None]] = {}
     for label, summary, rows in runs:
@@ -192,13 +192,17 @@ def show_arms(
         difference = ""
         if label != study.baseline and base is not None and mean is not None:
             difference = f"{mean - base:+.4f}"
-        cells = [str(len(final)), _spread(final), difference, _spread(best)]
-        cells += [_epochs_to(reached[label])] if study.reach is not None else []
-        name = Text(label, no_wrap=True, overflow="ellipsis")
-        table.add_row(name, *cells, ", ".join(remarks))
-    console.print(table)
+        to = [] if study.reach is None else [_epochs_to(reached[label])]
+        numbers = [str(len(final)), _spread(final), difference, _spread(best), *to]
+        cells.append([*numbers, ", ".join(remarks)])
+    tell(title, style="italic")
+    arms = Shown("arm", list(found), left=True)
+    columns = zip(headings, zip(*cells, strict=True), strict=True)
+    shown = [Shown(title, texts, not title, not title) for title, texts in columns if any(texts)]
+    for table in in_tables(arms, shown, console.width, titled=True):
+        console.print(table)
     if study.claim:
-        console.print(f"claim: {study.claim}", markup=False)
+        tell(f"claim: {study.claim}")
 
 
 def _first_epoch(rows: Sequence[Mapping[str, Any]], study: Study) -> int | None:
@@ -245,15 +249,21 @@ def _results(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-def _references(references: Sequence[Agreement]) -> Table:
-    table = _narrow_table(title="beside the document")
-    for column in ("figure", "document", "asked for", "here", "agrees", "source"):
-        table.add_column(column, no_wrap=column not in {"asked for", "source"}, overflow="fold")
-    for row in references:
-        agrees = {True: "yes", False: "NO", None: "–"}[row["agrees"]]
-        cells = [row["metric"], number(row["value"]), row["rule"], number(row["ours"])]
-        table.add_row(*cells, agrees, escape(row["source"]))
-    return table
+def _show_references(references: Sequence[Agreement]) -> None:
+    titles = ("figure", "document", "asked for", "here", "agrees", "source")
+    agrees = {True: "yes", False: "NO", None: "–"}
+    rows = [
+        (r["metric"], number(r["value"]), r["rule"], number(r["ours"]), agrees[r["agrees"]],
+         r["source"])
+        for r in references
+    ]  # fmt: skip
+    figures, *others = (
+        Shown(title, texts, left=True, wraps=title in {"asked for", "source"})
+        for title, texts in zip(titles, zip(*rows, strict=True), strict=True)
+    )
+    console.print("beside the document", style="italic")
+    for table in in_tables(figures, others, console.width, titled=True):
+        console.print(table)
 
 
 def number(value: float | None) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -75,9 +76,19 @@ def _leaves(value: Any, key: str, *, later: bool) -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
+def _listed(item: Any) -> str:
+    """Write a list's item; of a pattern of names, as `classifier.*`, what it is about."""
+    short = _short(item)
+    if re.search("[A-Za-z0-9]", short):
+        return short
+    letters = unicodedata.normalize("NFKD", str(item))
+    whole = re.sub("[^A-Za-z0-9.]+", "_", letters).strip("._")
+    return whole or ("all" if "*" in short else "other")
+
+
 def _short(value: Any) -> str:
     if isinstance(value, float):
         return exact(value)
     if isinstance(value, list):
-        return "+".join(_short(item) for item in cast("list[Any]", value))
+        return "+".join(map(_listed, cast("list[Any]", value))) or "empty"
     return str(value).rpartition(".")[2] if isinstance(value, str) else str(value)

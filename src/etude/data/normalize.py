@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from etude.base.errors import UserError
+from etude.base.text import counted
 from etude.data.augment.gather import central
 from etude.data.sources.files import Files
 
@@ -188,7 +189,7 @@ def _suggestion(mode: str, images: Files) -> str:
     factor = 255 if mode == "mean_only" else 1
     mean, std = (",".join(f"{factor * v:.4g}" for v in part) for part in statistics(some.tensor()))
     told = f"dataset.mean=[{mean}]" + ("" if mode == "mean_only" else f" dataset.std=[{std}]")
-    return f" ({len(some)} of them have {told})"
+    return f" ({told} by {len(some)} of them)"
 
 
 def _check(
@@ -209,7 +210,8 @@ def _check(
             )
         if len(values) != channels:
             raise UserError(
-                f"dataset.{key} has {len(values)} numbers for {channels} channels; "
+                f"dataset.{key} has {counted(len(values), 'number')} for "
+                f"{counted(channels, 'channel')}; "
                 "give one a channel, or null to compute it"
             )
     if std is not None and min(std) <= 0:

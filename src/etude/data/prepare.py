@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from etude.base.errors import UserError
+from etude.base.text import counted
 from etude.data.normalize import Normalize, fit
 from etude.data.resize import resize
 from etude.data.sides import Sides
@@ -145,8 +146,8 @@ def _tell_of_classes(
     if lost:
         names = ", ".join(classes[label] for label in lost[:_SHOWN])
         log.warning(
-            "%d classes have no image to train on (%s%s), with dataset.validation_split=%s",
-            *(len(lost), names, ", …" if len(lost) > _SHOWN else "", policy),
+            "no image to train on for %s (%s%s), with dataset.validation_split=%s",
+            *(counted(len(lost), "class"), names, ", …" if len(lost) > _SHOWN else "", policy),
         )
 
 

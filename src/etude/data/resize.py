@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from etude.base.errors import UserError
+from etude.base.text import counted
 
 IMAGE_INTERPOLATIONS = ("bilinear", "nearest", "pad")
 CHUNK_BYTES = 64 * 2**20  # of float32 in flight, whatever the data set's size
@@ -58,7 +59,8 @@ def _pad(images: Tensor, size: int) -> Tensor:
     margin = size - images.shape[-1]
     if margin < 0:
         raise UserError(
-            f"dataset.input_size={size} is less than the images' {images.shape[-1]} pixels, and "
+            f"dataset.input_size={size} is less than the images' "
+            f"{counted(images.shape[-1], 'pixel')}, and "
             "dataset.interpolation=pad cannot shrink; use bilinear or nearest"
         )
     before, after = margin // 2, margin - margin // 2

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from etude.base.errors import UserError
 from etude.base.lazy import np
 from etude.base.seeds import mix
+from etude.base.text import counted
 
 if TYPE_CHECKING:
     from typing import Any
@@ -42,7 +43,8 @@ def held_out(n: int, policy: str, fraction: float | None) -> int:
     held = n - int(n * (1 - fraction)) if fraction is not None and 0 < fraction < 1 else 0
     if not 0 < held < n:
         raise UserError(
-            f"dataset.validation_fraction={fraction} of {n} images leaves the training or the "
+            f"dataset.validation_fraction={fraction} of {counted(n, 'image')} leaves the "
+            "training or the "
             "validation part empty; choose a fraction between 0 and 1 that leaves both some images"
         )
     return held
@@ -83,7 +85,8 @@ def check_batch_size(batch_size: int, images: int) -> None:
     """
     if batch_size > images:
         raise UserError(
-            f"train.batch_size={batch_size} is larger than the training split of {images} images"
+            f"train.batch_size={batch_size} is larger than the training split of "
+            f"{counted(images, 'image')}"
         )
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from etude.base.duration import duration
-from etude.base.text import fold_first, near
+from etude.base.text import counted, fold, fold_first, near, wrap
 from etude.launch.expected import left, seconds_left
 from etude.launch.job import Entry
 from etude.runs.state import RunState
@@ -32,6 +32,7 @@ _STYLES = {
     RunState.PREEMPTED: "yellow",
     RunState.CUT_OFF: "yellow",
 }
+_NARROWEST = 20  # characters of a job's name beside the other columns
 _COUNTED = tuple(_STYLES)
 # Running first, then what ended last: a study may be longer than the terminal is high.
 _ORDER = (
@@ -91,7 +92,7 @@ class LiveTable:
                 break
             lines -= 1
         total = _total(entries, places=self._places, stopping=stopping, to_come=self._to_come())
-        return Group(table, Text(total))
+        return Group(table, Text(wrap(total, self._console.width)))
 
 
 class PlainLines:
@@ -138,7 +139,8 @@ def show_all(console: Console, entries: Sequence[Entry]) -> None:
             console.print(f"[{style}]{entry.state}[/] {label}: {error}")
             if entry.job.log.exists():
                 console.print(f"  log: {near(entry.job.log)}", markup=False)
-    console.print(_total(entries, places=1, stopping=False), markup=False)
+    total = _total(entries, places=1, stopping=False)
+    console.print(wrap(total, console.width) if console.is_terminal else total, markup=False)
 
 
 def _table(entries: Sequence[Entry], width: int, *, left_too: bool = False) -> tuple[Table, int]:
@@ -151,6 +153,9 @@ def _table(entries: Sequence[Entry], width: int, *, left_too: bool = False) -> t
     headed = [_headed(*pair) for pair in zip(heading, columns, strict=True)]
     rows = list(zip(*headed, strict=True))
     names = fold_first(rows, width)
+    if max(len(line) for name in names for line in name.split("\n")) > _room(rows, width):
+        names = [_stacked(row, rows, width) for row in rows]
+        rows = [(name,) for name in names]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for title in rows[0]:
         right = title in {"time", "left"}
@@ -158,6 +163,20 @@ def _table(entries: Sequence[Entry], width: int, *, left_too: bool = False) -> t
     for name, row, entry in zip(names[1:], rows[1:], entries, strict=True):
         table.add_row(escape(name), *map(escape, row[1:]), style=_STYLES[entry.state])
     return table, sum(1 + name.count("\n") for name in names[1:])
+
+
+def _room(rows: Sequence[Sequence[str]], width: int) -> int:
+    """Count the characters that a table's other columns leave to jobs' names; 0 if too few."""
+    names, *others = ([len(row[n]) for row in rows] for n in range(len(rows[0])))
+    room = width - 2 - sum(2 + max(column) for column in others)
+    return room if room >= min(_NARROWEST, max(names)) else 0
+
+
+def _stacked(row: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
+    """Put a job's name into lines of its own, above the other columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][1:]
+    cells = "  ".join(cell.ljust(one) for cell, one in zip(row[1:], widths, strict=True))
+    return f"{fold(row[0], width - 2)}\n  {cells}".rstrip()
 
 
 def _headed(title: str, cells: Sequence[str]) -> list[str]:
@@ -197,7 +216,7 @@ def _total(entries: Sequence[Entry], *, places: int, stopping: bool, to_come: in
     parts = [f"{count} {word}" for word, count in counts.items()]
     if to_come:
         parts.append(f"{to_come} to come")
-    text = f"{len(entries)} {'job' if len(entries) == 1 else 'jobs'}: {', '.join(parts)}"
+    text = f"{counted(len(entries), 'job')}: {', '.join(parts)}"
     if stopping:
         return f"{text}; they save and stop, Ctrl-C ends them at once"
     if counts[RunState.RUNNING]:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from etude.base.text import counted
 from etude.models import inception_v4
 from etude.models.branches import (
     AVERAGE_POOL,
@@ -189,7 +190,9 @@ class InceptionResNet(nn.Module):
     ) -> None:
         super().__init__()
         if (given := len(residual_scales)) != 3:
-            raise ValueError(f"residual_scales has {given} numbers; it must have 3, for A, B and C")
+            raise ValueError(
+                f"residual_scales has {counted(given, 'number')}; it must have 3, for A, B and C"
+            )
         table = TABLES[variant]
         if stem == "small":
             table = table._replace(stem=(Conv(SMALL_STEMS[variant], 3),))

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from etude.base.text import counted
 from etude.models.lrn import LRN, PAPER_LRN, local_response_norm
 
 # Table 1: the kernels of each stage's convolutions, which keep the size; a 2x2 max-pool ends each
@@ -170,7 +171,9 @@ class VGG(nn.Module):
         if side < 1:
             raise ValueError(f"input_size={input_size} is too small for VGG: at least 32")
         if (given := len(stage_dropout)) != len(CHANNELS):
-            raise ValueError(f"stage_dropout has {given} numbers; it must have {len(CHANNELS)}")
+            raise ValueError(
+                f"stage_dropout has {counted(given, 'number')}; it must have {len(CHANNELS)}"
+            )
         self.torchvision_name = TORCHVISION[variant]
         self.torchvision_layers = torchvision_layers(variant)
         channels = [in_channels, *(max(1, round(width * count)) for count in CHANNELS)]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from etude.base.errors import UserError
 from etude.base.in_subprocess import in_subprocess
+from etude.base.text import counted
 from etude.config import Config, network_of, settings
 from etude.data.sources.source import DatasetInfo
 from etude.models.auxiliary import Outputs, main_logits
@@ -156,8 +157,8 @@ def _wrong_count(network: Network, count: int) -> str:
     given = "num_classes" in network.part
     way_out = "leave out" if given else "let it take"
     return (
-        f"{network.part['_target_']} gives {count} outputs, the data set has {network.classes} "
-        f"classes; {way_out} num_classes, and it is given them"
+        f"{network.part['_target_']} gives {counted(count, 'output')}, the data set has "
+        f"{counted(network.classes, 'class')}; {way_out} num_classes, and it is given them"
     )
 
 

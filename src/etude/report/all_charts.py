@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 
+from etude.base.text import counted
 from etude.report.arms import Arm, axes
 from etude.report.charts import Dot, Dots, Heat, Line, Lines, Style
 from etude.report.drawing import Drawing, draw
@@ -149,7 +150,15 @@ def confusions(results: Results) -> list[Heat | Dots]:
     across = "answer (down: the true class)"
     table = classes, classes, texts, shares.tolist()
     dots = [
-        Dot(name, Style(0, 0), hit, None, None, (), f"{name}: {number(hit)} of {total} images")
+        Dot(
+            name,
+            Style(0, 0),
+            hit,
+            None,
+            None,
+            (),
+            f"{name}: {number(hit)} of {counted(total, 'image')}",
+        )
         for name, hit, total in zip(classes, np.diag(shares).tolist(), totals.tolist(), strict=True)
     ]
     return [

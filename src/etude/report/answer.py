@@ -209,7 +209,7 @@ def _progress(runs: Sequence[RunFolder]) -> str:
     if not done:
         return ""
     if min(done) < max(done):
-        return f" (after {min(done)} to {max(done)} epochs)"
+        return f" (after {min(done)} to {counted(max(done), 'epoch')})"
     return f" (after {counted(done[0], 'epoch')})"
 
 
@@ -221,7 +221,7 @@ def _reached(result: Spread, metric: str) -> str:
     if result.expected:
         alone = f"; the size of the test set alone makes ± {gap(result.expected, metric)}"
     spread = gap(result.deviation, metric)
-    return f"{mean} on average over {result.count} seeds (± {spread}{alone})"
+    return f"{mean} on average over {counted(result.count, 'seed')} (± {spread}{alone})"
 
 
 def _mean(row: ArmResults, results: Results) -> str:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from etude.base.errors import UserError
+from etude.base.text import counted
 from etude.report.answer import Sentence
 from etude.report.results import ArmResults, Results, finished
 from etude.report.statistics import LEVEL, Difference, difference, quantile
@@ -125,7 +126,8 @@ def told(results: Results) -> list[Sentence]:
     word, count = conclusion(judged), len(judged)
     margin = f", δ = {gap(plan['margin'], metric)}" if plan["margin"] else ""
     parts = ", ".join(f"{sum(j.word == w for j in judged)} {w}" for w in _WORDS)
-    first = f"The document's claims, {count} in all, are {word}: {parts}{margin}."
+    claims = "claim is" if count == 1 else f"claims, {count} in all, are"
+    first = f"The document's {claims} {word}: {parts}{margin}."
     rates = "; ".join(f"“{arm}” {words}" for arm, words in plan["tuned"].items())
     fair = [Sentence("note", f"Chosen on the validation split, with another seed: {rates}.")]
     return [
@@ -221,5 +223,4 @@ def _power(one: Judged) -> str:
         return ""
     if one.more is None:
         return " No number of seeds would decide, if it stays so: it is too near the margin."
-    seeds = "seed" if one.more == 1 else "seeds"
-    return f" {one.more} more {seeds} would decide, if mean and spread stay."
+    return f" {counted(one.more, 'more seed')} would decide, if mean and spread stay."

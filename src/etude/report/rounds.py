@@ -11,6 +11,7 @@ was decided earlier stays one of those that were, with the seeds that it had.
 
 from collections.abc import Sequence
 
+from etude.base.text import counted
 from etude.report import claims
 from etude.report.results import Results
 from etude.report.verdicts import verdict
@@ -44,16 +45,15 @@ def told(results: Results, number: int, looks: Sequence[int]) -> str:
     open_, seeds = undecided(results), looks[number - 1]
     judged = claims.judge(results)
     if judged:
-        what, left = "claims", sum(one.word == "undecided" for one in judged)
+        what, left = "claim", sum(one.word == "undecided" for one in judged)
         total = len(judged)
     else:
-        what, left, total = "arms", max(0, len(open_) - 1), len(results.rows) - 1
-    line = (
-        f"round {number} of {len(looks)}, {seeds} seeds: {total - left} of {total} {what} decided"
-    )
+        what, left, total = "arm", max(0, len(open_) - 1), len(results.rows) - 1
+    decided = f"{total - left} of {counted(total, what)} decided"
+    line = f"round {number} of {len(looks)}, {counted(seeds, 'seed')}: {decided}"
     if not open_:
         return f"{line}; no more seeds are needed"
     if number == len(looks):
-        return f"{line}; {seeds} seeds are the limit"
+        return f"{line}; the limit is {counted(seeds, 'seed')}"
     names = ", ".join(f"“{name}”" for name in open_)
-    return f"{line}; {looks[number] - seeds} more seeds for {names}"
+    return f"{line}; {counted(looks[number] - seeds, 'more seed')} for {names}"

@@ -13,6 +13,8 @@ from scipy.special import (
     stdtrit,
 )  # not scipy.stats, which takes a second to import
 
+from etude.base.text import counted
+
 CONFIDENCE = 0.95
 LEVEL = 1 - CONFIDENCE
 Interval = tuple[float, float]
@@ -182,7 +184,7 @@ def holm(probabilities: Sequence[float | None], among: int = 0, looks: int = 1) 
 def _paired(differences: Sequence[float]) -> Difference:
     count = len(differences)
     error = math.sqrt(variance(differences) / count)
-    tested = _tested(fmean(differences), error, count - 1, f"paired over {count} seeds")
+    tested = _tested(fmean(differences), error, count - 1, f"paired over {counted(count, 'seed')}")
     return replace(tested, count=count)
 
 

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
 from etude.report.answer import Sentence
+from etude.report.narrow import Shown, has_width, in_tables, wrapped
 from etude.report.references import TITLES, DocumentFigure
 from etude.report.results import ArmResults, Results, finished
 from etude.report.statistics import Spread
@@ -89,23 +88,25 @@ def show(
     figures: Sequence[DocumentFigure],
 ) -> None:
     """Print the answer, the table of arms, and the documents' figures."""
-    if not console.is_terminal:
+    if not has_width(console):
         console = Console(file=console.file, width=_FILE_WIDTH, soft_wrap=True, highlight=False)
     for sentence in sentences:
-        console.print(f"• {sentence.text}", style=_MARKS.get(sentence.kind, ""), markup=False)
+        text = wrapped(f"• {sentence.text}", console, "  ")
+        console.print(text, style=_MARKS.get(sentence.kind, ""), markup=False)
     arm, *others = columns(results)
-    # Two tables: one would be wider than most terminals are.
+    # Two tables at least: one would be wider than most terminals are.
     for second in (False, True):
         beside = [column for column in others if column.second is second]
-        console.print(_table([arm, *beside], results))
+        _print([arm, *beside], results, console)
     if figures:
-        console.print(_documents(figures))
+        _documents(figures, console)
 
 
 def show_short(console: Console, results: Results, sentences: Sequence[Sentence]) -> None:
     """Print the first sentence and one table, which a terminal of 80 columns holds."""
-    console.print(sentences[0].text.replace("“", "").replace("”", ""), style="bold", markup=False)
-    console.print(_table([column for column in columns(results) if column.short], results))
+    first = sentences[0].text.replace("“", "").replace("”", "")
+    console.print(wrapped(first, console), style="bold", markup=False)
+    _print([column for column in columns(results) if column.short], results, console)
 
 
 def remarks(row: ArmResults, results: Results) -> str:
@@ -116,25 +117,24 @@ def remarks(row: ArmResults, results: Results) -> str:
     return ", ".join([*base, *judged, *states, *row.warnings])
 
 
-def _table(shown: Sequence[Column], results: Results) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in shown:
-        side = "left" if column.left else "right"
-        name = max(len(row.label) for row in results.rows) if column.title == "arm" else 0
-        table.add_column(column.title, justify=side, overflow="fold", min_width=min(name, 30))
-    for row in results.rows:
-        style = "bold" if row.label == results.baseline else ""
-        table.add_row(*(column.cell(row, results).text for column in shown), style=style)
-    return table
+def _print(shown: Sequence[Column], results: Results, console: Console) -> None:
+    arm, *others = (
+        Shown(c.title, [c.cell(row, results).text for row in results.rows], c.left, c.wraps)
+        for c in shown
+    )
+    styles = ["bold" if row.label == results.baseline else "" for row in results.rows]
+    for table in in_tables(arm, others, console.width, styles):
+        console.print(table)
 
 
-def _documents(figures: Sequence[DocumentFigure]) -> Table:
-    table = Table(title="against the documents", title_justify="left", box=SIMPLE_HEAD)
-    for title in TITLES:
-        table.add_column(title)
-    for figure in figures:
-        table.add_row(*figure.texts())
-    return table
+def _documents(figures: Sequence[DocumentFigure], console: Console) -> None:
+    texts = zip(*(figure.texts() for figure in figures), strict=True)
+    arm, *others = (
+        Shown(title, own, left=True, wraps=True) for title, own in zip(TITLES, texts, strict=True)
+    )
+    console.print("against the documents", style="italic")
+    for table in in_tables(arm, others, console.width, titled=True):
+        console.print(table)
 
 
 def _label(row: ArmResults, _: Results) -> Cell:

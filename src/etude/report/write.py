@@ -6,6 +6,7 @@ from pathlib import Path
 
 from etude.base.atomic import write_text
 from etude.base.errors import UserError
+from etude.base.text import counted
 from etude.report import files
 from etude.report.answer import Sentence, answer
 from etude.report.arms import group as by_arm
@@ -74,8 +75,8 @@ def _check_data(runs: Collection[RunFolder]) -> None:
         return
     sets = ", ".join(sorted(f"{name} on {data}" for name, data in found.values()))
     raise UserError(
-        f"the runs are on {len(found)} data sets, whose results cannot be compared ({sets}); give "
-        f"the folder of one, or --where dataset._target_=<one>"
+        f"the runs are on {counted(len(found), 'data set')}, whose results cannot be compared "
+        f"({sets}); give the folder of one, or --where dataset._target_=<one>"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
 
 from etude.base.atomic import naming, overwrite_text, write_text
+from etude.base.identity import mark_of
 from etude.runs.names import METRICS, SUMMARY
 from etude.runs.typed import misfit
 
@@ -161,7 +162,18 @@ def read_summary(folder: Path) -> Summary | None:
     if found["state"] == "finished" and not _has_result(found):
         _warn(folder / SUMMARY, 1, "a finished run lacks its results; the file is taken as missing")
         return None
+    mark = found.get("fingerprint")
+    if "contents" in found and mark_of(found.get("hyperparameters", {})) != mark:
+        _tell_of_edit(folder / SUMMARY, str(mark))
     return cast("Summary", found)
+
+
+@cache  # folders are looked at again and again
+def _tell_of_edit(path: Path, fingerprint: str) -> None:
+    log.warning(
+        "%s is damaged or was edited: its settings are not those of its fingerprint, %s",
+        *(path, fingerprint),
+    )
 
 
 def _has_result(summary: Mapping[str, Any]) -> bool:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict, cast
 
 from etude.base.duration import scaled_epochs
 from etude.runs.claim import is_claimed
 from etude.runs.environment import read_environment
+from etude.runs.find import find_runs
 from etude.runs.names import LISTING, LOCK, METRICS, REPLACED, SUMMARY
 from etude.runs.records import EpochRow, Summary, read_as, read_rows, read_summary, write_json
 from etude.runs.state import RunState
@@ -134,6 +137,28 @@ def listed(folder: Path) -> list[RunStatus]:
     beside = sorted(path.parent for path in folder.glob(f"*/{SUMMARY}"))
     others = [path for path in beside if REPLACED not in path.name]
     return found + [status(path) for path in others if path not in known]
+
+
+def listed_below(root: Path) -> list[RunStatus]:
+    """Read where all runs below a folder stand, the newest first, each called by its place."""
+    folders = {run.parent for run in find_runs(root)}
+    folders |= {path.parent for path in root.rglob(LISTING)}
+    found = [run for folder in sorted(folders) for run in listed(folder)]
+    found.sort(key=_changed, reverse=True)
+    return [replace(run, label=f"{_place(run, root)}{run.name}") for run in found]
+
+
+def _place(run: RunStatus, root: Path) -> str:
+    above = os.path.relpath(run.folder.parent, root)
+    return "" if above.startswith(".") else f"{above}{': ' if run.label else '/'}"
+
+
+def _changed(run: RunStatus) -> float:
+    """Give the time of a run's summary; of one that is to come, when it was planned."""
+    for file in (run.folder / SUMMARY, run.folder.parent / LISTING):
+        with suppress(OSError):
+            return file.stat().st_mtime
+    return 0.0
 
 
 def note(runs: Iterable[tuple[Path, str, int]]) -> None:

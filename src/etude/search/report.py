@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from etude.base.text import near
+from etude.base.text import counted, near
 from etude.search.outcome import ERROR, FOLDER, NothingFound
 from etude.search.repeats import by_seed
 from etude.search.search import Search
@@ -31,7 +31,9 @@ def report(search: Search, folder: Path) -> Iterator[Table | str]:
     complete = best_first(search)
     yield from _counts(search)
     if not complete:
-        raise NothingFound(f"none of the {len(search.trials)} trials in {near(folder)} is complete")
+        raise NothingFound(
+            f"of {counted(len(search.trials), 'trial')} in {near(folder)} none is complete"
+        )
     metrics = search.settings.metrics
     if len(metrics) > 1:
         yield _front(search)
@@ -98,7 +100,7 @@ def _spared(search: Search) -> str:
     """Count the runs that were spared because their trial was worse."""
     stopped = [trial for trial in search.trials if trial.state == TrialState.PRUNED]
     spared = sum(search.settings.repeats - len(by_seed(trial, 1)) for trial in stopped)
-    return f"; {spared} runs spared" if search.settings.seeds and spared else ""
+    return f"; {counted(spared, 'run')} spared" if search.settings.seeds and spared else ""
 
 
 def _counts(search: Search) -> Iterator[str]:
@@ -107,7 +109,7 @@ def _counts(search: Search) -> Iterator[str]:
              TrialState.FAIL: "failed", TrialState.RUNNING: "half done"}  # fmt: skip
     states = [trial.state for trial in trials]
     counts = [f"{states.count(state)} {name}" for state, name in names.items() if state in states]
-    yield f"\n{len(trials)} trials: {', '.join(counts)}{_spared(search)}"
+    yield f"\n{counted(len(trials), 'trial')}: {', '.join(counts)}{_spared(search)}"
     for trial in trials:
         if trial.state == TrialState.FAIL:
             error = trial.user_attrs.get(ERROR, "for reasons unknown")

@@ -13,7 +13,7 @@ from optuna import Study, TrialPruned
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from etude.base.errors import UserError
-from etude.base.text import first_line
+from etude.base.text import counted, first_line
 from etude.search.outcome import ERROR, FOLDER, Outcome, TrialJob, Unfinished, numbers
 from etude.search.prune import PRUNED, is_worse
 from etude.search.repeats import by_seed, means, note_seed
@@ -102,7 +102,8 @@ class Search:
         states = [trial.state for trial in self.trials]
         half_done, done = states.count(TrialState.RUNNING), sum(s.is_finished() for s in states)
         half = f", {half_done} half done" if half_done else ""
-        log.info("search: %d trials of %d are done%s", done, len(states) + self.to_come, half)
+        of = counted(len(states) + self.to_come, "trial")
+        log.info("search: %d of %s done%s", done, of, half)
         if self._objectives > 1 and self.settings.pruner != "none":
             pruner = self.settings.pruner
             log.warning("pruner=%s compares one number; of several objectives it is off", pruner)
@@ -247,7 +248,7 @@ class Search:
             else:
                 self._tell_values(number, values)
         else:
-            lacking = "number" if self._objectives == 1 else f"{self._objectives} numbers"
+            lacking = "number" if self._objectives == 1 else counted(self._objectives, "number")
             text = _told(outcome) if isinstance(outcome, Exception) else f"it gave no {lacking}"
             note(self.study, number, ERROR, text)
             self.study.tell(number, state=TrialState.FAIL)
@@ -260,10 +261,11 @@ class Search:
 
     def _tell_worse(self, trial: FrozenTrial, seeds: int) -> None:
         best = self.study.best_trial.number
+        repeats = counted(self.settings.repeats, "seed")
         self.study.tell(trial.number, state=TrialState.PRUNED)
         log.info(
-            "trial %d is worse than trial %d after %d of %d seeds (Wilcoxon's test, p < %g)",
-            *(trial.number, best, seeds, self.settings.repeats, self.settings.p_threshold),
+            "trial %d is worse than trial %d after %d of %s (Wilcoxon's test, p < %g)",
+            *(trial.number, best, seeds, repeats, self.settings.p_threshold),
         )
 
     def _tell_values(self, number: int, values: Sequence[float]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from etude.base.errors import UserError
 from etude.base.nearest import unknown
+from etude.base.text import counted
 
 TARGET = "hydra_plugins.etude_search.sweeper.SearchSweeper"
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -150,8 +151,9 @@ def _check_seeds(settings: SearchConf) -> None:
     if len(seeds) < 3 or least >= level:
         enough = next(n for n in itertools.count(3) if 0.5 ** (n - 1) < level)
         raise UserError(
-            f"hydra.sweeper.pruner=wilcoxon would stop no trial before the last of {len(seeds)} "
-            f"seeds: after n of them its p is at least 1/2^n, and p_threshold is {level:g}; give "
+            f"hydra.sweeper.pruner=wilcoxon would stop no trial before the last of "
+            f"{counted(len(seeds), 'seed')}: after n of them its p is at least 1/2^n, and "
+            f"p_threshold is {level:g}; give "
             f"hydra.sweeper.seeds={[*range(enough)]} or more, or a greater p_threshold"
         )
 

@@ -11,6 +11,7 @@ import torch
 
 from etude.base.errors import UserError
 from etude.base.physical_memory import physical_memory
+from etude.base.text import counted
 from etude.runs.environment import processor
 from etude.runs.records import Summary
 
@@ -32,7 +33,11 @@ def choose_device(device: str) -> torch.device:
         return torch.device("cuda" if count else "cpu")
     chosen = torch.device(device)
     if chosen.type == "cuda" and (chosen.index or 0) >= count:
-        there = f"this machine has {count} CUDA devices" if count else "there is no CUDA device"
+        there = (
+            f"this machine has {counted(count, 'CUDA device')}"
+            if count
+            else "there is no CUDA device"
+        )
         raise UserError(f"device={device}: {there}; set device=cpu or device=auto")
     return chosen
 
@@ -80,7 +85,8 @@ def take_up_threads(begun: Summary | None, device: torch.device) -> None:
     here, then = torch.get_num_threads(), begun.get("threads", 0)
     if then == here or not 0 < then <= _MOST_THREADS:
         return
-    log.info("computing in %d threads, as the run began, and not in %d: the same bits", then, here)
+    told = counted(then, "thread")
+    log.info("computing in %s, as the run began, and not in %d: the same bits", told, here)
     torch.set_num_threads(then)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from etude.base.lazy import torch
+from etude.base.text import counted
 
 Shape = tuple[int, ...]
 Layers = dict[
@@ -39,7 +40,7 @@ class LoadedLayers(NamedTuple):
     def lines(self) -> list[str]:
         """Put it into words: how many, the loaded ones, the others."""
         shapes = {mismatch.layer: mismatch for mismatch in self.mismatched}
-        numbers = f"{len(self.loaded)} layers loaded, {len(self.fresh)} fresh"
+        numbers = f"{counted(len(self.loaded), 'layer')} loaded, {len(self.fresh)} fresh"
         return [
             f"weights: {numbers}, {len(self.mismatched)} of them for their shapes",
             f"loaded: {', '.join(self.loaded)}",

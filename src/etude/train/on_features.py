@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from etude.base.errors import UserError
+from etude.base.text import counted
 from etude.data.batch import Ordered, Split
 from etude.models.auxiliary import WithHeads
 from etude.train.body import Cut, changing, cut
@@ -152,8 +153,8 @@ class OnFeatures:
         except CannotKeep as error:
             _refuse(error.reason, exact=self._exact)
             return None
-        told = len(features), features.bytes / 2**20
-        log.info("frozen layers: computed once for %d images, %.1f MiB of features", *told)
+        told = counted(len(features), "image"), features.bytes / 2**20
+        log.info("frozen layers: computed once for %s, %.1f MiB of features", *told)
         return features
 
 

@@ -12,7 +12,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from etude.base.text import near
+from etude.base.text import counted, near
 from etude.launch.job import Entry, Job, labels
 from etude.launch.squeue import short
 from etude.launch.stopping import Stopping, is_leaving
@@ -147,7 +147,7 @@ class SlurmLaunch:
         if not left:
             return
         folder = near(Path(str(self._config.hydra.sweep.dir)))
-        self._say(f"{len(left)} of {jobs} runs go on in SLURM, as {short(left)}:")
+        self._say(f"{len(left)} of {counted(jobs, 'run')} to go on in SLURM, as {short(left)}:")
         self._say(f"  squeue -u {getuser()}   where they are in the queue")
         self._say(f"  etude-status {shlex.quote(folder)}   how far they are")
         self._say(f"  scancel {shlex.quote(short(left))}   ends them")

@@ -14,6 +14,7 @@ from etude.base.errors import UserError
 from etude.base.lazy import PIL, torch
 from etude.base.places import cache_folder
 from etude.base.progress import progress
+from etude.base.text import counted
 from etude.data.sources.decode import Form, read_image
 
 _Result = TypeVar("_Result")
@@ -51,7 +52,8 @@ def decode(paths: Sequence[str], form: Form) -> torch.Tensor:
         raise UserError(f"{next(iter(bad.values()))}, or set dataset.on_bad_image=skip")
     if bad:
         raise UserError(
-            f"{len(bad)} of {len(paths)} images cannot be decoded: {shown_names(bad)}; replace or "
+            f"{len(bad)} of {counted(len(paths), 'image')} cannot be decoded: "
+            f"{shown_names(bad)}; replace or "
             "remove them, or set dataset.on_bad_image=skip"
         )
     return images

@@ -19,6 +19,7 @@ from etude.base.errors import UserError
 from etude.base.lazy import PIL, torch
 from etude.base.physical_memory import physical_memory
 from etude.base.places import cache_folder
+from etude.base.text import counted
 from etude.data.sides import Sides
 from etude.data.sources import cache
 from etude.data.sources.decode import Form
@@ -189,8 +190,8 @@ class Folder:
         if not bad:
             return part
         log.warning(
-            "%d of %d images of %s cannot be decoded and are left out: %s",
-            *(len(bad), len(part.images), part.folder, shown_names(bad)),
+            "left out, as they cannot be decoded: %d of %s of %s: %s",
+            *(len(bad), counted(len(part.images), "image"), part.folder, shown_names(bad)),
         )
         kept = [i for i, image in enumerate(part.images) if image.path not in bad]
         return part.some(kept)
@@ -198,9 +199,12 @@ class Folder:
     def _tell_of_copies(self, train: Path, test: Path) -> None:
         if self._copies:
             log.warning(
-                "%d images of %s are in %s as well, byte for byte: the test is of images that "
-                "were learned from",
-                *(self._copies, train, "its test part" if test == train else test.name),
+                "%s of %s also in %s, byte for byte: the test is of images that were learned from",
+                *(
+                    counted(self._copies, "image"),
+                    train,
+                    "its test part" if test == train else test.name,
+                ),
             )
 
     def _check_settings(self) -> Sides:
@@ -244,7 +248,7 @@ class Folder:
             return ""
         usual = max((size for size in USUAL_SIDES if size <= side), default=side)
         return (
-            f"; the shorter side of these is {side} pixels in the middle, so that "
+            f"; the shorter side of these is {counted(side, 'pixel')} in the middle, so that "
             f"dataset.input_size={usual} enlarges few, and a smaller one is faster"
         )
 

@@ -16,6 +16,7 @@ from typing import ClassVar, NamedTuple
 from etude.base.digests import combined, digests_of_files
 from etude.base.errors import UserError
 from etude.base.lazy import np, torch
+from etude.base.text import counted
 from etude.data.sources.download import fetch
 from etude.data.sources.source import DatasetInfo, Labelled, Loaded
 
@@ -144,7 +145,8 @@ class MNIST:
         (train, size), (test, test_size) = (_count_and_size(part) for part in parts)
         if size != test_size:
             raise UserError(
-                f"{parts[1].images} holds images of {test_size} pixels a side, {parts[0].images} "
+                f"{parts[1].images} holds images of {counted(test_size, 'pixel')} a side, "
+                f"{parts[0].images} "
                 f"of {size}; they are not parts of one data set, so replace one of them"
             )
         return DatasetInfo(train, test, len(self.classes), channels=1, size=size)
@@ -184,8 +186,9 @@ def _count_and_size(part: Pair) -> tuple[int, int]:
     (labels,) = _shape(part.labels, dimensions=1)
     if count != labels or count == 0:
         raise UserError(
-            f"{part.images} holds {count} images, {part.labels} {labels} labels; they must be as "
-            "many and at least one, so replace the file that is not the published one"
+            f"{part.images} holds {counted(count, 'image')}, {part.labels} "
+            f"{counted(labels, 'label')}; they must be as many "
+            "and at least one, so replace the file that is not the published one"
         )
     if height != width:
         raise UserError(f"{part.images} holds {height}x{width} images; they must be square")

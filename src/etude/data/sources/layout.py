@@ -20,6 +20,7 @@ from typing import NamedTuple
 from etude.base.errors import UserError
 from etude.base.lazy import np
 from etude.base.nearest import unknown
+from etude.base.text import counted
 from etude.data.sources.listing import Listing, class_folders, list_images
 from etude.data.sources.table import read_table
 from etude.data.splits import split
@@ -167,7 +168,8 @@ class Layout(NamedTuple):
             )
         except UserError as error:
             raise UserError(
-                f"dataset.test_fraction={self.test_fraction} of {len(labels)} images leaves no "
+                f"dataset.test_fraction={self.test_fraction} of {counted(len(labels), 'image')} "
+                "leaves no "
                 "image to train on or none to test; choose another fraction, or add images"
             ) from error
         return whole.some(kept.tolist()), whole.some([] if held is None else held.tolist())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from etude.base.errors import UserError
+from etude.base.text import counted
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ def _tell_loose(folder: Path) -> None:
     with os.scandir(folder) as entries:
         loose = sum(entry.is_file() and is_image(entry.name) for entry in entries)
     if loose:
-        log.warning("%s: %d images lie in no class folder, and are left out", folder, loose)
+        log.warning("%s: left out %s in no class folder", folder, counted(loose, "image"))
 
 
 def is_image(name: str) -> bool:

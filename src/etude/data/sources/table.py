@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from etude.base.errors import UserError
+from etude.base.text import counted
 from etude.data.sources.listing import EXTENSIONS, Listing
 
 FILE = (
@@ -117,7 +118,9 @@ def _files(root: Path, table: Path, rows: Sequence[_Row]) -> list[TableImage]:
     missing = [f"{row.file} (line {row.line})" for row, p in zip(rows, found, strict=True) if not p]
     if missing:
         shown = ", ".join(missing[:_SHOWN]) + (", …" if len(missing) > _SHOWN else "")
-        raise UserError(f"{table} names {len(missing)} files that are not in {root}: {shown}")
+        raise UserError(
+            f"not in {root}: {counted(len(missing), 'file')} that {table} names: {shown}"
+        )
     first: dict[str, int] = {}
     for row, path in zip(rows, found, strict=True):
         if (line := first.setdefault(str(path), row.line)) != row.line:

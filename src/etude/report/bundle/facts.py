@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from etude.base.text import counted
 from etude.report.read import RunFolder
 from etude.runs.names import RUN_LOG
 
@@ -25,7 +26,7 @@ class Hardware(NamedTuple):
 
     def told(self) -> str:
         """Put it into words."""
-        cores = "" if self.cores is None else f", {self.cores} cores"
+        cores = "" if self.cores is None else f", {counted(self.cores, 'core')}"
         where = "" if self.device == "cpu" else f"{self.device} with "
         return f"{where}{self.processor}{cores} ({self.platform})"
 

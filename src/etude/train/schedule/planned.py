@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 
+from etude.base.text import counted
 from etude.train.schedule.base import Schedule, nearest, require
 
 
@@ -172,7 +173,7 @@ class Cosine(Schedule):
         require(
             self._warmup == 0 or self._warmup <= self._last,
             f"warmup_epochs={self.warmup_epochs} (times scale={self.scale}) must be shorter than"
-            f" the run of {self.epochs} epochs",
+            f" the run of {counted(self.epochs, 'epoch')}",
         )
 
     def lr_at(self, step: int) -> float:
