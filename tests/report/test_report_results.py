@@ -378,7 +378,9 @@ def test_an_arm_that_does_not_learn_is_told_by_the_most_frequent_class(make: Mak
         content = {"classes": ["a", "b"], "counts": counts, "epoch": 1}
         (path / "confusion.json").write_text(json.dumps(content))
     found = results(tmp_path)
-    assert chance(found.rows[0].arm, found.runs) == pytest.approx(320 / 360)  # of two classes the larger
+    assert chance(found.rows[0].arm, found.runs) == pytest.approx(
+        320 / 360
+    )  # of two classes the larger
     for path in (tmp_path / "runs").glob("rate=0.1*"):
         content["classes"] = list("0123456789")
         content["counts"] = [[36 if r == c else 0 for c in range(10)] for r in range(10)]
