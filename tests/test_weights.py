@@ -1,4 +1,5 @@
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -188,6 +189,32 @@ def test_a_malicious_pickle_is_refused_and_not_run(workplace: Path, name: str):
     with pytest.raises(UserError, match=f"{name} cannot be read as weights"):
         load(tiny("A"), wanted(workplace / name))
     assert not (workplace / "owned").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(lambda t: t * math.nan, "is not a number"), (lambda t: t.long(), "no weight, but of int64"),
+     (lambda t: t.to(torch.complex64), "no weight, but of complex64")],
+)  # fmt: skip
+def test_what_fits_by_its_shape_and_is_no_weight_is_refused(tmp_path: Path, change, said: str):
+    state = {name: change(tensor) for name, tensor in tiny("A").state_dict().items()}
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(UserError, match=said):
+        load(tiny("A"), wanted(tmp_path / "a.pth"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "no file that"), (b"hello", "no file that"), (None, "objects, whose code would run")],
+)
+def test_why_a_file_is_not_read_is_said_in_our_words(tmp_path: Path, content, said: str):
+    path = tmp_path / "a.pth"
+    if content is None:
+        torch.save({"net": torch.nn.Linear(1, 1)}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        read(path)
 
 
 def test_what_is_no_mapping_of_tensors_is_refused(tmp_path: Path):

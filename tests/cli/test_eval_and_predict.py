@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,40 @@ def test_runs_stand_side_by_side_with_mcnemars_test(capsys: Output):
     one, two = (run["accuracy"] for run in told["runs"])
     (test,) = told["mcnemar"]
     assert (test["only_first"] - test["only_second"]) / 16 == pytest.approx(one - two)
+
+
+def test_runs_on_other_images_are_not_compared_one_by_one(
+    place: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+):
+    with monkeypatch.context() as patch:
+        patch.setenv("ETUDE_OUTPUTS", "others")
+        made = []
+        for seed in (0, 1):  # of the cut, which leaves equal labels and other images
+            words = ["dataset=folder", "dataset.root=photos/train", "dataset.input_size=28"]
+            words += ["augment=none", "train.batch_size=4", f"dataset.split_seed={seed}"]
+            made.append(str(package.run([*QUICK, *words], quiet=True).folder))
+    assert evaluate.main([*made, "--output", "else"]) == 2
+    assert "were made with other images" in capsys.readouterr().err
+
+
+def test_the_images_most_wrong_are_named_where_others_are_skipped(
+    place: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+):
+    shutil.copytree("photos", "holed")
+    for number in (0, 2):
+        Path("holed", "test", "night", f"{number}.png").write_bytes(b"hello")
+    words = ["dataset=folder", "dataset.root=holed", "dataset.input_size=28", "augment=none",
+             "train.batch_size=4", "dataset.on_bad_image=skip", "name=holed"]  # fmt: skip
+    made = package.run([*QUICK, *words], quiet=True).folder
+    assert evaluate.main([str(made), "--json", "--output", "else"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["most_wrong"]
+    for wrong in told["most_wrong"]:
+        assert predict.main([str(made), wrong["image"], "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert wrong["probability"] == pytest.approx(
+            found["probabilities"][wrong["answer"]], rel=1e-3
+        )
 
 
 def test_a_folder_of_classes_takes_the_place_of_the_runs_data(place: Path, capsys: Output):

@@ -76,6 +76,7 @@ def test_the_last_two_of_three_classes_are_numbered_from_0(three: Path):
     ("classes", "told"),
     [(["cat", "dogs"], "dataset.classes: dogs: there is no such class; did you mean 'dog'?"),
      (["cat"], r"dataset.classes=\[cat\]: give two classes or more, or null for all"),
+     (["cat", "dog", "cat"], r"dataset.classes=\[cat,dog,cat\]: a class comes twice"),
      ([], r"dataset.classes=\[\]: give two")],
 )  # fmt: skip
 def test_classes_that_cannot_be_chosen_are_refused(root: Path, classes: list[str], told: str):

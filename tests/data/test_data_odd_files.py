@@ -347,3 +347,29 @@ def test_the_caches_progress_and_names_are_logged(tmp_path: Path, caplog: pytest
         fill(tmp_path / "set", "a", "b")
         source_of(tmp_path / "set").load()
     assert "decoding images: 10 of 10" in caplog.text
+
+
+def test_images_are_skipped_in_each_part_by_themselves(tmp_path: Path):
+    root = fill(tmp_path / "set", "cat", "dog", count=10)
+    source = source_of(root, on_bad_image="skip")
+    first = Path(source.divide().train.images[0].path)
+    first.write_bytes(b"hello")
+    parts, whole = source.taken().parts(), source.divide().parts()
+    assert {name: len(part.images) for name, part in parts.items()} == {"train": 15, "test": 4}
+    assert [i.path for i in parts["test"].images] == [i.path for i in whole["test"].images]
+    loaded = source.load()
+    assert len(loaded.train.labels) == 15
+    assert len(loaded.test.labels) == 4
+
+
+def test_a_table_in_another_order_keeps_each_images_label(tmp_path: Path):
+    root = fill(tmp_path / "set", "cat", "dog")
+    names = [f"{c}/{n}.png,{c},{part}" for part, own in (("train", (0, 1, 2)), ("test", (3, 4)))
+             for n in own for c in ("cat", "dog")]  # fmt: skip
+    found: list[dict[bytes, int]] = []
+    for order in (names, names[::-1]):
+        (root / "labels.csv").write_text("\n".join(["file,label,split", *order]))
+        train = source_of(root, labels="labels.csv").load().train
+        pixels = [image.numpy().tobytes() for image in train.images]
+        found.append(dict(zip(pixels, train.labels.tolist(), strict=True)))
+    assert found[0] == found[1]

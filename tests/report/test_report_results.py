@@ -15,7 +15,8 @@ from etude.report.read import read
 from etude.report.references import figures
 from etude.report.results import ArmResults, Results, compare
 from etude.report.table import remarks
-from etude.report.verdicts import chance, verdict
+from etude.report.tested import chance
+from etude.report.verdicts import verdict
 from etude.report.words import WHY
 from etude.report.write import make as make_report
 from etude.runs.claim import claimed
@@ -377,14 +378,16 @@ def test_an_arm_that_does_not_learn_is_told_by_the_most_frequent_class(make: Mak
         content = {"classes": ["a", "b"], "counts": counts, "epoch": 1}
         (path / "confusion.json").write_text(json.dumps(content))
     found = results(tmp_path)
-    assert chance(found) == pytest.approx(320 / 360)  # of two classes the larger
+    assert chance(found.rows[0].arm, found.runs) == pytest.approx(
+        320 / 360
+    )  # of two classes the larger
     for path in (tmp_path / "runs").glob("rate=0.1*"):
         content["classes"] = list("0123456789")
         content["counts"] = [[36 if r == c else 0 for c in range(10)] for r in range(10)]
         (path / "confusion.json").write_text(json.dumps(content))
     found = results(tmp_path)
     kinds = {row.label: verdict(row, found) for row in found.rows}
-    assert chance(found) == pytest.approx(0.1)
+    assert chance(found.rows[0].arm, found.runs) == pytest.approx(0.1)
     assert kinds["lr=1"] == "failed"  # within 0.1 + 3·sqrt(0.1·0.9/360) = 0.147
     assert kinds["lr=0.5"] != "failed"
     assert "“lr=1” does not learn at all" in text(found)
@@ -490,3 +493,26 @@ def test_an_undecided_arm_says_how_many_seeds_would_tell(make: Make, tmp_path: P
     row = next(row for row in found.rows if row.label != found.baseline)
     assert row.judged is not None
     assert f"undecided: about {row.judged.more} more seeds would tell" in remarks(row, found)
+
+
+def test_an_arm_on_other_classes_is_judged_by_its_own_chance_and_says_so(
+    make: Make, tmp_path: Path
+):
+    for arm, classes, values in (("0.1", "abc", [0.5, 0.52]), ("1.0", "de", [0.5, 0.51])):
+        for seed, value in enumerate(values):
+            data = {"test": 360, "classes": len(classes)}
+            path = make(arm, seed, value, data=data, hyperparameters={
+                "optimizer.lr": float(arm), "seed": seed, "dataset.classes": list(classes),
+            })  # fmt: skip
+            count = 360 // len(classes)
+            counts = [[count if a == b else 0 for a in classes] for b in classes]
+            content = {"classes": list(classes), "counts": counts, "epoch": 1}
+            (path / "confusion.json").write_text(json.dumps(content))
+    found = results(tmp_path, baseline=group(read([tmp_path]))[0].label)
+    three, two = found.rows
+    assert verdict(three, found) != "failed"  # a third is guessing
+    assert verdict(two, found) == "failed"  # a half is
+    assert "no better than always naming the most frequent class (50.0 %)" in text(found)
+    assert "tested on other images than the baseline" in remarks(two, found)
+    assert f"“{two.label}” was tested on other images than the baseline" in text(found)
+    assert "other images" not in remarks(three, found)

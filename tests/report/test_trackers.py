@@ -259,6 +259,52 @@ def test_what_cannot_be_is_refused_in_one_line(
     assert error.count("\n") == 1
 
 
+@pytest.mark.usefixtures("wandb")
+def test_a_run_with_another_runs_epochs_is_left_out_and_told(make: Make, capsys: Output):
+    make("0.1", 0, epochs=3, final={"test_accuracy": 0.9, "train_loss": 1 / 3})
+    path = make("0.1", 1)
+    summary = json.loads((path / "summary.json").read_text())
+    (path / "summary.json").write_text(json.dumps({**summary, "epochs": 3}))
+    assert main(["runs", "--to", "wandb"]) == 0
+    assert list(kept()) == ["rate=0.1 seed=0"]
+    told = capsys.readouterr().out
+    assert (
+        "left out  1 damaged (metrics.jsonl or summary.json lacks something, or is another run's"
+        in told
+    )
+
+
+@pytest.mark.usefixtures("wandb")
+def test_a_finished_run_without_a_fingerprint_is_told_as_damaged(make: Make, capsys: Output):
+    path = make("0.1", 0)
+    summary = json.loads((path / "summary.json").read_text())
+    del summary["fingerprint"]
+    (path / "summary.json").write_text(json.dumps(summary))
+    assert main(["runs", "--to", "wandb"]) == 2
+    assert "only finished runs are sent" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("when", ["opened", "asked"])
+def test_whatever_a_package_raises_is_told_in_one_line(
+    make: Make, capsys: Output, monkeypatch: pytest.MonkeyPatch, when: str
+):
+    """SQLAlchemy's errors, for one, which MLflow lets through for a file that is no database."""
+
+    def fails(**_: str) -> Any:
+        raise RuntimeError("file is not a database\nand a page of other words")
+
+    client = SimpleNamespace(get_experiment_by_name=lambda _: fails())
+    package = ModuleType("mlflow")
+    package.MlflowClient = fails if when == "opened" else lambda **_: client  # type: ignore[attr-defined]
+    package.exceptions = SimpleNamespace(MlflowException=ArithmeticError)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mlflow", package)
+    make("0.1", 0)
+    assert main(["runs", "--to", "mlflow", "--store", "here"]) == 1
+    told = capsys.readouterr().err
+    assert "file is not a database; --store names what can be written to" in told
+    assert told.count("\n") == 1
+
+
 def test_without_a_finished_run_nothing_is_sent(make: Make, capsys: Output):
     make("0.1", 0, None, **unfinished("failed"))
     assert main(["runs", "--to", "wandb"]) == 2

@@ -17,6 +17,8 @@ pytest.importorskip("optuna", reason="etude[search] is not installed")
 
 from optuna.trial import FrozenTrial
 
+from etude.base.errors import UserError
+from etude.runs.claim import claimed
 from etude.search.outcome import FOLDER
 from etude.search.storage import open_study
 
@@ -109,6 +111,33 @@ def test_any_applications_search_is_killed_twice_and_has_exactly_the_trials_aske
         assert f"{trial.params['x']!r} {trial.params['y']}" == own[0]
         assert trial.state.name == ("FAIL" if "bad" in own[0] else "COMPLETE")
     assert not list((tmp_path / "sweep").glob("*.lock"))
+
+
+def test_a_search_beside_another_is_refused_in_one_line(tmp_path: Path):
+    (tmp_path / "app.py").write_text(APP)
+    command = [
+        sys.executable, "app.py", "-m", "hydra/sweeper=search", "hydra.sweeper.n_trials=1",
+        "hydra.sweeper.direction=minimize", "hydra.sweep.dir=sweep", "x=interval(0,1)",
+    ]  # fmt: skip
+    with claimed(tmp_path / "sweep"):
+        process = start(command, tmp_path)
+        output, _ = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert "another process is at work in" in output.decode()
+    assert "Traceback" not in output.decode()
+    finish(command, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("storage", "file"), [("journal", "search.journal"), ("sqlite", "search.db")]
+)
+@pytest.mark.parametrize("content", [b"hello\n", bytes(range(256)) * 20, b"[]\n"])
+def test_a_search_that_cannot_be_read_says_so(
+    tmp_path: Path, storage: str, file: str, content: bytes
+):
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(UserError, match=rf"{file} cannot be read as a search .*; move it away"):
+        open_study(tmp_path, storage=storage, directions=["minimize"])
 
 
 QUICK = [

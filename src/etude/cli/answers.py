@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from etude.base.digests import digests_of_files
 from etude.base.errors import UserError
 from etude.cli.answer_pictures import draw
 from etude.cli.inference import Trained
@@ -56,6 +58,14 @@ class Asked(NamedTuple):
     def right(self) -> list[bool]:
         """Whether each image is told right."""
         return (self.taken == self.labels).tolist()
+
+    def same_images(self, other: Asked) -> bool:
+        """Say whether another was asked about the same images, in the same order."""
+        return self._names() == other._names() and _digests(self.files) == _digests(other.files)
+
+    def _names(self) -> list[str]:
+        """Name each image's class: equal numbers may stand for other classes."""
+        return [str(self.classes[int(label)]) for label in self.labels]
 
     def losses(self) -> Tensor:
         """Give each image's cross-entropy, (N,) float64."""
@@ -155,9 +165,9 @@ def _files(config: Config, split: str) -> list[str]:
     They are divided as the images are, by their places in the whole.
     """
     source = source_of(config)
-    if not hasattr(source, "divide"):
+    if not hasattr(source, "taken"):
         return []
-    found = source.divide()
+    found = source.taken()
     parts: dict[str, Listing | None] = {
         "train": found.train, "test": found.test, "validation": found.validation,
     }  # fmt: skip
@@ -176,6 +186,15 @@ def _files(config: Config, split: str) -> list[str]:
     if chosen is None or not isinstance(chosen.images, Tensor):
         return []
     return [whole.images[place].path for place in chosen.images.tolist()]
+
+
+def _digests(files: Sequence[str]) -> list[str]:
+    """Tell images by what they hold, as the same ones may lie in two places."""
+    if not files:
+        return []
+    shared = Path(os.path.commonpath(files))
+    root = shared if shared.is_dir() else shared.parent
+    return [*digests_of_files(root, [os.path.relpath(file, root) for file in files]).values()]
 
 
 def _places(part: Listing) -> Labelled:

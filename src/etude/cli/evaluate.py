@@ -157,7 +157,7 @@ def _compared(asked: Sequence[Asked]) -> list[Mapping[str, Any]]:
     """
     first, *others = asked
     for other in others:
-        if first.labels.tolist() != other.labels.tolist():
+        if not first.same_images(other):
             raise UserError(
                 "the runs were made with other images, or other splits of them, which cannot be "
                 "compared one by one; --data asks all of them about the same folder"

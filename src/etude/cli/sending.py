@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from etude.base.errors import UserError
 from etude.base.text import counted
 from etude.cli.terminal import complain, console
-from etude.report.read import read
+from etude.report.read import RunFolder, read
 from etude.report.trackers import Sending, Tracker, open_tracker, send
-from etude.report.trackers.sent import SentRun, to_send
+from etude.report.trackers.sent import SentRun, can_be_sent, to_send
 
 
 def send_runs(args: argparse.Namespace) -> int:
@@ -21,9 +21,9 @@ def send_runs(args: argparse.Namespace) -> int:
     """
     found = read(args.runs)
     runs = to_send(found, args.project)
-    unfinished = Counter(str(run.state) for run in found if not run.state.has_result)
+    left = Counter(_why(run) for run in found if not can_be_sent(run))
     if not runs:
-        raise UserError(f"{_states(unfinished)}: only finished runs are sent; finish one first")
+        raise UserError(f"{_states(left)}: only finished runs are sent; finish one first")
     try:
         tracker = open_tracker(args.to, args.store)
         done = send(tracker, runs)
@@ -34,11 +34,18 @@ def send_runs(args: argparse.Namespace) -> int:
         plain = {word: _plain(part) for word, part in done._asdict().items()}
         console.out(json.dumps(plain, indent=2, ensure_ascii=False), highlight=False)
     else:
-        _tell(tracker, done, unfinished)
+        _tell(tracker, done, left)
     if done.lost:
         lost = counted(len(done.lost), "run")
         complain(f"{args.to} has not kept {lost}; give the command again")
     return 1 if done.lost else 0
+
+
+def _why(run: RunFolder) -> str:
+    """Say why a run is not sent."""
+    if not run.state.has_result:
+        return str(run.state)
+    return "damaged (metrics.jsonl or summary.json lacks something, or is another run's)"
 
 
 def _plain(runs: Sequence[SentRun]) -> list[dict[str, str]]:
@@ -46,13 +53,13 @@ def _plain(runs: Sequence[SentRun]) -> list[dict[str, str]]:
     return [{key: getattr(run, key) for key in keys} for run in runs]
 
 
-def _tell(tracker: Tracker, done: Sending, unfinished: Counter[str]) -> None:
+def _tell(tracker: Tracker, done: Sending, left: Counter[str]) -> None:
     sent, there = done.sent, done.there
     lines = [f"sent      {counted(len(sent), 'run')} to {tracker.place}"]
     if there:
         lines.append(f"there     {counted(len(there), 'run')} already")
-    if unfinished:
-        lines.append(f"left out  {_states(unfinished)}")
+    if left:
+        lines.append(f"left out  {_states(left)}")
     projects = dict.fromkeys(run.project for run in (*sent, *there))
     looks = dict.fromkeys(tracker.look(project) for project in projects)
     lines += [f"look      {look}" for look in looks]

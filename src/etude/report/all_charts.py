@@ -13,7 +13,8 @@ from etude.report.charts import Dot, Dots, Heat, Line, Lines, Style
 from etude.report.drawing import Drawing, draw
 from etude.report.results import ArmResults, Results, finished
 from etude.report.statistics import Spread
-from etude.report.verdicts import chance, guesses
+from etude.report.tested import chance
+from etude.report.verdicts import guesses
 from etude.report.words import number, spaced
 
 MOST_ARMS = 16  # lines that an eye can follow
@@ -91,7 +92,8 @@ def comparison(results: Results) -> list[Dots]:
     dots = [_dot(row, r, look[row.label], guessing=guesses(row, results)) for row, r in shown]
     base = next((row for row in results.rows if row.label == results.baseline), None)
     reference = base.result.mean if base is not None and base.result is not None else None
-    luck = chance(results) if results.metric.endswith("accuracy") else None
+    asked = base is not None and results.metric.endswith("accuracy")
+    luck = chance(base.arm, results.runs) if base is not None and asked else None
     return [Dots("arms", "Arms", spaced(results.metric), dots, reference, luck)] if dots else []
 
 

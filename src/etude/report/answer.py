@@ -9,7 +9,8 @@ from etude.report.headline import headline
 from etude.report.read import RunFolder
 from etude.report.results import ArmResults, Results
 from etude.report.statistics import Spread
-from etude.report.verdicts import chance, needs, verdict, widest
+from etude.report.tested import OTHER, chance
+from etude.report.verdicts import needs, verdict, widest
 from etude.report.words import NONE, WHY, amount, gap, listed, probability, signed
 
 _ORDER = (
@@ -106,15 +107,15 @@ def _even(rows: Sequence[ArmResults], results: Results) -> str:
 def _failed(rows: Sequence[ArmResults], results: Results) -> Iterator[Sentence]:
     lost = [row for row in rows if row.result is None]
     guessing = [row for row in rows if row.result is not None]
-    if guessing:
-        luck = chance(results) or 0.0
-        verb = "does" if len(guessing) == 1 else "do"
+    lucks = {row.label: chance(row.arm, results.runs) or 0.0 for row in guessing}
+    for luck in dict.fromkeys(lucks.values()):
+        same = [row for row in guessing if lucks[row.label] == luck]
         yield Sentence(
             "failed",
-            f"{_labels(guessing)} {verb} not learn at all: "
-            f"{_means(guessing, results)} after training, no better than "
+            f"{_labels(same)} {'does' if len(same) == 1 else 'do'} not learn at all: "
+            f"{_means(same, results)} after training, no better than "
             f"always naming the most frequent class ({amount(luck, results.metric)})."
-            f"{_how_far(guessing, results)}",
+            f"{_how_far(same, results)}",
         )
     for row in lost:
         yield Sentence("failed", f"{_name(row)} has no result: {_states(row)}.")
@@ -199,6 +200,10 @@ def _counts(results: Results) -> Iterator[Sentence]:
         if runs:
             said = why.format(are="is" if len(runs) == 1 else "are")
             yield Sentence("note", f"{counted(len(runs), 'run')} {said}{_progress(runs)}.")
+    if others := [row for row in results.rows if OTHER in row.warnings]:
+        verb = "was" if len(others) == 1 else "were"
+        text = f"{_labels(others)} {verb} {OTHER}: the difference compares two questions."
+        yield Sentence("note", text)
     single = [row for row in results.rows if "one seed" in row.warnings]
     if single and len(single) == len(results.rows):
         yield Sentence("note", "Every arm has one seed: nothing here says how sure it is.")

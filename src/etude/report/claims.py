@@ -25,7 +25,7 @@ from etude.base.text import counted
 from etude.report.answer import Sentence
 from etude.report.results import ArmResults, Results, finished
 from etude.report.statistics import LEVEL, Difference, difference, quantile
-from etude.report.verdicts import chance
+from etude.report.tested import chance
 from etude.report.words import gap, signed
 from etude.runs.state import RunState
 
@@ -200,7 +200,7 @@ def _values(row: ArmResults, results: Results, reach: float | None) -> Mapping[H
 
 def _guessed(row: ArmResults, results: Results) -> Mapping[Hashable, float]:
     """Give an arm's diverged runs what guessing has; left out, they would not count."""
-    luck = chance(results) if results.metric.endswith("accuracy") else None
+    luck = chance(row.arm, results.runs) if results.metric.endswith("accuracy") else None
     if luck is None:
         return {}
     return {run.seed: luck for run in row.arm.runs if run.state is RunState.DIVERGED}

@@ -13,6 +13,7 @@ from etude.report.arms import Arm
 from etude.report.equivalence import Verdict, judge
 from etude.report.read import RunFolder
 from etude.report.statistics import Difference, Interval, Spread, difference, spread
+from etude.report.tested import OTHER, same_test, tested_images
 from etude.report.words import is_fraction
 from etude.runs.state import RunState
 from etude.runs.study import StudyPlan
@@ -187,10 +188,15 @@ def compare(
         looks=alone.looks,
     )
     rows = tuple(
-        replace(row, difference=d, judged=verdict)
+        replace(_told_of_test(row, base), difference=d, judged=verdict)
         for row, d, verdict in zip(alone.rows, found, judged, strict=True)
     )
     return replace(alone, baseline=label, chosen=chosen, rows=rows)
+
+
+def _told_of_test(row: ArmResults, base: ArmResults) -> ArmResults:
+    alike = row.result is None or same_test(row.arm, base.arm)
+    return row if alike else replace(row, warnings=(*row.warnings, OTHER))
 
 
 def _expected(arm: Arm, arms: Sequence[Arm]) -> Set[int]:
@@ -219,11 +225,6 @@ def _row(arm: Arm, metric: str, seeds: Set[int]) -> ArmResults:
         for found in (values, other)
     )
     return ArmResults(arm, values, result, twin, states, warnings)
-
-
-def tested_images(arm: Arm) -> int:
-    """Count the images that an arm's runs were tested on; 0 where it is not known."""
-    return min((run.summary.get("data", {}).get("test", 0) for run in finished(arm)), default=0)
 
 
 def _values(arm: Arm, metric: str) -> dict[Hashable, float]:

@@ -4,7 +4,8 @@ import math
 
 from etude.base.text import counted
 from etude.report.equivalence import Word
-from etude.report.results import ArmResults, Results, tested_images
+from etude.report.results import ArmResults, Results
+from etude.report.tested import chance, tested_images
 from etude.runs.state import RunState
 
 
@@ -31,21 +32,12 @@ def verdict(row: ArmResults, results: Results) -> str:
     return "open" if widest(row) > _narrow(results) else "even"
 
 
-def chance(results: Results) -> float | None:
-    """Give the accuracy of always naming the most frequent class; None where it is not known."""
-    for run in results.runs:
-        if run.confusion is not None:
-            rows = [sum(row) for row in run.confusion.counts]
-            return max(rows) / sum(rows)
-    return None
-
-
 def guesses(row: ArmResults, results: Results) -> bool:
     """Say whether all of an arm's runs are within three standard errors of guessing.
 
     Of a small test set that is much: what is over 5 points above has learnt something.
     """
-    luck = chance(results)
+    luck = chance(row.arm, results.runs)
     if luck is None or not results.metric.endswith("accuracy") or not row.values:
         return False
     images = tested_images(row.arm) or 1

@@ -14,6 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 
 from etude.base.errors import UserError
+from etude.base.text import first_line
 from etude.search.settings import SearchConf
 from etude.search.space import Space
 
@@ -43,7 +44,7 @@ def open_study(folder: Path, *, storage: str, directions: Sequence[str]) -> Stud
     """Open a folder's study, or begin it.
 
     Raises:
-        UserError: It was begun in another storage, or in other directions.
+        UserError: It was begun in another storage, or in other directions, or cannot be read.
     """
     for name, file in _FILES.items():
         if name != storage and (folder / file).exists():
@@ -51,12 +52,19 @@ def open_study(folder: Path, *, storage: str, directions: Sequence[str]) -> Stud
                 f"the search in {folder} is kept in {file}; set hydra.sweeper.storage={name}"
             )
     _quiet()
-    study = optuna.create_study(
-        storage=_open(folder, storage),
-        study_name=_STUDY,
-        directions=[StudyDirection[direction.upper()] for direction in directions],
-        load_if_exists=True,
-    )
+    try:
+        study = optuna.create_study(
+            storage=_open(folder, storage),
+            study_name=_STUDY,
+            directions=[StudyDirection[direction.upper()] for direction in directions],
+            load_if_exists=True,
+        )
+        study.get_trials(deepcopy=False)  # which reads all of it
+    except Exception as error:  # whatever a damaged file makes Optuna and its database raise
+        raise UserError(
+            f"{folder / _FILES[storage]} cannot be read as a search ({first_line(error)}); move "
+            "it away, and the same command searches anew: runs that are done are taken as they are"
+        ) from error
     begun = [direction.name.lower() for direction in study.directions]
     if begun != [*directions]:
         written = begun[0] if len(begun) == 1 else f"[{','.join(begun)}]"

@@ -65,6 +65,9 @@ def copy_layers(ours: Layers, theirs: Layers, names: Mapping[str, str]) -> Loade
         ours: They are written to.
         theirs: They are read.
         names: Their layer's name by ours.
+
+    Raises:
+        ValueError: One fits by its shapes, and has no weights all the same.
     """
     report = LoadedLayers([], [], [])
     for layer, tensors in ours.items():
@@ -72,6 +75,7 @@ def copy_layers(ours: Layers, theirs: Layers, names: Mapping[str, str]) -> Loade
         mismatch = _mismatch(layer, tensors, there)
         if mismatch is None:
             for name, tensor in tensors.items():
+                _check_numbers(f"{names[layer]}.{name}", tensor, there[name])
                 tensor.copy_(there[name])
             report.loaded.append(layer)
             continue
@@ -79,6 +83,14 @@ def copy_layers(ours: Layers, theirs: Layers, names: Mapping[str, str]) -> Loade
         if there:
             report.mismatched.append(mismatch)
     return report
+
+
+def _check_numbers(name: str, ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    """Refuse whole or complex numbers, and what a network had when it diverged."""
+    if ours.is_floating_point() and not theirs.is_floating_point():
+        raise ValueError(f"{name} is no weight, but of {str(theirs.dtype).removeprefix('torch.')}")
+    if theirs.isnan().any():
+        raise ValueError(f"{name} is not a number (NaN) somewhere")
 
 
 def _mismatch(

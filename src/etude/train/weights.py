@@ -139,7 +139,10 @@ def load(model: torch.nn.Module, wanted: WeightsSource) -> LoadedLayers | None:
     check(model, wanted)
     path = find(wanted) or _fetched(model)
     names, theirs = _names(model, wanted), by_layer(read(path))
-    report = copy_layers(by_layer(model.state_dict()), theirs, names)
+    try:
+        report = copy_layers(by_layer(model.state_dict()), theirs, names)
+    except ValueError as error:
+        raise UserError(f"init.weights={wanted.weights}: {error} in {path}") from error
     if wanted.weights_names is not None and (left := [n for n in names if n in report.fresh]):
         odd = {mismatch.layer: str(mismatch) for mismatch in report.mismatched}
         problem = odd.get(left[0], f"{left[0]}: there is no layer {names[left[0]]}")
@@ -164,7 +167,7 @@ def read(path: Path) -> dict[str, torch.Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a file that is none makes them raise
         raise UserError(
-            f"{path} cannot be read as weights and nothing else ({first_line(error)})"
+            f"{path} cannot be read as weights and nothing else ({_reason(error)})"
         ) from error
     if not _is_named_tensors(state):
         raise UserError(f"{path} is not a mapping from names to tensors, as state_dict() gives")
@@ -198,6 +201,14 @@ def told_of(path: Path) -> Mapping[str, Any]:
         return {**owner, **json.loads(told.get(OWN_KEY, "{}"))}
     except (OSError, ValueError, struct.error, AttributeError, TypeError):
         return {}  # whoever reads the weights tells what is wrong
+
+
+def _reason(error: Exception) -> str:
+    """Say why a file cannot be read, where PyTorch says how to run it all the same, or nothing."""
+    said = first_line(error)
+    if said.startswith("Weights only load failed"):
+        return "it holds more than tensors: objects, whose code would run"
+    return said if " " in said else "it is no file that torch.save writes"
 
 
 def _existing(key: str, path: Path) -> Path:

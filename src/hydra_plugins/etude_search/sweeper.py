@@ -16,6 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from etude.base.errors import UserError
+from etude.runs.claim import Busy
 from etude.search.outcome import NothingFound
 from etude.search.settings import SearchConf, read
 
@@ -47,5 +48,5 @@ class SearchSweeper(Sweeper):
             from hydra_plugins.etude_search._sweep import Sweep  # noqa: PLC0415
 
             return Sweep(self._loader, self._config, self._launcher)(settings, arguments)
-        except (UserError, NothingFound) as error:
+        except (UserError, NothingFound, Busy) as error:
             raise CompactHydraException(str(error)) from error

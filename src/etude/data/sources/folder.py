@@ -11,10 +11,10 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from etude.base.digests import combined, digests_of_files
+from etude.base.digests import combined, digest_of_text, digests_of_files
 from etude.base.errors import UserError
 from etude.base.lazy import PIL, torch
 from etude.base.physical_memory import physical_memory
@@ -118,6 +118,20 @@ class Folder:
         """
         return self.layout.divide()
 
+    def taken(self) -> Division:
+        """List the images that are loaded: without those that are skipped, which a line tells.
+
+        Raises:
+            UserError: See `facts`.
+        """
+        parts = self.divide()
+        if not self.skips:
+            return parts
+        form = Form(self._check_settings().kept, self.interpolation, self.fit)
+        place = self._place(self._key(form), parts.parts())
+        found = {n: _sound(part, form, f"{place}.{n}") for n, part in parts.parts().items()}
+        return parts._replace(**found)
+
     def content(self) -> str | None:
         """Give a digest of all parts' images, by their names below them; see `Source`.
 
@@ -149,7 +163,7 @@ class Folder:
         """
         form = Form(self._check_settings().kept, self.interpolation, self.fit)
         key = self._key(form)
-        parts = {n: self._sound(part, form, key) for n, part in self.divide().parts().items()}
+        parts = self.taken().parts()
         self._tell_of_copies(parts["train"].folder, parts["test"].folder)
         needed = sum(len(part.images) for part in parts.values()) * 3 * form.size**2
         made = self._streamed if self.streams(needed) else self._decoded
@@ -157,7 +171,7 @@ class Folder:
         return Loaded(read["train"], read["test"], parts["train"].classes, read.get("validation"))
 
     def _decoded(self, parts: dict[str, Listing], form: Form, key: str) -> dict[str, Labelled]:
-        path = cache_folder() / f"{key}.safetensors"
+        path = cache_folder() / f"{self._place(key, parts)}.safetensors"
         shapes = {name: (len(part.images), 3, *[form.size] * 2) for name, part in parts.items()}
         pixels = cache.read(path, shapes)
         if pixels is None:
@@ -181,20 +195,6 @@ class Folder:
         paths = [image.path for image in part.images]
         early = self.cut_from == "original"
         return _labelled(Files(paths, form, digest=key[:16], cut_early=early), part)
-
-    def _sound(self, part: Listing, form: Form, key: str) -> Listing:
-        """Leave out images that cannot be decoded, where that was asked for, and say so."""
-        if not self.skips:
-            return part
-        bad = damaged([image.path for image in part.images], form, f"{key}-{part.folder.name}")
-        if not bad:
-            return part
-        log.warning(
-            "left out, as they cannot be decoded: %d of %s of %s: %s",
-            *(len(bad), counted(len(part.images), "image"), part.folder, shown_names(bad)),
-        )
-        kept = [i for i, image in enumerate(part.images) if image.path not in bad]
-        return part.some(kept)
 
     def _tell_of_copies(self, train: Path, test: Path) -> None:
         if self._copies:
@@ -259,6 +259,25 @@ class Folder:
         if self.skips:
             facts.append("skip")
         return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+
+    def _place(self, key: str, parts: Mapping[str, Listing]) -> str:
+        """Name what is kept of images in their order, which a table decides, and no digest has."""
+        if self.layout.labels is None:
+            return key
+        order = json.dumps([part.names() for part in parts.values()])
+        return f"{key}-{digest_of_text(order.encode())[:16]}"
+
+
+def _sound(part: Listing, form: Form, place: str) -> Listing:
+    """Leave out images that cannot be decoded, and say so."""
+    bad = damaged([image.path for image in part.images], form, place)
+    if not bad:
+        return part
+    log.warning(
+        "%d of %d images of %s cannot be decoded and are left out: %s",
+        *(len(bad), len(part.images), part.folder, shown_names(bad)),
+    )
+    return part.some([i for i, image in enumerate(part.images) if image.path not in bad])
 
 
 def _fits(needed: int) -> bool:

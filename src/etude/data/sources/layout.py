@@ -100,10 +100,14 @@ class Layout(NamedTuple):
             return parts
         there = parts["train"].classes
         for name in self.classes:
+            if name in {c for part in parts.values() for c in part.classes} - {*there}:
+                raise UserError(f"dataset.classes: {name}: there are no images of it to train on")
             if name not in there:
                 raise UserError(f"dataset.classes: {name}: {unknown(name, there, 'class')}")
-        if len(set(self.classes)) < 2:
-            told = ",".join(self.classes)
+        told = ",".join(self.classes)
+        if len(set(self.classes)) < len(self.classes):
+            raise UserError(f"dataset.classes=[{told}]: a class comes twice; leave one out")
+        if len(self.classes) < 2:
             raise UserError(f"dataset.classes=[{told}]: give two classes or more, or null for all")
         return {part: listing.of(self.classes) for part, listing in parts.items()}
 

@@ -21,11 +21,6 @@ class Tracker(Protocol):
     """Where runs are sent."""
 
     @property
-    def errors(self) -> tuple[type[Exception], ...]:
-        """Name what its package raises where it cannot do something."""
-        ...
-
-    @property
     def place(self) -> str:
         """Name the store, as people know it."""
         ...
@@ -53,6 +48,7 @@ def open_tracker(name: str, store: str | None) -> Tracker:
 
     Raises:
         UserError: Its package is not installed, or it takes no address.
+        OSError: Its store cannot be opened.
     """
     place = store or str(Path(outputs_folder(), name))
     try:
@@ -62,6 +58,10 @@ def open_tracker(name: str, store: str | None) -> Tracker:
             f"--to {name} needs its package ({first_line(error)}); pip install 'etude[{name}]' "
             "brings it"
         ) from error
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # whatever a package raises for a store that is none
+        raise OSError(f"{place}: {_said(error)}") from error
     return opened
 
 
@@ -81,8 +81,14 @@ def send(tracker: Tracker, runs: Sequence[SentRun]) -> Sending:
     """
     try:
         return _send(tracker, runs)
-    except tracker.errors as error:
-        raise OSError(f"{tracker.place}: {first_line(error)}") from error
+    except Exception as error:  # whatever a package raises that cannot do something
+        raise OSError(f"{tracker.place}: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    """Give what a package says; a number or a name alone is not clear without the error's kind."""
+    said = first_line(error)
+    return said if " " in said else f"{type(error).__name__} {said}".strip()
 
 
 def _send(tracker: Tracker, runs: Sequence[SentRun]) -> Sending:

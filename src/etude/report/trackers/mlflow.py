@@ -36,11 +36,6 @@ class MLflowStore:
         self._client: Any = self._package.MlflowClient(tracking_uri=uri)
 
     @property
-    def errors(self) -> tuple[type[Exception], ...]:
-        """Name what its package raises where it cannot do something."""
-        return (self._package.exceptions.MlflowException,)
-
-    @property
     def place(self) -> str:
         """Name the store, as people know it."""
         return self._uri if self._artifacts is None else near(self._artifacts.parent)

@@ -55,7 +55,7 @@ class SentRun:
 
 
 def to_send(runs: Sequence[RunFolder], project: str | None = None) -> list[SentRun]:
-    """Prepare the finished ones among runs; a run's name and group are told from them all.
+    """Prepare the runs among some that are finished and whole; all tell their names and groups.
 
     Args:
         runs: As they were read.
@@ -69,8 +69,13 @@ def to_send(runs: Sequence[RunFolder], project: str | None = None) -> list[SentR
         for name, own in projects.items()
         for label, arm in _labelled(group(own))
         for run in arm.runs
-        if run.state.has_result
+        if can_be_sent(run)
     ]
+
+
+def can_be_sent(run: RunFolder) -> bool:
+    """Say whether a run is finished, and its files are whole and its own: it is sent once."""
+    return run.state.has_result and run.whole and "fingerprint" in run.summary
 
 
 def _labelled(arms: Sequence[Arm]) -> list[tuple[str, Arm]]:

@@ -3,7 +3,6 @@
 import io
 import os
 import shlex
-import sqlite3
 from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
@@ -31,11 +30,6 @@ class TrackioStore:
         for name in ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_WEBHOOK_URL"):
             os.environ.pop(name, None)
         self._package = import_module("trackio")
-
-    @property
-    def errors(self) -> tuple[type[Exception], ...]:
-        """Name what its package raises where it cannot do something."""
-        return (ValueError, sqlite3.Error)
 
     @property
     def place(self) -> str:

@@ -27,11 +27,6 @@ class WandbStore:
         self._package = import_module("wandb")
 
     @property
-    def errors(self) -> tuple[type[Exception], ...]:
-        """Name what its package raises where it cannot do something."""
-        return (self._package.Error,)
-
-    @property
     def place(self) -> str:
         """Name the store, as people know it."""
         return near(self._folder)
