@@ -490,3 +490,9 @@ def test_an_undecided_arm_says_how_many_seeds_would_tell(make: Make, tmp_path: P
     row = next(row for row in found.rows if row.label != found.baseline)
     assert row.judged is not None
     assert f"undecided: about {row.judged.more} more seeds would tell" in remarks(row, found)
+
+
+def test_of_a_study_that_has_not_begun_this_is_told(tmp_path: Path):
+    (tmp_path / "jobs.json").write_text("[]")
+    with pytest.raises(UserError, match=r"nothing has begun in .* yet; etude-status shows"):
+        read([tmp_path])
