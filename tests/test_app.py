@@ -82,6 +82,10 @@ BAD = [
     ("train.batch_size=5000", ["train.batch_size=5000", "1,293 images"]),
     ("model=inception_v3 model.stem=small train.batch_size=4", ["leaves one image", "=5"]),
     (
+        "model=inception_v3 model.stem=small train.batch_size=1",
+        ["leaves one image for every batch", "batch norm needs two", "set train.batch_size="],
+    ),
+    (
         "model=inception_v3 model.stem=small train.batch_size=5 dataset.limit_train=31 "
         "dataset.validation_split=none",
         ["leaves one image", "set train.batch_size=7"],

@@ -58,6 +58,17 @@ def test_rows_of_80_columns_are_told_apart_and_no_number_is_cut(tmp_path: Path, 
     assert re.search(r"state +epoch +accuracy +time", rows[1])
 
 
+def test_when_nothing_began_there_is_no_table_of_it(tmp_path: Path):
+    found = entries(["one", "two"], tmp_path)
+    for entry in found:
+        entry.state, entry.tries = RunState.NOT_STARTED, 0
+    text = printed(found, live=False)
+    assert text == "stopped before anything began; 2 jobs: 2 not started\n"
+    found[0].state = RunState.FINISHED
+    found[0].tries = 1
+    assert "not started" in printed(found, live=False).splitlines()[4]
+
+
 def test_in_50_columns_names_stand_above_what_would_be_cut(tmp_path: Path):
     names = labels([arm.split() for arm in ARMS])
     text = printed(entries(names, tmp_path), width=50, live=False)

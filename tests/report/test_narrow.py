@@ -12,6 +12,7 @@ from rich.console import Console
 from etude.base.text import wrap
 from etude.cli.compare import main as etude_compare
 from etude.cli.report import main as etude_report
+from etude.report import narrow
 from etude.report.narrow import Shown, in_tables
 
 Output = pytest.CaptureFixture[str]
@@ -81,6 +82,7 @@ def test_a_report_breaks_no_number(
         make(arm, seed, 0.9 - float(arm)).parent for arm in ("0.1", "0.25") for seed in (0, 1)
     }
     monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(narrow, "in_terminal", lambda _: True)
     assert etude_report([*map(str, folders), "--format", "none"]) == 0
     text = capsys.readouterr().out
     assert max(len(line.rstrip()) for line in text.splitlines()) <= width
@@ -97,6 +99,7 @@ def test_compared_runs_with_long_names_are_numbered(
         run.rename(run.parent / f"scheduler=constant_limit_train=80_{run.name}") for run in runs
     ]
     monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(narrow, "in_terminal", lambda _: True)
     assert etude_compare(list(map(str, runs))) == 0
     text = capsys.readouterr().out
     assert max(len(line.rstrip()) for line in text.splitlines()) <= width

@@ -516,3 +516,9 @@ def test_an_arm_on_other_classes_is_judged_by_its_own_chance_and_says_so(
     assert "tested on other images than the baseline" in remarks(two, found)
     assert f"“{two.label}” was tested on other images than the baseline" in text(found)
     assert "other images" not in remarks(three, found)
+
+
+def test_of_a_study_that_has_not_begun_this_is_told(tmp_path: Path):
+    (tmp_path / "jobs.json").write_text("[]")
+    with pytest.raises(UserError, match=r"nothing has begun in .* yet; etude-status shows"):
+        read([tmp_path])

@@ -6,7 +6,9 @@ from itertools import pairwise
 from pathlib import Path
 
 _AGAIN = ""
+UNBEGUN = "stopped before anything began"
 _marks: list[tuple[str, float]] = []  # the parts, and when each ended
+_work: set[str] = set()  # what has begun, or may have
 
 
 def mark(part: str) -> None:
@@ -18,6 +20,16 @@ def begin() -> None:
     """Start the clock of a job that is not this process's first."""
     if _marks and _marks[-1][0] == _AGAIN:
         _marks[:] = [(_AGAIN, time.monotonic())]
+
+
+def note_work(what: str) -> None:
+    """Note that a job has begun, or may have, so that a stop is no longer one before anything."""
+    _work.add(what)
+
+
+def nothing_begun() -> bool:
+    """Say whether this process has begun no work yet."""
+    return not _work
 
 
 def told() -> str:

@@ -88,6 +88,8 @@ def _answer(
         complain(explain(error, hydra, given))
         return 2
     except KeyboardInterrupt:
+        if startup.nothing_begun():
+            complain(startup.UNBEGUN)
         return 130
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 1

@@ -7,6 +7,7 @@ from importlib import import_module
 from types import FrameType
 
 from etude.base.errors import INTERRUPTED
+from etude.base.startup import UNBEGUN
 from etude.base.streams import open_standard
 
 
@@ -82,7 +83,7 @@ def _command(module: str) -> int:
     """
     heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not under nohup
     if heeded:
-        signal.signal(signal.SIGINT, _leave)
+        signal.signal(signal.SIGINT, _leave_unbegun if module == "app" else _leave)
     open_standard()
     main = import_module(f"etude.cli.{module}").main
     import_module("etude.cli.terminal").be_lenient()
@@ -95,6 +96,12 @@ def _command(module: str) -> int:
     finally:
         if heeded:
             signal.signal(signal.SIGINT, _leave)
+
+
+def _leave_unbegun(*_: int | FrameType | None) -> None:
+    """End at once, and say that nothing has begun."""
+    sys.stderr.write(f"etude: {UNBEGUN}\n")
+    _leave()
 
 
 def _leave(*_: int | FrameType | None) -> None:

@@ -8,14 +8,22 @@ from hydra.core.utils import JobReturn, configure_log, run_job
 from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from etude.base import startup
 from etude.base.errors import UserError
 from etude.cli import hydra_door as door
 from etude.cli.choices import Base
 from etude.cli.hydra_door import CONFIG_NAME, Loader
 
 
+def _note_work(master: DictConfig) -> None:
+    """Take it that another's launcher begins at once; Étude's own tells of its first job."""
+    if not str(master.hydra.launcher._target_).endswith(".LocalLauncher"):
+        startup.note_work("a launcher")
+
+
 def run(loader: Loader, composed: DictConfig, task: TaskFunction) -> JobReturn:
     """Call the task with one composed configuration, as `hydra.run` does once it has composed."""
+    startup.note_work("a run")
     context = door.context(loader, composed)
     configure_log(composed.hydra.hydra_logging, composed.hydra.verbose)
     composed.hydra.mode = RunMode.RUN
@@ -44,6 +52,7 @@ def launch(
     """
     context = door.context(loader, master)
     configure_log(master.hydra.hydra_logging, master.hydra.verbose)
+    _note_work(master)
     launcher = Plugins.instance().instantiate_launcher(
         config=master, hydra_context=context, task_function=task
     )
@@ -52,6 +61,7 @@ def launch(
     for first in range(0, len(words), size):
         batch = [list(own) for own in words[first : first + size]]
         launcher.launch(batch, initial_job_idx=first)
+    startup.note_work("the launcher's end")
     context.callbacks.on_multirun_end(config=master, config_name=CONFIG_NAME)
 
 
@@ -86,6 +96,7 @@ def sweep(loader: Loader, master: DictConfig, task: TaskFunction, words: Sequenc
     """Hand a command to the sweeper that a configuration names, which finds its jobs by itself."""
     context = door.context(loader, master)
     configure_log(master.hydra.hydra_logging, master.hydra.verbose)
+    _note_work(master)
     context.callbacks.on_multirun_start(config=master, config_name=CONFIG_NAME)
     sweeper = Plugins.instance().instantiate_sweeper(
         config=master, hydra_context=context, task_function=task

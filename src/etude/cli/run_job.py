@@ -42,6 +42,8 @@ _HINTS = {
     "out of memory": "train.accumulate=auto, or more parts than it takes, or a smaller "
     "train.batch_size, may help",
     "can't allocate memory": "a smaller train.batch_size, or train.accumulate, may help",
+    "more than 1 value per channel": "batch norm has nothing to average over in a batch, or a part "
+    "of one, of one image; another train.batch_size or train.accumulate leaves none",
     "disk is full": "make room, and the same command goes on from its last checkpoint",
 }
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from etude.base import startup
 from etude.launch.job import Entry, Job, Settings
 from etude.launch.stopping import Stopping
 from etude.runs.state import RunState
@@ -149,6 +150,8 @@ class Loop(ABC):
         waiting = [entry for entry in self.entries.values() if entry.state is RunState.NOT_STARTED]
         waiting.sort(key=lambda entry: -entry.job.about.cost)
         started = [entry for entry in waiting if self._ready(entry) and self._start_one(entry)]
+        if started:
+            startup.note_work("a launcher's job")
         if waiting and not started and not self._running():
             self._give_up(waiting)
         return bool(started)

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from etude.base.duration import duration
+from etude.base.startup import UNBEGUN
 from etude.base.text import counted, fold, fold_first, near, wrap
 from etude.launch.expected import left, seconds_left
 from etude.launch.job import Entry
@@ -131,6 +132,13 @@ class PlainLines:
 
 def show_all(console: Console, entries: Sequence[Entry]) -> None:
     """Print what became of each job, the failed ones with their error and their log."""
+    waiting = [
+        entry for entry in entries if entry.state is RunState.NOT_STARTED and not entry.tries
+    ]
+    if waiting and len(waiting) == sum(not entry.before for entry in entries):
+        total = _total(entries, places=1, stopping=False)
+        console.print(wrap(f"{UNBEGUN}; {total}", console.width), markup=False)
+        return
     console.print(_table(entries, console.width)[0])
     for entry in entries:
         if entry.over and not entry.done:

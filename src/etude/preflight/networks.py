@@ -62,12 +62,12 @@ def _check_device(device: str, precision: str, step: str) -> None:
 
 
 def _check_last_batch(run: Inspected, network: Network, model: nn.Module) -> None:
-    """Refuse a last batch of one image where batch norm would have nothing to average over.
+    """Refuse a batch of one image where batch norm would have nothing to average over.
 
     The model is on the meta device, where it is tried on one image.
     """
     size = run.config.train.batch_size
-    if run.images % size != 1:
+    if size > 1 and run.images % size != 1:
         return
     try:
         refused = needs_two(model, (network.channels, network.side, network.side))
@@ -76,7 +76,8 @@ def _check_last_batch(run: Inspected, network: Network, model: nn.Module) -> Non
         return
     if refused:
         other = next(n for n in range(size + 1, run.images + 1) if run.images % n != 1)
+        each = "every batch" if size == 1 else "the last batch"
         raise UserError(
-            f"train.batch_size={size} leaves one image for the last batch, and batch norm "
+            f"train.batch_size={size} leaves one image for {each}, and batch norm "
             f"needs two; set train.batch_size={other}"
         )

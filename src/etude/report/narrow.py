@@ -50,14 +50,19 @@ def _words(text: str) -> list[str]:
     return re.split("[ \n]", glued(text))
 
 
+def in_terminal(console: Console) -> bool:
+    """Whether somebody reads the lines where they end."""
+    return console.is_terminal
+
+
 def has_width(console: Console) -> bool:
-    """Whether lines are to be broken: in a terminal, or where somebody says how wide it is."""
-    return console.is_terminal or bool(os.environ.get("COLUMNS"))
+    """Whether tables are to be narrow: in a terminal, or where somebody says how wide it is."""
+    return in_terminal(console) or bool(os.environ.get("COLUMNS"))
 
 
 def wrapped(text: str, console: Console, further: str = "") -> str:
     """Break a sentence where a line of a terminal ends; see `etude.base.text.wrap`."""
-    return wrap(text, console.width, further) if has_width(console) else text
+    return wrap(text, console.width, further) if in_terminal(console) else text
 
 
 def in_tables(

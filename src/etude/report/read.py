@@ -14,7 +14,7 @@ from etude.base.nearest import did_you_mean
 from etude.runs.composed import by_key, words_of
 from etude.runs.environment import Environment, read_environment
 from etude.runs.find import find_runs
-from etude.runs.names import CONFUSION, HYDRA, SUMMARY
+from etude.runs.names import CONFUSION, HYDRA, LISTING, STUDY, SUMMARY
 from etude.runs.records import read_as, read_rows
 from etude.runs.state import RunState
 from etude.runs.status import current_summary, state_of
@@ -175,6 +175,8 @@ def read(folders: Iterable[Path]) -> list[RunFolder]:
         ]
     if not runs:
         given = ", ".join(map(str, folders))
+        if any((folder / name).exists() for folder in folders for name in (STUDY, LISTING)):
+            raise UserError(f"nothing has begun in {given} yet; etude-status shows what is planned")
         raise UserError(f"there is no run below {given}: no folder with a {SUMMARY}")
     return sorted(runs, key=lambda run: (run.name, _place(run), run.folder.name))
 
