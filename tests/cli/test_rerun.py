@@ -262,6 +262,14 @@ def test_what_cannot_be_is_refused(copied: Path, words: list[str], said: str, ca
     assert not Path("outputs").exists()
 
 
+@pytest.mark.parametrize("below", ["digits", "digits/again"])
+def test_the_folder_that_is_only_read_takes_no_new_run(copied: Path, below: str, capsys: Output):
+    before = sorted((copied / "digits").iterdir())
+    assert rerun.main(["digits", "--outputs", below]) == 2
+    assert f"--outputs {below} is inside of digits, which is only read" in capsys.readouterr().err
+    assert sorted((copied / "digits").iterdir()) == before
+
+
 def test_weights_that_cannot_be_compared_are_told_of(copied: Path, capsys: Output):
     best = Path("digits/best.safetensors")
     best.write_bytes(best.read_bytes()[:1000])

@@ -17,7 +17,7 @@ from etude.base import locks
 from etude.base.errors import UserError
 from etude.cli import queue as command
 from etude.launch.commands import RUNNING, CommandQueue, state_folder
-from etude.launch.commands_server import is_serving, start
+from etude.launch.commands_server import _do, is_serving, start
 
 Etude = Callable[..., int]
 QUICK = ["dataset.limit_train=80", "dataset.limit_test=20", "record.curves=false",
@@ -51,6 +51,7 @@ def test_a_queue_is_changed_by_its_numbers(queue: CommandQueue):
     assert [one.number for one in queue.all() if one.left] == [3, 1]
     assert command.main(["remove", "9"]) == 2
     assert command.main(["resize", "0"]) == 2
+    assert command.main(["resize", "²"]) == 2
     assert command.main(["resize", "2"]) == 0
     assert queue.jobs_per_device == "2"
 
@@ -135,6 +136,87 @@ def test_a_killed_server_leaves_its_command_at_work_and_nothing_is_done_twice(
     for summary in workplace.glob("outputs/*/*/summary.json"):
         rows = (summary.parent / "metrics.jsonl").read_text().splitlines()
         assert [json.loads(row)["epoch"] for row in rows] == list(range(1, 13))
+
+
+def test_a_command_whose_folder_is_gone_fails_and_those_behind_it_are_done(
+    queue: CommandQueue, workplace: Path
+):
+    (workplace / "gone").mkdir()
+    queue.add(["--version"], workplace / "gone", os.environ)
+    add(queue, "--version")
+    (workplace / "gone").rmdir()
+    start(queue)
+    wait_for(lambda: states(queue) == {1: "failed", 2: "finished"}, 60)
+    assert "it cannot be started in" in queue.log(1).read_text()
+
+
+def test_a_command_has_nothing_of_another_shells_environment(
+    queue: CommandQueue, workplace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    plain = {k: v for k, v in os.environ.items() if k != "ETUDE_OUTPUTS"}
+    queue.add(["train.epochs=1", "name=mine", *QUICK], workplace, plain)
+    monkeypatch.setenv("ETUDE_OUTPUTS", str(workplace / "elsewhere"))
+    start(queue)
+    wait_for(lambda: states(queue) == {1: "finished"}, 120)
+    assert (workplace / "outputs" / "mine").is_dir()
+    assert not (workplace / "elsewhere").exists()
+
+
+def test_nobody_changes_a_command_while_it_is_begun(
+    queue: CommandQueue, monkeypatch: pytest.MonkeyPatch
+):
+    add(queue, "--version")
+    held: list[bool] = []
+
+    def begin(*_: object, **__: object) -> None:
+        held.append(locks.is_held(queue.folder / "change.lock"))
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(subprocess, "Popen", begin)
+    _do(queue, queue.find(1))
+    assert held == [True]
+    assert states(queue) == {1: "failed"}
+
+
+@pytest.mark.parametrize("content", ["{}", "hello", '{"number": "one"}', "[1]"])
+def test_a_damaged_file_of_the_queue_is_passed_over_and_its_number_not_given_again(
+    queue: CommandQueue, content: str
+):
+    assert add(queue, "--version") == 1
+    (queue.folder / "7.json").write_text(content)
+    assert command.main([]) == 0
+    assert add(queue, "--version") == 8
+    assert (queue.folder / "7.json").read_text() == content
+
+
+def test_a_queue_that_cannot_be_kept_says_so(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    (workplace / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(workplace / "file"))
+    assert command.main([]) == 1
+    assert "XDG_STATE_HOME names a folder for the queue" in capsys.readouterr().err
+    with pytest.raises(UserError, match="XDG_STATE_HOME names a folder for the queue"):
+        command.detach(["--version"])
+
+
+def test_following_what_nobody_is_at_work_on_says_what_goes_on(
+    queue: CommandQueue, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """As after a reboot."""
+    add(queue, "--version")
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) > 30:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    with pytest.raises(KeyboardInterrupt):
+        command.main(["follow", "1"])
+    told = capsys.readouterr().out
+    assert told.count("command 1 waits: the queue is not at work; etude-queue resume goes on") == 1
 
 
 @pytest.mark.slow

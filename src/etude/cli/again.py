@@ -132,6 +132,9 @@ def _stays_on_cpu(summary: Summary, given: Given) -> bool:
 def _problems(again: Again, job: ComposedJob, given: Given) -> Iterator[str]:
     """Yield why a run cannot be done again here and now."""
     summary = read_summary(again.source)
+    if again.source.resolve() in job.folder.resolve().parents:
+        yield f"--outputs {given.outputs} is inside of {again.source}, which is only read"
+        return
     try:
         check_identity(job.folder, job.identity)
     except UserError as error:

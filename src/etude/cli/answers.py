@@ -65,7 +65,8 @@ class Asked(NamedTuple):
 
     def _names(self) -> list[str]:
         """Name each image's class: equal numbers may stand for other classes."""
-        return [str(self.classes[int(label)]) for label in self.labels]
+        labels: list[int] = self.labels.tolist()
+        return [self.classes[label] for label in labels]
 
     def losses(self) -> Tensor:
         """Give each image's cross-entropy, (N,) float64."""

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from etude.base import locks
 from etude.base.errors import UserError
 from etude.base.text import counted, near
 from etude.cli import entry
 from etude.cli.fitted import fitted
 from etude.cli.parser import Words
 from etude.cli.terminal import complain, console
-from etude.launch.commands import STOPPED, CommandQueue, state_folder
+from etude.launch.commands import CommandQueue, state_folder
 from etude.launch.commands_server import is_serving, start
 
 EXAMPLES = """\
@@ -28,6 +29,8 @@ examples:
   etude-queue resume                            go on, as after a reboot
 """
 _LOOK = 0.5  # seconds between two looks at a log
+_PATIENCE = 10  # looks at a command that nobody is at work on: its server may be about to begin
+_PLACE = "XDG_STATE_HOME names a folder for the queue that can be written to"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         complain(error)
         return 2
+    except OSError as error:
+        complain(f"{error}; {_PLACE}")
+        return 1
 
 
 def _parser() -> Words:
@@ -53,10 +59,13 @@ def _parser() -> Words:
 
 def detach(words: Sequence[str]) -> int:
     """Put a command into the queue, and return; a server does it, of which the terminal is free."""
-    queue = CommandQueue(state_folder())
-    command = queue.add(words, Path.cwd(), os.environ)
-    if not queue.paused:
-        start(queue)
+    try:
+        queue = CommandQueue(state_folder())
+        command = queue.add(words, Path.cwd(), os.environ)
+        if not queue.paused:
+            start(queue)
+    except OSError as error:
+        raise UserError(f"--detach: {error}; {_PLACE}") from error
     console.print(
         f"command {command.number} is in the queue; etude-queue follow {command.number} shows it",
         markup=False,
@@ -74,14 +83,25 @@ def _show(queue: CommandQueue, _: str | None) -> int:
     if commands:
         console.print(fitted(heading, rows, console.width, long=3, left={"number", "state", "in"}))
     left = sum(command.left for command in commands)
-    stands = "paused" if queue.paused else "at work" if is_serving(queue) else "not at work"
-    more = "; etude-queue resume goes on" if left and stands != "at work" else ""
-    console.print(f"{left} to be done; the queue is {stands}{more}")
+    stands = _stands(queue) if left else _stands(queue).partition(";")[0]
+    console.print(f"{left} to be done; the queue is {stands}")
     return 0
 
 
+def _stands(queue: CommandQueue) -> str:
+    """Say whether the queue is at work, and what makes it so."""
+    more = "; etude-queue resume goes on"
+    return (
+        f"paused{more}"
+        if queue.paused
+        else "at work"
+        if is_serving(queue)
+        else f"not at work{more}"
+    )
+
+
 def _follow(queue: CommandQueue, value: str | None) -> int:
-    number, place = _number(queue, "follow", value), 0
+    number, place, alone = _number(queue, "follow", value), 0, 0
     while True:
         command = queue.find(number)
         if queue.log(number).exists():
@@ -93,6 +113,9 @@ def _follow(queue: CommandQueue, value: str | None) -> int:
         if not command.left:
             console.print(f"command {number} is {command.state}")
             return int(command.state != "finished")
+        alone = 0 if is_serving(queue) or locks.is_held(queue.lock(number)) else alone + 1
+        if alone == _PATIENCE:
+            console.print(f"command {number} waits: the queue is {_stands(queue)}")
         time.sleep(_LOOK)
 
 
@@ -106,9 +129,7 @@ def _resume(queue: CommandQueue, value: str | None) -> int:
     """Go on with what is left; with a number, with a command that was stopped or failed as well."""
     chosen = None if value is None else _number(queue, "resume", value)
     queue.pause(on=False)
-    for command in queue.all():
-        if not command.left and (command.number == chosen or command.state == STOPPED):
-            queue.again(command)
+    queue.again(chosen)
     start(queue)
     left = sum(command.left for command in queue.all())
     console.print(f"going on: {counted(left, 'command')} to be done")

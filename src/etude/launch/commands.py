@@ -118,8 +118,9 @@ class CommandQueue:
 
     def all(self) -> list[QueuedCommand]:
         """Give all commands: what runs, what waits, and what is over, each in order."""
-        found = [read_as(path, QueuedDict) for path in self.folder.glob("*.json")]
-        commands = [QueuedCommand(**one) for one in found if one is not None]
+        found = [read_as(path, QueuedDict, whole=True) for path in self.folder.glob("*.json")]
+        keys = QueuedDict.__annotations__  # a later version's file may have more
+        commands = [QueuedCommand(**{key: one[key] for key in keys}) for one in found if one]
         rank = {RUNNING: 0, WAITING: 1}
         return sorted(commands, key=lambda one: (rank.get(one.state, 2), one.place))
 
@@ -138,10 +139,11 @@ class CommandQueue:
         self, words: Sequence[str], folder: Path, environment: Mapping[str, str]
     ) -> QueuedCommand:
         """Put a command at the queue's end."""
-        kept = {k: v for k, v in environment.items() if k == "PATH" or k.startswith(_KEPT)}
-        with self._alone():
-            number = max((one.number for one in self.all()), default=0) + 1
-            command = QueuedCommand(number, float(number), list(words), str(folder), kept)
+        with self.alone():
+            names = [path.stem for path in self.folder.glob("*.json")]  # damaged ones as well
+            number = max((int(name) for name in names if name.isdecimal()), default=0) + 1
+            own = kept(environment)
+            command = QueuedCommand(number, float(number), list(words), str(folder), own)
             self.write(command)
         return command
 
@@ -151,7 +153,7 @@ class CommandQueue:
 
     def first(self, number: int) -> None:
         """Let a command come before all that wait."""
-        with self._alone():
+        with self.alone():
             places = [one.place for one in self.all() if one.state == WAITING]
             command = self.find(number)
             if command.state != WAITING:
@@ -160,24 +162,31 @@ class CommandQueue:
 
     def remove(self, number: int) -> bool:
         """Take a command out; say whether it ran, and was asked to save and stop."""
-        with self._alone():
+        with self.alone():
             command = self.find(number)
             self.write(replace(command, state=REMOVED))
-        return self.stop(command)
+            return self.stop(command)
 
-    def again(self, command: QueuedCommand) -> None:
-        """Let a command that is over be given once more; what it has done stays done."""
-        self.write(replace(command, state=WAITING))
+    def again(self, chosen: int | None) -> None:
+        """Let commands that were stopped, and one that is over, be given once more.
+
+        What they have done stays done.
+        """
+        with self.alone():
+            for command in self.all():
+                if not command.left and (command.number == chosen or command.state == STOPPED):
+                    self.write(replace(command, state=WAITING))
 
     def resize(self, jobs: str) -> list[int]:
         """Let commands have so many jobs a device; what runs, as is told, saves and goes on so."""
-        if not (jobs == "auto" or (jobs.isdigit() and int(jobs))):
+        if not (jobs == "auto" or (jobs.isdecimal() and int(jobs))):
             raise UserError(f"resize {jobs}: give auto, or a whole number above 0")
         (self.folder / "jobs_per_device").write_text(jobs, encoding="utf-8")
-        running = [command for command in self.all() if command.state == RUNNING]
-        for command in running:
-            (self.folder / f"{command.number}.again").touch()
-            self.stop(command)
+        with self.alone():
+            running = [command for command in self.all() if command.state == RUNNING]
+            for command in running:
+                (self.folder / f"{command.number}.again").touch()
+                self.stop(command)
         return [command.number for command in running]
 
     def stop(self, command: QueuedCommand) -> bool:
@@ -188,24 +197,34 @@ class CommandQueue:
                 return True
         return False
 
-    def _alone(self) -> _Alone:
-        return _Alone(self.folder / "change.lock")
+    def alone(self, *, patience: float = _TRIED) -> _Alone:
+        """Keep all others from changing the queue meanwhile.
+
+        Args:
+            patience: Seconds to wait for another that does.
+        """
+        return _Alone(self.folder / "change.lock", patience)
+
+
+def kept(environment: Mapping[str, str]) -> dict[str, str]:
+    """Choose what of a shell's environment a command has with it."""
+    return {k: v for k, v in environment.items() if k == "PATH" or k.startswith(_KEPT)}
 
 
 class _Alone:
     """Change the queue's files one process at a time."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, patience: float) -> None:
+        self._path, self._patience = path, patience
 
     def __enter__(self) -> None:
-        end = time.monotonic() + _TRIED
+        end = time.monotonic() + self._patience
         while True:
             try:
                 self._held = locks.take(self._path)
-            except locks.Held:
+            except locks.Held as error:
                 if time.monotonic() > end:
-                    raise
+                    raise UserError(f"the queue is being changed by {error}; try again") from None
                 time.sleep(0.02)
             else:
                 return

@@ -6,10 +6,12 @@ waits for it, and then gives the command again, which trains nothing that is don
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from etude.launch.commands import (
     WAITING,
     CommandQueue,
     QueuedCommand,
+    kept,
 )
 
 _LOOK = 0.3  # seconds between two looks at what another process holds
@@ -73,31 +76,46 @@ def _next(queue: CommandQueue) -> QueuedCommand | None:
 
 def _do(queue: CommandQueue, command: QueuedCommand) -> None:
     """Give a command, once nobody else's process is at work on it, and note what came of it."""
+    process = None
     while True:
-        try:
+        with suppress(locks.Held), queue.alone(patience=math.inf):  # `remove` comes before or after
             held = locks.take(queue.lock(command.number))
+            process = _begin(queue, queue.find(command.number), held)
             break
-        except locks.Held:
-            time.sleep(_LOOK)
-    command = queue.find(command.number)
-    if command.left:
-        (queue.folder / f"{command.number}.again").unlink(missing_ok=True)
-        process = _begin(queue, command, held)
-        queue.write(replace(command, state=RUNNING, process=process.pid))
-        state = _state(queue, command.number, process.wait())
-        queue.write(replace(queue.find(command.number), state=state, process=0))
+        time.sleep(_LOOK)
+    if process is not None:
+        code = process.wait()
+        with queue.alone(patience=math.inf):
+            command = queue.find(command.number)
+            queue.write(replace(command, state=_state(queue, command, code), process=0))
     locks.release(held)
 
 
-def _begin(queue: CommandQueue, command: QueuedCommand, held: int) -> subprocess.Popen[bytes]:
+def _begin(
+    queue: CommandQueue, command: QueuedCommand, held: int
+) -> subprocess.Popen[bytes] | None:
+    """Start a command's process; None where it is no longer to be done, or cannot be started."""
+    if not command.left:
+        return None
+    (queue.folder / f"{command.number}.again").unlink(missing_ok=True)
+    # What is set in the shell that this server came from is nothing to another's command.
+    own = kept(os.environ)
+    environment = {k: v for k, v in os.environ.items() if k not in own}
     with queue.log(command.number).open("ab") as log:
-        return subprocess.Popen(  # noqa: S603 (the user's own words)
-            [sys.executable, "-m", "etude", *command.words, *_resized(queue, command)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=command.folder,
-            env={**os.environ, **command.environment},
-            start_new_session=True,
-            pass_fds=[held],  # it holds the lock for as long as it lives, whatever becomes of us
-        )  # fmt: skip
+        try:
+            process = subprocess.Popen(  # noqa: S603 (the user's own words)
+                [sys.executable, "-m", "etude", *command.words, *_resized(queue, command)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=command.folder,
+                env={**environment, **command.environment},
+                start_new_session=True,
+                pass_fds=[held],  # it holds the lock as long as it lives, whatever becomes of us
+            )  # fmt: skip
+        except OSError as error:  # its folder is gone, for one
+            log.write(f"etude: it cannot be started in {command.folder} ({error})\n".encode())
+            queue.write(replace(command, state=FAILED, process=0))
+            return None
+    queue.write(replace(command, state=RUNNING, process=process.pid))
+    return process
 
 
 def _resized(queue: CommandQueue, command: QueuedCommand) -> list[str]:
@@ -107,9 +125,9 @@ def _resized(queue: CommandQueue, command: QueuedCommand) -> list[str]:
     return [f"hydra.launcher.jobs_per_device={queue.jobs_per_device}"]
 
 
-def _state(queue: CommandQueue, number: int, code: int) -> str:
-    if queue.find(number).state == REMOVED:
+def _state(queue: CommandQueue, command: QueuedCommand, code: int) -> str:
+    if command.state == REMOVED:
         return REMOVED
     if code in {PREEMPTED, INTERRUPTED}:
-        return WAITING if (queue.folder / f"{number}.again").exists() else STOPPED
+        return WAITING if (queue.folder / f"{command.number}.again").exists() else STOPPED
     return FINISHED if code == 0 else FAILED
