@@ -263,7 +263,7 @@ def test_a_command_that_ends_leaves_its_jobs_which_the_same_command_takes_up(
     told = command.end(130 if number is signal.SIGINT else -9)
     if number is signal.SIGINT:
         array = jobs[0].partition("_")[0]
-        assert f"2 of 2 runs go on in SLURM, as {array}_[0-1]" in told
+        assert f"SLURM goes on with 2 of 2 runs, as {array}_[0-1]" in told
         assert "squeue -u root" in told
         (status,) = re.findall(r"etude-status (\S+)", told)
         assert (place.folder / status / "jobs.json").exists()

@@ -65,7 +65,7 @@ def test_ctrl_c_says_what_goes_on_and_the_same_command_takes_it_up(stand_in: Pat
     told, complaints = process.communicate(timeout=60)
     assert process.returncode == 130, told + complaints
     assert complaints == ""
-    words = told.partition("2 of 2 runs go on in SLURM, as 1_[0-1]:")[2]
+    words = told.partition("SLURM goes on with 2 of 2 runs, as 1_[0-1]:")[2]
     assert re.search(r"squeue -u \w+ ", words)
     assert "etude-status outputs/lenet5_digits " in words
     assert "scancel '1_[0-1]'" in words
@@ -86,7 +86,7 @@ def test_a_sweep_is_left_to_slurms_queue_and_taken_up(stand_in: Path, workplace:
     assert process.returncode == 0, told + complaints
     assert complaints == ""
     assert "2 runs: 2 not started" in told
-    assert "2 of 2 runs go on in SLURM, as 1_[0-1]:" in told
+    assert "SLURM goes on with 2 of 2 runs, as 1_[0-1]:" in told
     assert "the same command waits for them, and takes up their results" in told
     again, _ = start("--detach").communicate(timeout=60)
     assert "in SLURM's queue since before: 1_[0-1]\n" in again
@@ -124,7 +124,7 @@ def test_a_searchs_trials_are_queued_as_others_end_and_taken_up_after_ctrl_c(sta
     process.send_signal(signal.SIGINT)
     told, complaints = process.communicate(timeout=60)
     assert process.returncode == 130, told + complaints
-    assert "2 of 2 runs go on in SLURM" in told
+    assert "SLURM goes on with 2 of 2 runs" in told
     (stand_in / "hold").unlink()
     told, complaints = (again := start(sweep=search)).communicate(timeout=120)
     assert again.returncode == 0, told + complaints

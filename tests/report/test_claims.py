@@ -67,7 +67,7 @@ def test_a_study_is_supported_if_all_claims_are_and_refuted_if_one_is(make: Make
     low = [0.9, 0.901, 0.899, 0.9, 0.9]
     found = study(make, tmp_path, low, high, claims=["high > low"])
     assert conclusion(judge(found)) == "supported"
-    assert "are supported: 1 supported, 0 refuted, 0 undecided, δ = 1.0 points" in (
+    assert "claim is supported: 1 supported, 0 refuted, 0 undecided, δ = 1.0 points" in (
         told(found)[0].text
     )
 

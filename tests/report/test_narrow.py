@@ -10,6 +10,7 @@ from fake_runs import Make, maker
 from rich.console import Console
 
 from etude.base.text import wrap
+from etude.cli import terminal
 from etude.cli.compare import main as etude_compare
 from etude.cli.report import main as etude_report
 from etude.report import narrow
@@ -82,6 +83,7 @@ def test_a_report_breaks_no_number(
         make(arm, seed, 0.9 - float(arm)).parent for arm in ("0.1", "0.25") for seed in (0, 1)
     }
     monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(terminal.console, "_width", width)
     monkeypatch.setattr(narrow, "in_terminal", lambda _: True)
     assert etude_report([*map(str, folders), "--format", "none"]) == 0
     text = capsys.readouterr().out
@@ -99,6 +101,7 @@ def test_compared_runs_with_long_names_are_numbered(
         run.rename(run.parent / f"scheduler=constant_limit_train=80_{run.name}") for run in runs
     ]
     monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(terminal.console, "_width", width)
     monkeypatch.setattr(narrow, "in_terminal", lambda _: True)
     assert etude_compare(list(map(str, runs))) == 0
     text = capsys.readouterr().out

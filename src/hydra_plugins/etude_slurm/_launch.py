@@ -147,7 +147,7 @@ class SlurmLaunch:
         if not left:
             return
         folder = near(Path(str(self._config.hydra.sweep.dir)))
-        self._say(f"{len(left)} of {counted(jobs, 'run')} to go on in SLURM, as {short(left)}:")
+        self._say(f"SLURM goes on with {len(left)} of {counted(jobs, 'run')}, as {short(left)}:")
         self._say(f"  squeue -u {getuser()}   where they are in the queue")
         self._say(f"  etude-status {shlex.quote(folder)}   how far they are")
         self._say(f"  scancel {shlex.quote(short(left))}   ends them")
