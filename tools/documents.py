@@ -53,9 +53,9 @@ def _said(record: Record, *, study: bool) -> str:
 
 def _images(command: Sequence[str]) -> str:
     """Name the folder whose images took the place of the configured ones."""
-    root = [word for word in command if word.startswith("dataset.root=")]
-    replaced = root and "dataset=folder" in command
-    return f", images of `{Path(root[0].partition('=')[2]).name}`" if replaced else ""
+    roots = (word.partition("=")[2] for word in command if word.startswith("dataset.root="))
+    name = Path(next(roots, "data")).name
+    return "" if name == "data" else f", images of `{name}`"  # where all data sets lie by default
 
 
 if __name__ == "__main__":
