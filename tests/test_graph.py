@@ -1,4 +1,6 @@
 import gc
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ from no_waits import no_waits
 
 from benchmarks.check_steps import AtOnce
 from etude.base.errors import UserError
+from etude.base.side_stream import side_stream
 from etude.data.augment.augment import Augment
 from etude.data.normalize import fit
 from etude.data.resident import Resident
@@ -138,6 +141,38 @@ def test_a_network_that_waits_for_the_device_is_refused():
     )
     with pytest.raises(UserError, match="cannot capture this run"):
         trained(state, Captured(step), images)
+
+
+def test_all_that_is_done_aside_shares_one_stream(monkeypatch: pytest.MonkeyPatch):
+    made_streams: list[Any] = []
+
+    class Made:
+        def __init__(self, _: torch.device) -> None:
+            made_streams.append(self)
+
+        def wait_stream(self, _: Any) -> None: ...
+
+    monkeypatch.setattr(torch.cuda, "Stream", Made)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: made_streams[0])
+    monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
+    side_stream.cache_clear()
+    done: list[int] = []
+    for number in range(3):
+        Cuda().aside(partial(done.append, number), torch.device("cuda:0"))
+    side_stream.cache_clear()
+    assert done == [0, 1, 2]
+    assert len(made_streams) == 1
+
+
+@pytest.mark.gpu
+def test_epochs_with_a_smaller_last_batch_take_no_more_memory_each():
+    state, step, images = made("sgd", torch.device("cuda"))
+    steps, held = Captured(step), []
+    for _ in range(4):
+        trained(state, steps, images)
+        gc.collect()
+        held.append(torch.cuda.memory_allocated())
+    assert held[-1] == held[0]
 
 
 @pytest.mark.gpu

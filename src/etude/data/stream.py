@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from etude.base.errors import UserError
+from etude.base.side_stream import side_stream
 from etude.data.augment.augment import Augment
 from etude.data.batch import Batch, memory_format
 from etude.data.input import Input, order_of
@@ -205,7 +206,7 @@ def _copied_ahead(batches: Iterator[Tensor], device: torch.device) -> Iterator[T
     if device.type != "cuda":
         yield from batches
         return
-    side = torch.cuda.Stream(device)
+    side = side_stream(device)
     ready = _copy(batches, device, side)
     while ready is not None:
         torch.cuda.current_stream(device).wait_stream(side)

@@ -7,6 +7,8 @@ from weakref import WeakSet
 
 import torch
 
+from etude.base.side_stream import side_stream
+
 _SAYS = "synchronizing CUDA operation"
 
 
@@ -14,8 +16,8 @@ class Cuda:
     """Run, watch and capture functions on a GPU."""
 
     def aside(self, function: Callable[[], None], device: torch.device) -> None:
-        """Call a function on a stream of its own, as PyTorch asks for before a capture."""
-        stream = torch.cuda.Stream(device)
+        """Call a function on another stream, as PyTorch asks for before a capture."""
+        stream = side_stream(device)
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
             function()
