@@ -123,8 +123,8 @@ BAD = [
     (["packages=[mynets]", "model._target_=mynets.Tinny"], ["mynets.py has no Tinny"]),
     (["packages=[broken]", "model._target_=broken.Net"], ["SyntaxError", "broken.py"]),
     (["model._target_=mynets.Tiny"], ["add packages=[mynets]"]),
-    (["packages=[mynets]", "model._target_=mynets.Fixed"], ["gives 1000 outputs", "10 classes"]),
-    (["packages=[mynets]", "model._target_=mynets.Looks"], ["gives 1000 outputs", "10 classes"]),
+    (["packages=[mynets]", "model._target_=mynets.Fixed"], ["gives 1,000 outputs", "10 classes"]),
+    (["packages=[mynets]", "model._target_=mynets.Looks"], ["gives 1,000 outputs", "10 classes"]),
     (["packages=[mynets]", "model._target_=mynets.Pair"], ["gives a tuple when evaluated"]),
 ]
 
@@ -178,7 +178,7 @@ def test_a_network_of_torchvision_gets_the_data_sets_number_of_classes(
 
 NETWORKS = [
     (["model._target_=torchvision.models.resnet18", "+model.num_classes=1000"],
-     ["resnet18 gives 1000 outputs, the data set has 2 classes; leave out num_classes"]),
+     ["resnet18 gives 1,000 outputs, the data set has 2 classes; leave out num_classes"]),
     (["model._target_=torchvision.models.googlenet"],
      ["GoogLeNetOutputs", "+model.aux_logits=false"]),
     (["model._target_=torchvision.models.inception_v3", "dataset.input_size=299"],

@@ -274,8 +274,8 @@ def _sound(part: Listing, form: Form, place: str) -> Listing:
     if not bad:
         return part
     log.warning(
-        "%d of %d images of %s cannot be decoded and are left out: %s",
-        *(len(bad), len(part.images), part.folder, shown_names(bad)),
+        "left out, as they cannot be decoded: %d of %s of %s: %s",
+        *(len(bad), counted(len(part.images), "image"), part.folder, shown_names(bad)),
     )
     return part.some([i for i, image in enumerate(part.images) if image.path not in bad])
 
