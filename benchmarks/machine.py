@@ -29,7 +29,7 @@ def facts(device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "commit": _git("rev-parse", "--short", "HEAD"),
         "changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
-        "command": " ".join(("python -m", _module(), *map(_without_place, sys.argv[1:]))),
+        "command": " ".join(("python -m", _module(), *map(without_place, sys.argv[1:]))),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
     }
 
@@ -65,7 +65,7 @@ def _git(*words: str) -> str:
     return answer.stdout.strip()
 
 
-def _without_place(word: str) -> str:
+def without_place(word: str) -> str:
     """Leave out where on this machine a file or folder is, which is nobody else's business."""
     path = Path(word)
     return f"…/{path.name}" if path.is_absolute() else word

@@ -1,8 +1,8 @@
 """How long a study of small runs takes, packed by the local launcher and one after the other.
 
-    python benchmarks/packing.py                         12 LeNet-5 runs on digits, 3 pairs
-    python benchmarks/packing.py --runs 2 --pairs 1 train.epochs=1    to see that it works
-    python benchmarks/packing.py experiment=lenet5_mnist dataset.root=data dataset.limit_train=10000
+    python -m benchmarks.packing                        12 LeNet-5 runs on digits, 3 pairs
+    python -m benchmarks.packing --runs 2 --pairs 1 train.epochs=1    to see that it works
+    python -m benchmarks.packing experiment=lenet5_mnist dataset.root=data dataset.limit_train=10000
 
 All have the same cores: the local launcher runs a job of one thread on each, the basic launcher
 one job, which may use them all, or one thread. They take turns, because a machine's speed drifts;
@@ -19,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.machine import without_place
 from etude.launch.machine import cores
 from etude.runs.environment import environment
 
@@ -51,6 +52,8 @@ def main() -> None:
         for other in LAUNCHERS
         if other != "local"
     }
+    made = environment()
+    made["command"] = [*map(without_place, made["command"])]
     found = {
         "runs": args.runs,
         "cores": cores(),
@@ -58,7 +61,7 @@ def main() -> None:
         "seconds": seconds,
         "ratios": ratios,
         "ratio": {other: statistics.median(each) for other, each in ratios.items()},
-        "environment": environment(),
+        "environment": made,
     }
     args.output.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(found, indent=2, ensure_ascii=False)
