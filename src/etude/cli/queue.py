@@ -90,14 +90,9 @@ def _show(queue: CommandQueue, _: str | None) -> int:
 
 def _stands(queue: CommandQueue) -> str:
     """Say whether the queue is at work, and what makes it so."""
-    more = "; etude-queue resume goes on"
-    return (
-        f"paused{more}"
-        if queue.paused
-        else "at work"
-        if is_serving(queue)
-        else f"not at work{more}"
-    )
+    if not queue.paused and is_serving(queue):
+        return "at work"
+    return f"{'paused' if queue.paused else 'not at work'}; etude-queue resume goes on"
 
 
 def _follow(queue: CommandQueue, value: str | None) -> int:

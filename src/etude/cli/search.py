@@ -65,7 +65,7 @@ def of_study(composer: Composer, overrides: list[str]) -> SearchWords | None:
     """
     given = study_jobs.split(composer.loader, overrides)
     seeds = [word for word in overrides if word.lstrip("+~").startswith("study.seeds")]
-    others = [word for word in given.own if not word.lstrip("+~").startswith("study.seeds")]
+    others = [word for word in given.own if word not in seeds]
     name, node, size, _ = study_jobs.chosen_by(composer, others)
     if "search" not in node:
         return None
