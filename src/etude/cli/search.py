@@ -65,7 +65,8 @@ def of_study(composer: Composer, overrides: list[str]) -> SearchWords | None:
     """
     given = study_jobs.split(composer.loader, overrides)
     seeds = [word for word in overrides if word.lstrip("+~").startswith("study.seeds")]
-    others = [word for word in given.own if word not in seeds]
+    # What is split off is rewritten (0,1 to [0,1]), so the same words are told by their key.
+    others = [word for word in given.own if not word.lstrip("+~").startswith("study.seeds")]
     name, node, size, _ = study_jobs.chosen_by(composer, others)
     if "search" not in node:
         return None
