@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from etude.base.errors import UserError
+from etude.data.augment import moves
 from etude.data.augment.augment import Augment
 from etude.data.augment.gather import shift
 
@@ -107,6 +108,21 @@ def test_a_flip_mirrors_the_images_whose_draw_is_below_the_probability(images: T
     assert torch.equal(flipped[mirrored], images[mirrored].flip(3))
     assert torch.equal(flipped[~mirrored], images[~mirrored])
     assert 0 < mirrored.sum() < 64
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
+def test_large_images_are_mirrored_as_small_ones(
+    monkeypatch: pytest.MonkeyPatch, layout: torch.memory_format, kind: torch.dtype
+):
+    large, draws = pixels(8, 3, 149, 148).to(kind, memory_format=layout), random(8, 1)
+    assert large[:1].nbytes > moves.LARGE
+    one_by_one = Augment(flip_probability=0.5)(large, draws)
+    monkeypatch.setattr(moves, "LARGE", 2**30)
+    together = Augment(flip_probability=0.5)(large, draws)
+    assert torch.equal(one_by_one, together)
+    assert one_by_one.stride() == together.stride() == large.stride()
+    assert not torch.equal(one_by_one, large)
 
 
 def test_crop_and_flip_together_are_crop_then_flip(images: Tensor):

@@ -51,6 +51,19 @@ def test_components_are_the_eigenvectors_of_the_colours_covariance(images: Tenso
     assert values[-1] > 5 * values[0]
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_colours_are_added_alike_in_every_memory_format_and_to_new_images(
+    images: Tensor, layout: torch.memory_format
+):
+    augment = Augment(colour_std=0.1).fitted(images, CPU)
+    given = images.float().contiguous(memory_format=layout)
+    before, draws = given.clone(), random(64, 3)
+    changed = augment(given, draws)
+    assert torch.equal(given, before)
+    assert torch.equal(changed, augment(images, draws))
+    assert changed.stride() == given.stride()
+
+
 def test_what_is_added_is_the_papers_sum_for_all_pixels_of_an_image_alike(images: Tensor):
     augment = Augment(colour_std=0.1).fitted(images, CPU)
     draws = random(64, 3)

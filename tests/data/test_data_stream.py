@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from etude.data.resident import Resident
 from etude.data.sources.decode import Form
 from etude.data.sources.files import Files
 from etude.data.sources.folder import Folder
-from etude.data.stream import Stream
+from etude.data.stream import AHEAD, Stream
 
 EVERYTHING = {"shift_fraction": 0.2, "crop_padding": 2, "flip_probability": 0.5}
 SETTINGS: dict[str, Any] = {
@@ -162,6 +163,21 @@ def test_windows_of_files_are_those_of_memory_up_to_rounding(squares: Path):
     for mine, theirs in zip(stream.epoch(1, 2, 4), resident.epoch(1, 2, 4), strict=True):
         # Theirs is not rounded; mine is after the columns, and after the rows.
         assert (mine.images - theirs.images).abs().max() * 255 * 0.25 <= 1.1
+
+
+@pytest.mark.parametrize("cut_from", ["kept", "original"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_batchs_room_is_used_again_only_after_it(root: Path, workers: int, cut_from: str):
+    how: dict[str, Any] = {"load_size": 15, "cut_from": cut_from, "augment": CUTS["place"]}
+    alone = list(split(root, stream=True, **how).epoch(1, 2, 1))
+    assert len(alone) == 18 > AHEAD * workers + 1
+    stream = split(root, stream=True, workers=workers, **how)
+    pixels = stream._decoded(torch.arange(18).split(1), None)
+    for expected in split(root, stream=True, **how)._decoded(torch.arange(18).split(1), None):
+        found = next(pixels)
+        time.sleep(0.02)  # for whoever would write too early
+        assert torch.equal(found, expected)
+    assert_same(stream.epoch(1, 2, 1), iter(alone))
 
 
 def test_augmenting_beside_workers_leaves_the_number_of_threads_alone(root: Path):

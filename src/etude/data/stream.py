@@ -26,9 +26,12 @@ from etude.data.augment.augment import Augment
 from etude.data.batch import Batch, memory_format
 from etude.data.input import Input, order_of
 from etude.data.normalize import Normalize
+from etude.data.shared import Shared
 from etude.data.sources.decode import jpeg_decoder
 from etude.data.sources.files import Files
 from etude.data.windows import Windows
+
+AHEAD = 2  # batches that each worker is asked for before they are wanted
 
 
 class Stream:
@@ -107,20 +110,33 @@ class Stream:
     def _decoded(self, parts: Sequence[Tensor], windows: Windows | None) -> Iterator[Tensor]:
         """Decode parts, a batch (N, C, H, W) uint8 each, ahead of who wants them."""
         workers = min(self.workers, len(parts))
+        forked = workers > 0 and sys.platform == "linux"
         if windows is not None:
             jpeg_decoder()
+        size = self._input.side if windows is None else self._input.size
+        room = self._room(workers, len(parts[0]), size) if forked else None
         loader = DataLoader(
-            _Parts(self._files, parts, windows, self._input.size),
+            _Parts(self._files, parts, windows, size, room),
             batch_size=None,
             num_workers=workers,
+            prefetch_factor=AHEAD if workers else None,
             # Python 3.14's own choice would import all anew in every worker of every epoch, and run
             # a script that calls us once more.
-            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
+            multiprocessing_context="fork" if forked else None,
             pin_memory=self.device.type == "cuda",
             worker_init_fn=_leave_signals_to_the_parent,
             generator=torch.Generator(),  # else it draws from what dropout draws from
         )
-        return _copied_ahead(_sound(loader), self.device)
+        return _copied_ahead(_sound(loader, room), self.device)
+
+    def _room(self, workers: int, images: int, size: int) -> Shared | None:
+        """Make room for the batches that can be under way, and for the one that is in use.
+
+        Where batches are copied to a device, they are pinned by whom they are handed over to.
+        """
+        if self.device.type == "cuda":
+            return None
+        return Shared(AHEAD * workers + 1, (images, self._files.shape[1], size, size))
 
 
 @contextmanager
@@ -137,32 +153,46 @@ def _few_threads(workers: int) -> Generator[None]:
         torch.set_num_threads(threads)
 
 
-class _Parts(Dataset[Tensor | UserError]):
-    """An epoch's batches, by number; an error is given like one, as a loader would rewrite it."""
+class _Parts(Dataset[Tensor | int | UserError]):
+    """An epoch's batches, by number; an error is given like one, as a loader would rewrite it.
+
+    Where there is shared room for a batch, its number of images tells that it is there.
+    """
 
     def __init__(
-        self, files: Files, parts: Sequence[Tensor], windows: Windows | None, size: int
+        self,
+        files: Files,
+        parts: Sequence[Tensor],
+        windows: Windows | None,
+        size: int,
+        room: Shared | None,
     ) -> None:
         self._files = files
         self._parts = parts
         self._windows = windows
         self._size = size
+        self._room = room
 
     def __len__(self) -> int:
         return len(self._parts)
 
-    def __getitem__(self, index: int) -> Tensor | UserError:
+    def __getitem__(self, index: int) -> Tensor | int | UserError:
         part = self._parts[index]
-        files = self._files[part]
+        place = None if self._room is None else self._room.at(index, len(part))
         try:
-            if self._windows is None:
-                return files.tensor()
-            return files.windows(self._windows.at(part), self._size)
+            made = self._made(part, place)
         except UserError as error:
             return error
+        return made if place is None else len(part)
+
+    def _made(self, part: Tensor, place: Tensor | None) -> Tensor:
+        files = self._files[part]
+        if self._windows is None:
+            return files.tensor(place)
+        return files.windows(self._windows.at(part), self._size, place)
 
 
-def _sound(loader: DataLoader[Tensor | UserError]) -> Iterator[Tensor]:
+def _sound(loader: DataLoader[Tensor | int | UserError], room: Shared | None) -> Iterator[Tensor]:
     """Pass batches on.
 
     Raises:
@@ -172,11 +202,11 @@ def _sound(loader: DataLoader[Tensor | UserError]) -> Iterator[Tensor]:
     batches = iter(loader)
     _at_work.add(batches)
     try:
-        for batch in batches:
+        for number, batch in enumerate(batches):
             if isinstance(batch, UserError):
                 # Not the error itself: in its traceback stands this frame, which would hold it.
                 raise UserError(str(batch))
-            yield batch
+            yield batch if room is None else room.at(number, batch)
     except (ConnectionError, EOFError) as error:
         raise RuntimeError("DataLoader worker died handing over a batch") from error
     finally:

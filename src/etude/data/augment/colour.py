@@ -42,7 +42,19 @@ class Colour:
         first, second, third = (normal(draw)[:, None] * self.std for draw in columns(draws))
         one, two, three = self.components.unbind(0)
         added = first * one + second * two + third * three
-        return images.float() + added.float()[:, :, None, None]
+        changed = images.to(torch.float32, copy=True)
+        return changed.add_(_beside_pixels(added.float()[:, :, None, None], changed))
+
+
+def _beside_pixels(added: Tensor, images: Tensor) -> Tensor:
+    """Repeat numbers (N, C, 1, 1) for a row where that is how they lie in images: (N, C, 1, W).
+
+    On a CPU channels-last would be gone through in pieces of three values, eight times as slowly.
+    """
+    if images.device.type != "cpu" or not images.is_contiguous(memory_format=torch.channels_last):
+        return added
+    row = added.expand(-1, -1, 1, images.shape[3])
+    return row.contiguous(memory_format=torch.channels_last)
 
 
 def components(images: Tensor | Files) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from etude.data.augment.draws import around, integers
 from etude.data.augment.gather import pad, shift, windows
 
 PIXELS = range(256)  # what uint8 holds, as whole numbers
+LARGE = 2**16  # bytes of an image, above which a copy takes longer than to ask for one
 
 
 class Shift:
@@ -69,9 +71,20 @@ class Flip:
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Mirror those of images (N, C, H, W) whose draw, (N, 1), is below the probability."""
-        chosen = (draws[:, 0] < self.probability)[:, None, None, None]
+        below = draws[:, 0] < self.probability
+        if images.device.type == "cpu" and images[:1].nbytes > LARGE:
+            return _mirrored_one_by_one(images, below.tolist())
+        chosen = below[:, None, None, None]
         mirrored = images.flip(3)
         if images.dtype == torch.uint8:
             # By bits, as on a CPU `where` takes eight times as long.
             return images ^ ((images ^ mirrored) & chosen.byte().neg_())
         return torch.lerp(images, mirrored, chosen.float())
+
+
+def _mirrored_one_by_one(images: Tensor, chosen: Sequence[bool]) -> Tensor:
+    """Mirror large images on a CPU, only the chosen ones, each while it is in the cache."""
+    made = torch.empty_like(images)
+    for place, image, is_chosen in zip(made.unbind(0), images.unbind(0), chosen, strict=True):
+        place.copy_(image.flip(2) if is_chosen else image)
+    return made

@@ -46,26 +46,32 @@ class Files:
         paths: Any = self._paths[places if isinstance(places, slice) else places.numpy()]
         return Files(paths, self._form, digest=self.digest, cut_early=self.cut_early)
 
-    def tensor(self) -> torch.Tensor:
-        """Decode all images, in this thread: (N, 3, size, size) uint8, channels-last."""
-        images = torch.empty(self.shape, dtype=torch.uint8, memory_format=torch.channels_last)
+    def tensor(self, out: torch.Tensor | None = None) -> torch.Tensor:
+        """Decode all images, in this thread: (N, 3, size, size) uint8, channels-last, or `out`."""
+        images = _pixels(self.shape) if out is None else out
         stored = images.permute(0, 2, 3, 1).numpy()
         for place, path in zip(stored, self._paths, strict=True):
             place[:] = read_image(str(path), self._form)
         return images
 
-    def windows(self, windows: Sequence[Window], size: int) -> torch.Tensor:
+    def windows(
+        self, windows: Sequence[Window], size: int, out: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Cut one window out of every image, in this thread.
 
         Args:
             windows: One an image.
             size: Side that they are brought to.
+            out: Where they are wanted.
 
         Returns:
-            (N, 3, size, size) uint8, channels-last.
+            (N, 3, size, size) uint8, channels-last, or `out`.
         """
-        shape = (len(self), 3, size, size)
-        images = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
+        images = _pixels((len(self), 3, size, size)) if out is None else out
         for image, path, window in zip(images, self._paths, windows, strict=True):
             image.copy_(read_window(str(path), window, self._form, size))
         return images
+
+
+def _pixels(shape: tuple[int, int, int, int]) -> torch.Tensor:
+    return torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
