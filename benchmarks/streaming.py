@@ -53,15 +53,17 @@ THEIRS: dict[str, list[Callable[[Any], Any]]] = {
 Way = Callable[[int], Iterable[Any]]
 
 
-def ours(paths: Sequence[str], name: str, workers: int, *, cut_early: bool) -> Way:
-    """Give what makes our batches of an epoch."""
+def ours(
+    paths: Sequence[str], settings: Mapping[str, Any], workers: int, *, cut_early: bool
+) -> Way:
+    """Give what makes our batches of an epoch, augmented by settings."""
     form = Form(KEPT, "bilinear", "crop")
     files = Files(paths, form, digest="", cut_early=cut_early)
     stream = Stream(
         files,
         torch.zeros(len(paths), dtype=torch.int64),
         normalize=fit("mean_std", files, MEAN, STD),
-        augment=Augment(**PRESETS[name][0]).fitted(files[:BATCH], torch.device("cpu")),
+        augment=Augment(**settings).fitted(files[:BATCH], torch.device("cpu")),
         device="cpu",
         channels_last=True,
         workers=workers,
@@ -97,8 +99,8 @@ def measure(root: Path, name: str, workers: int, images: int, rounds: int) -> di
     listed = list_images(root).images
     paths = [listed[place * len(listed) // images].path for place in range(images)]
     ways = {
-        "original": ours(paths, name, workers, cut_early=True),
-        "kept": ours(paths, name, workers, cut_early=False),
+        "original": ours(paths, PRESETS[name][0], workers, cut_early=True),
+        "kept": ours(paths, PRESETS[name][0], workers, cut_early=False),
         "dataloader": theirs(root, name, workers, images),
     }
     turns = [{way: turn(each, epoch) for way, each in ways.items()} for epoch in range(rounds + 1)]

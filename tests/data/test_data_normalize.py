@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from etude.base.errors import UserError
-from etude.data.normalize import MODES, fit, statistics
+from etude.data.normalize import LARGE, MODES, fit, statistics
 from etude.data.sources.digits import Digits
 from etude.data.sources.idx import MNIST
 
@@ -107,6 +107,23 @@ def test_a_map_that_is_laid_out_gives_the_same_numbers_in_that_memory_format(
     result = normalize.laid_out(channels_last)(channels_last)
     assert torch.equal(result, normalize(images))
     assert result.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
+def test_large_images_are_mapped_one_by_one_to_the_same_numbers(
+    mode: str, layout: torch.memory_format, kind: torch.dtype
+):
+    large = (torch.rand(3, 3, 151, 149) * 256).byte()
+    assert large[0].numel() > LARGE
+    normalize = fit(mode, large)
+    large = large.to(kind, memory_format=layout)
+    made = torch.empty_like(large, dtype=torch.float32)
+    before = large.clone()
+    assert normalize.laid_out(large)(large, out=made) is made
+    assert torch.equal(made, normalize(large))
+    assert torch.equal(large, before)
 
 
 @pytest.mark.parametrize(
