@@ -9,6 +9,7 @@ in common counted once.
 
 import argparse
 import multiprocessing
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from typing import Any
 import torch
 
 from benchmarks import tables
+from benchmarks.held import held_by
 from benchmarks.streaming import BATCH, KEPT, SEEN, make_images, ours
 from etude.base.allocator import keep_memory
 from etude.data.sources.decode import Form, Window, read_window
@@ -59,20 +61,8 @@ def streaming(paths: Sequence[str], name: str, workers: int) -> tuple[float, lis
     for number, batch in enumerate(ours(paths, WAYS[name], workers, cut_early=True)(0)):
         assert batch.shape[1:] == (3, SEEN, SEEN)  # noqa: S101
         if number % tenth == 0:
-            memory.append(held())
+            memory.append(held_by(os.getpid()))
     return time.perf_counter() - start, memory
-
-
-def held() -> int:
-    """Give the bytes of this process and its workers."""
-    own = Path("/proc/self")
-    workers = " ".join(path.read_text() for path in own.glob("task/*/children")).split()
-    return sum(map(_share, (own, *(Path("/proc", worker) for worker in workers))))
-
-
-def _share(process: Path) -> int:
-    lines = (process / "smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 def measure(root: Path, images: int, workers: int, rounds: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from benchmarks import (
     check_speed,
     check_steps,
     contest,
+    flat,
     growth,
     long_stream,
     machine,
@@ -150,6 +151,7 @@ def test_every_row_runs(row: str):
     [
         growth,
         long_stream,
+        pytest.param(flat, marks=pytest.mark.slow),
         pytest.param(memory, marks=pytest.mark.slow),
         pytest.param(startup, marks=pytest.mark.slow),
         pytest.param(planning, marks=pytest.mark.slow),

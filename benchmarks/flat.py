@@ -1,0 +1,81 @@
+"""Whether memory stays as it is: 500 epochs of a tiny run, and a study of 100 runs.
+
+python -m benchmarks.flat
+
+Both are the command as people type it, looked at from outside twice a second: what belongs to it
+and to all of its processes, what they have in common counted once. What is compared is the most
+that was held in the second tenth of the time and in the last.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks import tables
+from benchmarks.held import held_by
+
+GOAL, LOOK = 1.02, 0.5
+TINY = ["experiment=lenet5_digits", "dataset.limit_train=200", "dataset.limit_test=100"]
+RUN = [*TINY, "train.epochs=500"]
+STUDY = ["-m", *TINY, "train.epochs=20", "seed=range(100)"]
+SMALL_RUN = [*TINY, "train.epochs=10"]
+SMALL_STUDY = ["-m", *TINY, "train.epochs=2", "seed=0,1"]
+
+
+def watch(words: Sequence[str], look: float) -> list[int]:
+    """Run `etude` with words; give the bytes that it holds, look by look."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "etude", *words, "device=cpu"]
+        process = subprocess.Popen(  # noqa: S603 (our own command)
+            command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        held: list[int] = []
+        while process.poll() is None:
+            held.append(held_by(process.pid))
+            time.sleep(look)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with exit code {process.returncode}")
+    return held
+
+
+def ends(held: Sequence[int]) -> tuple[int, int]:
+    """Give the most that was held in the second tenth of the time, and in the last."""
+    tenth = max(1, len(held) // 10)
+    return max(held[tenth : 2 * tenth] or held), max(held[-tenth:])
+
+
+def show(told: dict[str, list[int]]) -> str:
+    """Lay the results out."""
+    head = ["what", "in the second tenth", "in the last", "÷", f"goal ≤ {GOAL}"]
+    return (
+        f"### Memory over time\n\n{tables.table(head, [_line(*each) for each in told.items()])}\n"
+    )
+
+
+def _line(name: str, held: Sequence[int]) -> list[str]:
+    early, late = ends(held)
+    parts = (f"{part / 2**20:,.1f} MiB" for part in (early, late))
+    return [name, *parts, f"{late / early:.3f}", tables.MARKS[late <= GOAL * early]]
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--small", action="store_true", help="in seconds: does it run?")
+    small = parser.parse_args(words).small
+    asked: dict[str, list[str]] = {
+        "500 epochs of LeNet on 200 digits": SMALL_RUN if small else RUN,
+        "a study of 100 such runs of 20 epochs": SMALL_STUDY if small else STUDY,
+    }
+    told: dict[str, Any] = {name: watch(each, LOOK) for name, each in asked.items()}
+    text = show(told)
+    print(text)
+    if not small:
+        tables.save("flat", {"held_bytes": told}, text)
+
+
+if __name__ == "__main__":
+    main()
