@@ -304,6 +304,15 @@ def test_files_that_build_on_one_another_in_a_circle_are_refused(
         package.compose(["experiment=a"], config_dir="conf")
 
 
+@pytest.mark.parametrize("word", ["model=${study}", "optimizer=${experiment}"])
+def test_a_choice_that_stands_for_nothing_is_refused_in_words(
+    etude: Etude, capsys: Output, word: str
+):
+    assert etude(word, "--cfg", "job") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"etude: {word}: a choice here stands for nothing"
+
+
 def test_an_experiment_that_builds_on_another_as_a_group_keeps_its_settings(
     etude: Etude, workplace: Path, capsys: Output
 ):

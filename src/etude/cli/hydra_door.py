@@ -193,6 +193,8 @@ class Loader(ConfigLoaderImpl):
                 )
             except RecursionError:
                 raise UserError("the files of conf/ build on one another in a circle") from None
+            except AssertionError:  # Hydra's, of a choice that stands for nothing: model=${study}
+                raise UserError(f"{' '.join(choices)}: a choice here stands for nothing") from None
             self._bases[key] = make_base(composed, self._chosen, self._whole(), self._fallen)
         return self._bases[key]
 
