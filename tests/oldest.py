@@ -10,7 +10,8 @@ PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 def constraints() -> list[str]:
     """Give what runs need at the lowest version that is allowed."""
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["search"]]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["search"], *extras["pandas"]]
     bounds = (requirement.partition(",")[0] for requirement in wanted)
     return [bound.replace(">=", "==") for bound in bounds]
 
