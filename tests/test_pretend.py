@@ -93,7 +93,7 @@ def test_a_tensor_that_an_augmentation_makes_on_the_cpu_is_found(
     monkeypatch.setattr(
         Flip, "__call__", lambda self, images, draws: flip(self, images + torch.zeros(28), draws)
     )
-    with pytest.raises(UserError, match="on the same device|two different devices"):
+    with pytest.raises(UserError, match=r"on the same device|two different devices"):
         rehearsed(FLIPS, composer)
 
 
