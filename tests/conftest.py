@@ -18,6 +18,7 @@ import torch
 
 from etude.cli.app import main
 from etude.cli.compose import Composer, composing
+from etude.config.build import import_folders, import_from
 from etude.preflight.pretend import make_up
 
 gc.freeze()  # or each collection would walk through all that PyTorch has made
@@ -62,6 +63,18 @@ def own_log() -> Iterator[None]:
         if handler not in root_handlers and type(handler) is logging.StreamHandler:
             root.removeHandler(handler)
     logging.disable(disabled)
+
+
+@pytest.fixture(autouse=True)
+def own_imports() -> Iterator[None]:
+    """Leave as it was where modules are sought: a folder of one test's would be found in the next.
+
+    What a command was told of last is only put on Python's list by who builds next.
+    """
+    path, folders = sys.path[:], import_folders()
+    yield
+    sys.path[:] = path
+    import_from(*folders)
 
 
 @pytest.fixture

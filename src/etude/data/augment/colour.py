@@ -42,8 +42,10 @@ class Colour:
         first, second, third = (normal(draw)[:, None] * self.std for draw in columns(draws))
         one, two, three = self.components.unbind(0)
         added = first * one + second * two + third * three
-        changed = images.to(torch.float32, copy=True)
-        return changed.add_(_beside_pixels(added.float()[:, :, None, None], changed))
+        added = _beside_pixels(added.float()[:, :, None, None], images)
+        if images.dtype == torch.float32:
+            return images + added
+        return images.float().add_(added)
 
 
 def _beside_pixels(added: Tensor, images: Tensor) -> Tensor:
