@@ -74,5 +74,5 @@ clean:
 
 .venv-oldest/ready: pyproject.toml
 	@mkdir -p build && $(PYTHON) tests/oldest.py > build/oldest.txt
-	@sh tools/environment.sh $(PYTHON) .venv-oldest --editable '.[search,pandas]' --constraint build/oldest.txt \
+	@sh tools/environment.sh $(PYTHON) .venv-oldest --editable '.[search,pandas,slurm]' --constraint build/oldest.txt \
 	  'pytest>=8.3' 'pytest-xdist>=3.6' 'ruff>=0.14'

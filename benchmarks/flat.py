@@ -28,7 +28,7 @@ SMALL_RUN = [*TINY, "train.epochs=10"]
 SMALL_STUDY = ["-m", *TINY, "train.epochs=2", "seed=0,1"]
 
 
-def watch(words: Sequence[str], look: float) -> list[int]:
+def watch(words: Sequence[str]) -> list[int]:
     """Run `etude` with words; give the bytes that it holds, look by look."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "etude", *words, "device=cpu"]
@@ -38,7 +38,7 @@ def watch(words: Sequence[str], look: float) -> list[int]:
         held: list[int] = []
         while process.poll() is None:
             held.append(held_by(process.pid))
-            time.sleep(look)
+            time.sleep(LOOK)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with exit code {process.returncode}")
     return held
@@ -71,7 +71,7 @@ def main(words: Sequence[str] | None = None) -> None:
         "500 epochs of LeNet on 200 digits": SMALL_RUN if small else RUN,
         "a study of 100 such runs of 20 epochs": SMALL_STUDY if small else STUDY,
     }
-    told: dict[str, Any] = {name: watch(each, LOOK) for name, each in asked.items()}
+    told: dict[str, Any] = {name: watch(each) for name, each in asked.items()}
     text = show(told)
     print(text)
     if not small:

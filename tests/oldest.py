@@ -2,6 +2,7 @@
 
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
@@ -11,7 +12,8 @@ def constraints() -> list[str]:
     """Give what runs need at the lowest version that is allowed."""
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["search"], *extras["pandas"]]
+    asked = [extras[name] for name in ("search", "pandas", "slurm")]
+    wanted = [*project["dependencies"], *chain(*asked)]
     bounds = (requirement.partition(",")[0] for requirement in wanted)
     return [bound.replace(">=", "==") for bound in bounds]
 

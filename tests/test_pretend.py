@@ -85,6 +85,12 @@ def test_a_value_that_the_host_asks_for_is_found(
     assert isinstance(caught.value.__cause__, DataDependentOutputException)
 
 
+APART = (  # what PyTorch says of tensors on two devices
+    "found two different devices" if torch.__version__ < "2.12"
+    else "Expected all tensors to be on the same device"
+)  # fmt: skip
+
+
 def test_a_tensor_that_an_augmentation_makes_on_the_cpu_is_found(
     composer: Composer, monkeypatch: pytest.MonkeyPatch
 ):
@@ -92,7 +98,7 @@ def test_a_tensor_that_an_augmentation_makes_on_the_cpu_is_found(
     monkeypatch.setattr(
         Flip, "__call__", lambda self, images, draws: flip(self, images + torch.zeros(28), draws)
     )
-    with pytest.raises(UserError, match=r"on the same device|two different devices"):
+    with pytest.raises(UserError, match=APART):
         rehearsed(FLIPS, composer)
 
 

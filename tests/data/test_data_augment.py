@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from etude.base.errors import UserError
-from etude.data.augment import moves
+from etude.data.augment import gather
 from etude.data.augment.augment import Augment
 from etude.data.augment.gather import shift
 
@@ -116,9 +116,9 @@ def test_large_images_are_mirrored_as_small_ones(
     monkeypatch: pytest.MonkeyPatch, layout: torch.memory_format, kind: torch.dtype
 ):
     large, draws = pixels(8, 3, 149, 148).to(kind, memory_format=layout), random(8, 1)
-    assert large[:1].nbytes > moves.LARGE
+    assert large[:1].numel() > gather.LARGE
     one_by_one = Augment(flip_probability=0.5)(large, draws)
-    monkeypatch.setattr(moves, "LARGE", 2**30)
+    monkeypatch.setattr(gather, "LARGE", 2**30)
     together = Augment(flip_probability=0.5)(large, draws)
     assert torch.equal(one_by_one, together)
     assert one_by_one.stride() == together.stride() == large.stride()

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from etude.base.errors import UserError
-from etude.data.normalize import LARGE, MODES, fit, statistics
+from etude.data.augment.gather import LARGE
+from etude.data.normalize import MODES, fit, statistics
 from etude.data.sources.digits import Digits
 from etude.data.sources.idx import MNIST
 

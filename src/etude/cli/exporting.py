@@ -146,8 +146,9 @@ def _to_torch(job: _Job, file: Path) -> Answer:
     extra = {INFERENCE: json.dumps(job.prepared.plain(), ensure_ascii=False)}
     with file.open("wb") as stream:
         torch.export.save(program, stream, extra_files=extra)
-    # PyTorch 2.11 warns of the buffer that it reads the weights from itself.
-    with file.open("rb") as stream, warnings.catch_warnings(action="ignore"):
+    with file.open("rb") as stream, warnings.catch_warnings():
+        # PyTorch 2.11 warns of the buffer that it reads the weights from itself.
+        warnings.filterwarnings("ignore", "The given buffer is not writable")
         read_back = torch.export.load(stream).module()
     return lambda part: read_back(part).detach()
 

@@ -22,14 +22,13 @@ from torch import Tensor
 
 from etude.base.errors import UserError
 from etude.base.text import counted
-from etude.data.augment.gather import central
+from etude.data.augment.gather import best_one_by_one, central
 from etude.data.sources.files import Files
 
 MODES = ("none", "unit", "mean_std", "mean_only", "pixel_mean", "caffe", "lecun")
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 LECUN_RANGE = (-0.1, 1.175)
 SAMPLE_IMAGES = 100  # of a stream, for a suggestion
-LARGE = 2**16  # values of an image, of which a cache holds not many
 CHUNK_IMAGES = 1024  # bounds the temporary int64 copies of images
 
 
@@ -51,7 +50,7 @@ class Normalize:
         """Map images (N, C, H, W), 0 to 255, uint8 or float32, to new float32 or `out`."""
         if self.reverse_channels:
             images = images.flip(1)
-        if out is not None and out.device.type == "cpu" and out[:1].numel() > LARGE:
+        if out is not None and best_one_by_one(out):
             for made, image in zip(out.split(1), images.split(1), strict=True):
                 self._into(made, image)
             return out
@@ -80,7 +79,7 @@ class Normalize:
         large image's come for a row, which the cache holds.
         """
         one = images[:1]
-        is_repeated = self.scale.shape[-1] == 1 and one.numel() > LARGE
+        is_repeated = self.scale.shape[-1] == 1 and best_one_by_one(images)
         layout = torch.empty_like(one[:, :, :1] if is_repeated else one, dtype=torch.float32)
         scale, shift = (layout.clone().copy_(part) for part in (self.scale, self.shift))
         return Normalize(scale, shift, self.reverse_channels)

@@ -8,6 +8,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+LARGE = 2**16  # values of an image, of which a CPU's cache holds not many
+
+
+def best_one_by_one(images: Tensor) -> bool:
+    """Tell whether a CPU is faster with images (N, C, H, W) by themselves than together.
+
+    Each then stays in the cache from one step to the next; small ones cost more to ask for.
+    """
+    return images.device.type == "cpu" and images[:1].numel() > LARGE
+
 
 def windows(images: Tensor, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
     """Cut one window out of every image.

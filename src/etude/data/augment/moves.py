@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from etude.data.augment.draws import around, integers
-from etude.data.augment.gather import pad, shift, windows
+from etude.data.augment.gather import best_one_by_one, pad, shift, windows
 
 PIXELS = range(256)  # what uint8 holds, as whole numbers
-LARGE = 2**16  # bytes of an image, above which a copy takes longer than to ask for one
 
 
 class Shift:
@@ -72,7 +71,7 @@ class Flip:
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Mirror those of images (N, C, H, W) whose draw, (N, 1), is below the probability."""
         below = draws[:, 0] < self.probability
-        if images.device.type == "cpu" and images[:1].nbytes > LARGE:
+        if best_one_by_one(images):
             return _mirrored_one_by_one(images, below.tolist())
         chosen = below[:, None, None, None]
         mirrored = images.flip(3)
@@ -83,7 +82,7 @@ class Flip:
 
 
 def _mirrored_one_by_one(images: Tensor, chosen: Sequence[bool]) -> Tensor:
-    """Mirror large images on a CPU, only the chosen ones, each while it is in the cache."""
+    """Mirror only the chosen images, each while it is in the cache."""
     made = torch.empty_like(images)
     for place, image, is_chosen in zip(made.unbind(0), images.unbind(0), chosen, strict=True):
         place.copy_(image.flip(2) if is_chosen else image)
