@@ -3,8 +3,8 @@
 python -m benchmarks.long_stream [--root data/catdog/train] [--images 20000] [--workers 2]
 
 Decoding alone is every image decoded and brought to 224×224 by as many processes, and thrown away.
-The two take turns. Memory is what belongs to the process and its workers, a share of what they have
-in common counted once.
+The two take turns; our workers stay from epoch to epoch. Memory is what belongs to the process and
+its workers, those of the other ways included, a share of what they have in common counted once.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import torch
 
 from benchmarks import tables
 from benchmarks.held import held_by
-from benchmarks.streaming import BATCH, KEPT, SEEN, make_images, ours
+from benchmarks.streaming import BATCH, KEPT, SEEN, Way, make_images, ours
 from etude.base.allocator import keep_memory
 from etude.data.sources.decode import Form, Window, read_window
 from etude.data.sources.listing import list_images
@@ -55,10 +55,10 @@ def decoding(paths: Sequence[str], workers: int) -> float:
     return time.perf_counter() - start
 
 
-def streaming(paths: Sequence[str], name: str, workers: int) -> tuple[float, list[int]]:
+def streaming(way: Way, epoch: int, images: int) -> tuple[float, list[int]]:
     """Stream an epoch; give its seconds, and the bytes of memory at each tenth of it."""
-    start, tenth, memory = time.perf_counter(), max(1, len(paths) // BATCH // 10), []
-    for number, batch in enumerate(ours(paths, WAYS[name], workers, cut_early=True)(0)):
+    start, tenth, memory = time.perf_counter(), max(1, images // BATCH // 10), []
+    for number, batch in enumerate(way(epoch)):
         assert batch.shape[1:] == (3, SEEN, SEEN)  # noqa: S101
         if number % tenth == 0:
             memory.append(held_by(os.getpid()))
@@ -69,12 +69,13 @@ def measure(root: Path, images: int, workers: int, rounds: int) -> dict[str, Any
     """Let both take turns over the same files, each of which comes as often as it must."""
     listed = list_images(root).images
     paths = [listed[place % len(listed)].path for place in range(images)]
+    ways = {name: ours(paths, changes, workers, cut_early=True) for name, changes in WAYS.items()}
     turns = [
         {
             "decoding": decoding(paths, workers),
-            **{name: streaming(paths, name, workers) for name in WAYS},
+            **{name: streaming(way, epoch, images) for name, way in ways.items()},
         }
-        for _ in range(rounds)
+        for epoch in range(rounds)
     ]
     return {
         "images": images,

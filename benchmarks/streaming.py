@@ -3,7 +3,7 @@
 python -m benchmarks.streaming [--root data/catdog/train] [--workers 2]
 
 The pipeline alone, from JPEG files to a network's batches of 224×224 on the CPU, each with as many
-workers; an epoch a turn, its workers started and ended, in which few files come several times.
+workers, which stay from epoch to epoch; an epoch a turn, in which few files come several times.
 Ours are the augmentations of ImageNet's systems as `dataset=imagenet` has them; torchvision's are
 the same but for the colours along principal components, and the windows' own interpolations, which
 only ours have. `kept` cuts windows out of squares of 256 pixels, as from memory; `original` out of
@@ -11,7 +11,7 @@ the images themselves.
 """
 
 import argparse
-import resource
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,6 +26,7 @@ from torchvision import datasets, transforms
 
 from benchmarks import tables
 from benchmarks.augment import PRESETS
+from benchmarks.held import used_by
 from benchmarks.statistics_of import ratios, spread
 from etude.base.allocator import keep_memory
 from etude.data.augment.augment import Augment
@@ -76,22 +77,17 @@ def theirs(root: Path, name: str, workers: int, images: int) -> Way:
     """Give what makes the idiom's batches of an epoch."""
     folder = datasets.ImageFolder(str(root), transforms.Compose(THEIRS[name]))
     chosen = Subset(folder, torch.linspace(0, len(folder) - 1, images).long().tolist())
-    loader = DataLoader(chosen, batch_size=BATCH, shuffle=True, num_workers=workers)
+    how: Any = {"num_workers": workers, "persistent_workers": True}
+    loader = DataLoader(chosen, batch_size=BATCH, shuffle=True, **how)
     return lambda _: (images for images, _ in loader)
 
 
 def turn(way: Way, epoch: int) -> tuple[float, float]:
     """Make an epoch's batches: seconds, and seconds of all processors, the workers' included."""
-    start, used = time.perf_counter(), _used()
+    start, used = time.perf_counter(), used_by(os.getpid())
     for batch in way(epoch):
         assert batch.shape[1:] == (3, SEEN, SEEN)  # noqa: S101
-    return time.perf_counter() - start, _used() - used
-
-
-def _used() -> float:
-    """Give the processors' seconds of this process and of those that it waited for."""
-    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return sum(sum(resource.getrusage(who)[:2]) for who in whose)
+    return time.perf_counter() - start, used_by(os.getpid()) - used
 
 
 def measure(root: Path, name: str, workers: int, images: int, rounds: int) -> dict[str, Any]:

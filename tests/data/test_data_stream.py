@@ -14,13 +14,14 @@ from PIL import Image
 from etude.base.errors import UserError
 from etude.data.augment.augment import Augment
 from etude.data.batch import Batch
+from etude.data.decoders import AHEAD
 from etude.data.normalize import fit
 from etude.data.prepare import prepare
 from etude.data.resident import Resident
 from etude.data.sources.decode import Form
 from etude.data.sources.files import Files
 from etude.data.sources.folder import Folder
-from etude.data.stream import AHEAD, Stream
+from etude.data.stream import Stream
 
 EVERYTHING = {"shift_fraction": 0.2, "crop_padding": 2, "flip_probability": 0.5}
 SETTINGS: dict[str, Any] = {
@@ -172,12 +173,58 @@ def test_a_batchs_room_is_used_again_only_after_it(root: Path, workers: int, cut
     alone = list(split(root, stream=True, **how).epoch(1, 2, 1))
     assert len(alone) == 18 > AHEAD * workers + 1
     stream = split(root, stream=True, workers=workers, **how)
-    pixels = stream._decoded(torch.arange(18).split(1), None)
-    for expected in split(root, stream=True, **how)._decoded(torch.arange(18).split(1), None):
+    apart = split(root, stream=True, **how)
+    pixels, right = (
+        each._decoded(torch.arange(18).split(1), each._placed(None)) for each in (stream, apart)
+    )
+    for expected in right:
         found = next(pixels)
         time.sleep(0.02)  # for whoever would write too early
         assert torch.equal(found, expected)
     assert_same(stream.epoch(1, 2, 1), iter(alone))
+
+
+def children() -> set[str]:
+    """Give the processes that this one has started and that are at work."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {child for task in tasks for child in task.read_text().split()}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no /proc")
+@pytest.mark.parametrize("cut_from", ["kept", "original"])
+def test_the_processes_that_decode_stay_from_epoch_to_epoch(root: Path, cut_from: str):
+    before = children()
+    how: dict[str, Any] = {"load_size": 15, "cut_from": cut_from, "augment": CUTS["place"]}
+    stream, alone = (split(root, stream=True, workers=workers, **how) for workers in (2, 0))
+    assert_same(stream.epoch(1, 0, 4), alone.epoch(1, 0, 4))
+    decoders = children() - before
+    assert len(decoders) == 2
+    assert_same(stream.in_order(4), alone.in_order(4))  # by others, which end
+    assert children() - before == decoders
+    assert_same(stream.epoch(1, 1, 4), alone.epoch(1, 1, 4))
+    assert children() - before == decoders
+    stream.epoch(1, 2, 4)  # never begun
+    assert_same(stream.epoch(1, 2, 9), alone.epoch(1, 2, 9))  # for which there is no room
+    assert not children() & decoders
+    del stream
+    assert children() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no /proc")
+def test_an_epoch_that_is_left_ends_its_processes_and_the_next_one_is_whole(root: Path):
+    before = children()
+    stream, alone = (originals(root, workers, augment=CUTS["place"]) for workers in (2, 0))
+    left = stream.epoch(1, 0, 2)
+    next(left)
+    assert len(children() - before) == 2
+    both = zip(
+        stream.epoch(1, 1, 2), alone.epoch(1, 1, 2), strict=True
+    )  # beside the one that is left
+    assert all(torch.equal(mine.images, expected.images) for mine, expected in both)
+    left.close()
+    assert len(children() - before) == 2
+    assert_same(stream.epoch(1, 0, 2), alone.epoch(1, 0, 2))
+    assert_same(stream.epoch(1, 3, 2, 7), alone.epoch(1, 3, 2, 7))
 
 
 def test_augmenting_beside_workers_leaves_the_number_of_threads_alone(root: Path):

@@ -8,30 +8,21 @@ works on the one before.
 
 from __future__ import annotations
 
-import atexit
-import signal
-import sys
-import weakref
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from etude.base.errors import UserError
 from etude.base.side_stream import side_stream
 from etude.data.augment.augment import Augment
 from etude.data.batch import Batch, memory_format
+from etude.data.decoders import Decoders
 from etude.data.input import Input, order_of
 from etude.data.normalize import Normalize
-from etude.data.shared import Shared
-from etude.data.sources.decode import jpeg_decoder
 from etude.data.sources.files import Files
 from etude.data.windows import Windows
-
-AHEAD = 2  # batches that each worker is asked for before they are wanted
 
 
 class Stream:
@@ -64,6 +55,7 @@ class Stream:
         self.labels = labels.to(self.device)
         self.workers = workers
         self._files = images
+        self._kept: Decoders | None = None
         layout = memory_format(channels_last=channels_last)
         like = torch.zeros(1, *images.shape[1:], dtype=torch.uint8, device=self.device)
         like = like.contiguous(memory_format=layout)
@@ -82,7 +74,7 @@ class Stream:
     ) -> Iterator[Batch]:
         """Give every image once, shuffled and augmented; see `Resident.epoch`."""
         parts = order_of(len(self), seed, epoch).split(batch_size)[start_batch:]
-        return self._batches(parts, self._input.draws(len(self), seed, epoch))
+        return self._batches(parts, self._input.draws(len(self), seed, epoch), keeps=True)
 
     def some(self, part: Tensor) -> Batch:
         """Give the images at the places `part` (N,) int64, without augmentation."""
@@ -92,9 +84,12 @@ class Stream:
         """Give every image once, in the split's order, without augmentation."""
         return self._batches(torch.arange(len(self)).split(batch_size), None)
 
-    def _batches(self, parts: Sequence[Tensor], draws: Tensor | None) -> Iterator[Batch]:
+    def _batches(
+        self, parts: Sequence[Tensor], draws: Tensor | None, *, keeps: bool = False
+    ) -> Iterator[Batch]:
         """Make the batches of an epoch, with the random numbers of all of its images."""
-        for part, pixels in zip(parts, self._decoded(parts, self._placed(draws)), strict=True):
+        decoded = self._decoded(parts, self._placed(draws), keeps=keeps)
+        for part, pixels in zip(parts, decoded, strict=True):
             own = None if draws is None else draws[part].to(self.device, non_blocking=True)
             with _few_threads(self.workers):
                 images = self._input(pixels, own)
@@ -107,36 +102,34 @@ class Stream:
         cut = self._input.windows(len(self), draws)
         return Windows.of(cut, self._input.side, self._files.interpolation)
 
-    def _decoded(self, parts: Sequence[Tensor], windows: Windows | None) -> Iterator[Tensor]:
-        """Decode parts, a batch (N, C, H, W) uint8 each, ahead of who wants them."""
-        workers = min(self.workers, len(parts))
-        forked = workers > 0 and sys.platform == "linux"
-        if windows is not None:
-            jpeg_decoder()
-        size = self._input.side if windows is None else self._input.size
-        room = self._room(workers, len(parts[0]), size) if forked else None
-        loader = DataLoader(
-            _Parts(self._files, parts, windows, size, room),
-            batch_size=None,
-            num_workers=workers,
-            prefetch_factor=AHEAD if workers else None,
-            # Python 3.14's own choice would import all anew in every worker of every epoch, and run
-            # a script that calls us once more.
-            multiprocessing_context="fork" if forked else None,
-            pin_memory=self.device.type == "cuda",
-            worker_init_fn=_leave_signals_to_the_parent,
-            generator=torch.Generator(),  # else it draws from what dropout draws from
-        )
-        return _copied_ahead(_sound(loader, room), self.device)
+    def _decoded(
+        self, parts: Sequence[Tensor], windows: Windows | None, *, keeps: bool = False
+    ) -> Iterator[Tensor]:
+        """Decode parts, a batch (N, C, H, W) uint8 each, ahead of who wants them.
 
-    def _room(self, workers: int, images: int, size: int) -> Shared | None:
-        """Make room for the batches that can be under way, and for the one that is in use.
-
-        Where batches are copied to a device, they are pinned by whom they are handed over to.
+        Args:
+            parts: The places of each batch's images.
+            windows: Of all images, where they are cut out of the files.
+            keeps: Whether the processes that decode are kept for another time: each time they are
+                forked, this process pays for what it writes after that.
         """
-        if self.device.type == "cuda":
-            return None
-        return Shared(AHEAD * workers + 1, (images, self._files.shape[1], size, size))
+        decoders = self._decoders(min(self.workers, len(parts)), len(parts[0]), keeps=keeps)
+        yield from _copied_ahead(decoders.epoch(parts, windows), self.device)
+        if keeps:  # those of an epoch that was left, or failed, have ended
+            self._kept = decoders
+        else:
+            decoders.end()
+
+    def _decoders(self, workers: int, images: int, *, keeps: bool) -> Decoders:
+        """Take those that are kept, if they do, or make others for batches of so many images."""
+        if keeps and self._kept is not None:
+            kept, self._kept = self._kept, None  # nobody else may take them meanwhile
+            if kept.suffice(workers, images):
+                return kept
+            kept.end()
+        size = self._input.size if self._files.cut_early else self._input.side
+        is_pinned = self.device.type == "cuda"
+        return Decoders(self._files, size, workers, images, is_pinned=is_pinned)
 
 
 @contextmanager
@@ -151,84 +144,6 @@ def _few_threads(workers: int) -> Generator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-class _Parts(Dataset[Tensor | int | UserError]):
-    """An epoch's batches, by number; an error is given like one, as a loader would rewrite it.
-
-    Where there is shared room for a batch, its number of images tells that it is there.
-    """
-
-    def __init__(
-        self,
-        files: Files,
-        parts: Sequence[Tensor],
-        windows: Windows | None,
-        size: int,
-        room: Shared | None,
-    ) -> None:
-        self._files = files
-        self._parts = parts
-        self._windows = windows
-        self._size = size
-        self._room = room
-
-    def __len__(self) -> int:
-        return len(self._parts)
-
-    def __getitem__(self, index: int) -> Tensor | int | UserError:
-        part = self._parts[index]
-        place = None if self._room is None else self._room.at(index, len(part))
-        try:
-            made = self._made(part, place)
-        except UserError as error:
-            return error
-        return made if place is None else len(part)
-
-    def _made(self, part: Tensor, place: Tensor | None) -> Tensor:
-        files = self._files[part]
-        if self._windows is None:
-            return files.tensor(place)
-        return files.windows(self._windows.at(part), self._size, place)
-
-
-def _sound(loader: DataLoader[Tensor | int | UserError], room: Shared | None) -> Iterator[Tensor]:
-    """Pass batches on.
-
-    Raises:
-        UserError: One of its images could not be decoded.
-        RuntimeError: A worker was killed.
-    """
-    batches = iter(loader)
-    _at_work.add(batches)
-    try:
-        for number, batch in enumerate(batches):
-            if isinstance(batch, UserError):
-                # Not the error itself: in its traceback stands this frame, which would hold it.
-                raise UserError(str(batch))
-            yield batch if room is None else room.at(number, batch)
-    except (ConnectionError, EOFError) as error:
-        raise RuntimeError("DataLoader worker died handing over a batch") from error
-    finally:
-        _end_workers(batches)
-
-
-_at_work: weakref.WeakSet[Any] = weakref.WeakSet()  # loaders whose workers may be alive
-
-
-@atexit.register
-def _end_all() -> None:
-    """End all workers: the interpreter joins them at its end, and they ignore its SIGTERM.
-
-    An error that nobody caught keeps its frames, and so a loader, until then.
-    """
-    for batches in list(_at_work):
-        _end_workers(batches)
-
-
-def _end_workers(batches: Any) -> None:
-    if hasattr(batches, "_shutdown_workers"):  # one that decodes in this process has none
-        batches._shutdown_workers()
 
 
 def _copied_ahead(batches: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
@@ -253,9 +168,3 @@ def _copy(batches: Iterator[Tensor], device: torch.device, side: Any) -> Tensor 
         return None
     with torch.cuda.stream(side):
         return batch.to(device, non_blocking=True)
-
-
-def _leave_signals_to_the_parent(_: int) -> None:
-    """Outlive a Ctrl-C, which reaches a whole group of processes, until the run has saved."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
