@@ -12,7 +12,7 @@ from PIL import Image
 import etude as package
 from etude.cli import study_jobs
 from etude.cli.compose import Composer
-from etude.cli.study import read
+from etude.cli.study import SIZES, read
 from etude.config import build
 from etude.report.claims import read_claim
 from etude.runs.study import read_plan
@@ -26,7 +26,7 @@ GRIDS = [path for path in CONF.glob("*.yaml") if "search" not in yaml.safe_load(
 SIZED = sorted(
     (path.stem, size)
     for path in GRIDS
-    for size in ("full", "medium", "small")
+    for size in SIZES
     if size in yaml.safe_load(path.read_text())
 )
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -167,7 +167,7 @@ def test_a_failed_run_is_counted_and_leaves_the_others_alone(
     ("words", "said"),
     [
         (["study=weight_deca"], "did you mean 'weight_decay'"),
-        (["study=depth", "size=tiny"], "size=tiny must be one of full, medium, small"),
+        (["study=depth", "size=tiny"], "size=tiny must be one of full, medium, small, why"),
         (["study=depth", "size=small", "train.epocs=3"], "did you mean 'train.epochs'"),
         (["study=depth", "size=small", "optimizer.lr=-1"], "optimizer.lr=-1"),
         (["study=depth"], "cifar-10"),

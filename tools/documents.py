@@ -31,6 +31,9 @@ def _line(line: str, records: Mapping[str, Record]) -> str:
     named = [name for name in _NAME.findall("|".join(cells[:3])) if name]
     wanted = [f"{name}_medium" if study else name for name in named]
     found = [_said(records[name], study=study) for name in wanted if name in records]
+    if study:
+        why = [f"{name}_why" for name in named]
+        found += [f"[why](../ledger/{name}.json)" for name in why if name in records]
     if found:
         cells[-1] = f" {', '.join(found)} "
     return f"|{'|'.join(cells)}|"

@@ -14,7 +14,7 @@ from etude.base.nearest import unknown
 from etude.cli.study_file import check_file
 from etude.runs.study import PlannedRun, StudyPlan, rounds
 
-SIZES = ("full", "medium", "small")
+SIZES = ("full", "medium", "small", "why")
 # Of the runs that choose an arm's rate: no seed of the study, so that none owes its result to luck.
 TUNING_SEED = 1000
 METRICS = ("test_accuracy", "train_accuracy")
@@ -129,7 +129,8 @@ def read(name: str, content: object, *, size: str, pretrained: bool) -> Study:
         name: The file's.
         content: What it says.
         size: `full`; `medium` for narrower networks of the same depth, on fewer of the same images;
-            or `small` for its twin that runs anywhere in minutes.
+            `small` for its twin that runs anywhere in minutes; or `why`, an experiment about what
+            the medium one gave, which asks and claims something of its own.
         pretrained: Whether the arms that need pretrained weights belong to it.
 
     Raises:
@@ -142,8 +143,8 @@ def read(name: str, content: object, *, size: str, pretrained: bool) -> Study:
     arms = tuple(_arms(twin["axes"], twin.get("tune", ()), pretrained=pretrained))
     study = Study(
         name=name if size == "full" else f"{name}_{size}",
-        question=str(node["question"]),
-        claim=str(node.get("claim", "")),
+        question=str(twin.get("question", node["question"])),
+        claim=str(twin.get("claim", node.get("claim", ""))),
         source=str(node.get("source", "")),
         experiment=str(twin["experiment"]),
         baseline=str(twin["baseline"]),
