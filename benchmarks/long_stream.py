@@ -26,7 +26,7 @@ from etude.base.allocator import keep_memory
 from etude.data.sources.decode import Form, Window, read_window
 from etude.data.sources.listing import list_images
 
-ROUNDS, GOAL = 5, 0.9
+ROUNDS, GOAL = 9, 0.9
 PLACE_FLIP = {"crop": "place", "flip_probability": 0.5}
 WAYS: dict[str, dict[str, Any]] = {
     "cut out in the middle": {},

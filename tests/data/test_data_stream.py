@@ -14,7 +14,7 @@ from PIL import Image
 from etude.base.errors import UserError
 from etude.data.augment.augment import Augment
 from etude.data.batch import Batch
-from etude.data.decoders import AHEAD
+from etude.data.decoders import ahead
 from etude.data.normalize import fit
 from etude.data.prepare import prepare
 from etude.data.resident import Resident
@@ -171,7 +171,7 @@ def test_windows_of_files_are_those_of_memory_up_to_rounding(squares: Path):
 def test_a_batchs_room_is_used_again_only_after_it(root: Path, workers: int, cut_from: str):
     how: dict[str, Any] = {"load_size": 15, "cut_from": cut_from, "augment": CUTS["place"]}
     alone = list(split(root, stream=True, **how).epoch(1, 2, 1))
-    assert len(alone) == 18 > AHEAD * workers + 1
+    assert len(alone) == 18 > ahead(workers) * workers + 1
     stream = split(root, stream=True, workers=workers, **how)
     apart = split(root, stream=True, **how)
     pixels, right = (

@@ -19,7 +19,17 @@ from etude.data.sources.decode import Window, jpeg_decoder
 from etude.data.sources.files import Files
 from etude.data.windows import Windows
 
-AHEAD = 2  # batches that each worker is asked for before they are wanted
+AHEAD = 8  # batches that are asked for before they are wanted
+AHEAD_EACH = 2  # of each worker, at least
+
+
+def ahead(workers: int) -> int:
+    """Tell how many batches each worker is asked for before they are wanted.
+
+    They are given in their order, so that one that is slow for a while holds the others up where
+    they are not some batches ahead.
+    """
+    return max(AHEAD_EACH, AHEAD // max(1, workers))
 
 
 class Decoders:
@@ -40,8 +50,8 @@ class Decoders:
         self._files, self._workers, self._images = files, workers, images
         # Room for the batches that can be under way, and for the one that is in use. Where they are
         # pinned, they come to another place anyway.
-        shape = images, files.shape[1], size, size
-        self._room = Shared(AHEAD * workers + 1, shape) if forked and not is_pinned else None
+        shape, each = (images, files.shape[1], size, size), ahead(workers)
+        self._room = Shared(each * workers + 1, shape) if forked and not is_pinned else None
         self._wanted = _Wanted()
         self._loader = DataLoader(
             _Decoded(files, size, self._room),
@@ -49,7 +59,7 @@ class Decoders:
             sampler=self._wanted,
             num_workers=workers,
             persistent_workers=workers > 0,
-            prefetch_factor=AHEAD if workers else None,
+            prefetch_factor=each if workers else None,
             # Python 3.14's own choice would import all anew in every worker, and run a script that
             # calls us once more.
             multiprocessing_context="fork" if forked else None,
