@@ -416,3 +416,9 @@ def test_weights_that_are_nowhere_have_no_content_and_are_refused_as_when_sought
         content(wanted(tmp_path / "empty"), {})
     with pytest.raises(UserError, match="give a run's folder or a file of weights"):
         content(wanted(tmp_path / "absent"), {str(tmp_path / "other"): "01234567"})
+
+
+def test_a_run_that_diverged_is_not_waited_for(tmp_path: Path):
+    (tmp_path / "summary.json").write_text('{"state": "diverged", "fingerprint": "89abcdef"}')
+    with pytest.raises(UserError, match="that run diverged, so give another one"):
+        find(wanted(tmp_path))

@@ -80,6 +80,27 @@ def test_each_change_is_told_in_a_line(queue: CommandQueue, capsys: pytest.Captu
     locks.release(held)
 
 
+@pytest.mark.parametrize("state", ["finished", "failed", "removed"])
+def test_what_is_over_stays_what_it_came_to(
+    queue: CommandQueue, capsys: pytest.CaptureFixture[str], state: str
+):
+    add(queue, "seed=0")
+    queue.write(replace(queue.find(1), state=state))
+    assert command.main(["remove", "1"]) == 2
+    assert f"command 1 is {state}; there is nothing to remove" in capsys.readouterr().err
+    assert states(queue) == {1: state}
+
+
+def test_a_command_that_was_stopped_can_be_removed_so_that_it_does_not_begin_again(
+    queue: CommandQueue,
+):
+    add(queue, "seed=0")
+    queue.write(replace(queue.find(1), state="preempted"))
+    assert command.main(["remove", "1"]) == 0
+    queue.again(None)
+    assert states(queue) == {1: "removed"}
+
+
 @pytest.mark.parametrize("action", ["remove", "first", "follow"])
 def test_an_action_that_needs_a_number_says_so_and_which_there_are(
     queue: CommandQueue, capsys: pytest.CaptureFixture[str], action: str

@@ -161,9 +161,15 @@ class CommandQueue:
             self.write(replace(command, place=min(places) - 1))
 
     def remove(self, number: int) -> bool:
-        """Take a command out; say whether it ran, and was asked to save and stop."""
+        """Take a command out; say whether it ran, and was asked to save and stop.
+
+        Raises:
+            UserError: It is over.
+        """
         with self.alone():
             command = self.find(number)
+            if not command.left and command.state != STOPPED:  # which `again` would begin anew
+                raise UserError(f"command {number} is {command.state}; there is nothing to remove")
             self.write(replace(command, state=REMOVED))
             return self.stop(command)
 

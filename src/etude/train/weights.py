@@ -214,10 +214,12 @@ def _reason(error: Exception) -> str:
 def _existing(key: str, path: Path) -> Path:
     """Give a file, or a run's best weights."""
     found = path / BEST if path.is_dir() else path
+    summary = read_summary(path) if path.is_dir() else None
     if found.is_file():
-        summary = read_summary(path) if path.is_dir() else None
         return found if summary is None else best_of(path, summary["fingerprint"])
     way_out = "let that run finish" if path.is_dir() else "give a run's folder or a file of weights"
+    if summary is not None and summary["state"] == "diverged":
+        way_out = "that run diverged, so give another one"
     raise UserError(f"init.{key}={path}: there is no {found}; {way_out}")
 
 
