@@ -66,6 +66,17 @@ def test_only_the_chosen_classes_are_taken_in_their_usual_order(three: Path):
     assert len({source(three, classes=own).content() for own in (None, ["cat", "dog"])}) == 2
 
 
+def test_a_class_that_is_not_chosen_may_be_empty(three: Path):
+    for part in ("train", "test"):
+        for image in (three / part / "cow").iterdir():
+            image.unlink()
+    assert source(three, classes=["cat", "dog"]).facts().num_classes == 2
+    with pytest.raises(UserError, match="cow has no images"):
+        source(three, classes=["cat", "cow"]).facts()
+    with pytest.raises(UserError, match="cow has no images"):
+        source(three).facts()
+
+
 def test_the_last_two_of_three_classes_are_numbered_from_0(three: Path):
     loaded = source(three, classes=["cow", "dog"]).load()
     assert loaded.train.labels.tolist() == [0, 1, 1]

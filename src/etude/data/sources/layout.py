@@ -130,8 +130,8 @@ class Layout(NamedTuple):
             return read_table(self.root, self.labels, NAMES)
         folders = self._folders()
         if "train" not in folders:
-            return {"train": list_images(self.root)}
-        return {name: list_images(folder) for name, folder in folders.items()}
+            return {"train": list_images(self.root, self.classes)}
+        return {name: list_images(folder, self.classes) for name, folder in folders.items()}
 
     def _folders(self) -> dict[str, Path]:
         """Find the parts' folders; none at all where the folder's own are classes.

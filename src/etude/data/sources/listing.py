@@ -66,8 +66,12 @@ class Listing(NamedTuple):
         return [image.path[start:] for image in self.images]
 
 
-def list_images(folder: Path) -> Listing:
+def list_images(folder: Path, wanted: Collection[str] | None = None) -> Listing:
     """List a part's images as torchvision's `ImageFolder` does, hidden ones apart.
+
+    Args:
+        folder: The part's.
+        wanted: Classes whose images are listed; None for all. The others are named all the same.
 
     Raises:
         UserError: The folder is missing or has no classes, or a class has no images.
@@ -82,6 +86,8 @@ def list_images(folder: Path) -> Listing:
     images: list[os.DirEntry[str]] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
+        if wanted is not None and name not in wanted:
+            continue
         found = list(_images_below(folder / name))
         if not found:
             raise UserError(
