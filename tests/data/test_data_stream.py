@@ -15,6 +15,7 @@ from etude.base.errors import UserError
 from etude.data.augment.augment import Augment
 from etude.data.batch import Batch
 from etude.data.decoders import ahead
+from etude.data.input import order_of
 from etude.data.normalize import fit
 from etude.data.prepare import prepare
 from etude.data.resident import Resident
@@ -303,6 +304,10 @@ def test_copies_to_a_gpu_arrive_whole(root: Path):
     parts = [batch.images.cpu() for batch in stream.in_order(4)]
     expected = stream._files.tensor().float() / 255
     assert torch.allclose(torch.cat(parts), expected)
+    for epoch in range(2):  # by the same processes, and the same thread that pins
+        order = order_of(len(stream), 0, epoch)
+        parts = [batch.images.cpu() for batch in stream.epoch(0, epoch, 4)]
+        assert torch.allclose(torch.cat(parts), expected[order])
 
 
 def run_script(text: str) -> subprocess.CompletedProcess[str]:
