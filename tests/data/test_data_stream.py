@@ -1,8 +1,10 @@
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess as Process
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import torch
 from PIL import Image
 
 from etude.base.errors import UserError
+from etude.base.processes import exists
 from etude.data.augment.augment import Augment
 from etude.data.batch import Batch
 from etude.data.decoders import ahead
@@ -185,6 +188,13 @@ def test_a_batchs_room_is_used_again_only_after_it(root: Path, workers: int, cut
     assert_same(stream.epoch(1, 2, 1), iter(alone))
 
 
+def is_soon(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return condition()
+
+
 def children() -> set[str]:
     """Give the processes that this one has started and that are at work."""
     tasks = Path("/proc/self/task").glob("*/children")
@@ -209,6 +219,73 @@ def test_the_processes_that_decode_stay_from_epoch_to_epoch(root: Path, cut_from
     assert not children() & decoders
     del stream
     assert children() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no /proc")
+def test_they_stay_where_nobody_asks_for_more_than_there_is(root: Path):
+    """As a run does it, which counts its steps."""
+    before = children()
+    stream, alone = (split(root, stream=True, workers=workers) for workers in (2, 0))
+    batches, found = iter(()), list[set[str]]()
+    for epoch in range(3):
+        batches = stream.epoch(1, epoch, 4)
+        for expected in list(alone.epoch(1, epoch, 4)):
+            assert torch.equal(next(batches).images, expected.images)
+        found.append(children() - before)
+    assert len(found[0]) == 2
+    assert found[0] == found[1] == found[2]
+    del stream, batches
+    assert children() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no /proc")
+def test_a_ctrl_c_while_they_are_ended_ends_them_and_goes_no_further(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked = list[object]()
+
+    def interrupted(worker: Process, timeout: float | None = None) -> None:
+        asked.append(worker)
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+        join(worker, timeout)
+
+    before, join = children(), Process.join
+    left = split(root, stream=True, workers=2).epoch(1, 0, 2)
+    next(left)
+    monkeypatch.setattr(Process, "join", interrupted)
+    left.close()
+    assert asked
+    assert is_soon(lambda: children() == before)
+
+
+@pytest.mark.slow  # PyTorch waits for a while
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no /proc")
+def test_one_that_does_not_react_is_killed(root: Path):
+    before = children()
+    left = split(root, stream=True, workers=2).epoch(1, 0, 2)
+    next(left)
+    for one in children() - before:
+        os.kill(int(one), signal.SIGSTOP)
+    left.close()
+    assert is_soon(lambda: children() == before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no /proc")
+def test_a_process_that_is_killed_takes_them_along_at_once(root: Path):
+    paths = [str(path) for path in sorted(root.glob("train/*/*.png"))]
+    text = (
+        OPEN.format(paths=paths, early=False)
+        + "import os, signal, pathlib\n"
+        + "tasks = pathlib.Path('/proc/self/task').glob('*/children')\n"
+        + "print(*(task.read_text() for task in tasks), flush=True)\n"
+        + "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = run_script(text)
+    assert done.returncode == -signal.SIGKILL
+    assert len(done.stdout.split()) == 2
+    ended = done.stdout.split()
+    assert is_soon(lambda: not any(exists(int(one)) for one in ended), 2)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no /proc")

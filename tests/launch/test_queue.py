@@ -17,7 +17,7 @@ from etude.base import locks
 from etude.base.errors import UserError
 from etude.cli import queue as command
 from etude.launch.commands import RUNNING, CommandQueue, state_folder
-from etude.launch.commands_server import _do, is_serving, start
+from etude.launch.commands_server import _do, _state, is_serving, start
 
 Etude = Callable[..., int]
 QUICK = ["dataset.limit_train=80", "dataset.limit_test=20", "record.curves=false",
@@ -99,6 +99,60 @@ def test_a_command_that_was_stopped_can_be_removed_so_that_it_does_not_begin_aga
     assert command.main(["remove", "1"]) == 0
     queue.again(None)
     assert states(queue) == {1: "removed"}
+
+
+def asleep(queue: CommandQueue) -> tuple[subprocess.Popen[str], int]:
+    """Begin a command that counts how often it is asked to stop; give its lock as well."""
+    text = (
+        "import signal, time\nasked = []\n"
+        "signal.signal(signal.SIGTERM, lambda *_: asked.append(1))\nprint('up', flush=True)\n"
+        "end = time.monotonic() + 1\nwhile time.monotonic() < end: time.sleep(0.05)\n"
+        "print(len(asked))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    queue.write(replace(queue.find(1), state=RUNNING, process=process.pid))
+    return process, locks.take(queue.lock(1))
+
+
+def test_what_runs_is_asked_once_to_save_and_stop(queue: CommandQueue):
+    add(queue, "seed=0")
+    process, held = asleep(queue)
+    for words in (["resize", "1"], ["resize", "2"], ["remove", "1"]):
+        assert command.main(words) == 0
+    assert process.communicate()[0] == "1\n"
+    locks.release(held)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "state"),
+    [
+        (["resize", "1"], 75, "waiting"),
+        (["resize", "1"], -signal.SIGTERM, "waiting"),  # before it had loaded what saves
+        (["resize", "1"], -signal.SIGKILL, "failed"),
+        (["remove", "1"], 75, "removed"),
+        (["remove", "1", "resume", "1"], 75, "waiting"),  # while it still saves
+        (["remove", "1", "resume", "1"], 0, "finished"),
+        ([], 75, "preempted"),
+        ([], -signal.SIGTERM, "failed"),  # by somebody else
+    ],
+)
+def test_where_a_command_stands_whose_process_has_ended(
+    queue: CommandQueue,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    code: int,
+    state: str,
+):
+    monkeypatch.setattr(command, "start", lambda _: None)
+    add(queue, "seed=0")
+    process, held = asleep(queue)
+    for pair in zip(words[::2], words[1::2], strict=True):
+        assert command.main(pair) == 0
+    assert _state(queue, queue.find(1), code) == state
+    process.communicate()
+    locks.release(held)
 
 
 @pytest.mark.parametrize("action", ["remove", "first", "follow"])

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from etude.base.errors import UserError
+from etude.base.processes import die_with_parent
 from etude.data.shared import Shared
 from etude.data.sources.decode import Window, jpeg_decoder
 from etude.data.sources.files import Files
@@ -21,6 +22,7 @@ from etude.data.windows import Windows
 
 AHEAD = 8  # batches that are asked for before they are wanted
 AHEAD_EACH = 2  # of each worker, at least
+_PATIENCE = 1.0  # seconds that the system has to kill a worker
 
 
 def ahead(workers: int) -> int:
@@ -64,7 +66,7 @@ class Decoders:
             # calls us once more.
             multiprocessing_context="fork" if forked else None,
             pin_memory=is_pinned,
-            worker_init_fn=_leave_signals_to_the_parent,
+            worker_init_fn=_follow_the_parent,
             generator=torch.Generator(),  # else it draws from what dropout draws from
         )
 
@@ -75,8 +77,8 @@ class Decoders:
     def epoch(self, parts: Sequence[Tensor], windows: Windows | None) -> Iterator[Tensor]:
         """Decode the images at the places `parts`, a batch (N, C, H, W) uint8 each.
 
-        A batch is to be read before the next one is asked for. The processes stay for the next
-        epoch, if nobody leaves this one before its end.
+        A batch is to be read before the next one is asked for. After the last one, another epoch
+        may follow; one that was left, or failed, is to be the last.
 
         Raises:
             UserError: An image could not be decoded.
@@ -88,25 +90,16 @@ class Decoders:
             _Part(number, part.tolist(), None if windows is None else windows.at(part))
             for number, part in enumerate(parts)
         )
-        is_over = False
         try:
-            yield from self._sound()
-            is_over = True
+            batches = iter(self._loader)
+            _at_work.add(batches)
+            for number, batch in enumerate(batches):
+                if isinstance(batch, UserError):
+                    # Not the error itself: in its traceback stands this frame, which would hold it.
+                    raise UserError(str(batch))
+                yield batch if self._room is None else self._room.at(number, batch)
         except (ConnectionError, EOFError) as error:
             raise RuntimeError("DataLoader worker died handing over a batch") from error
-        finally:
-            if not is_over:
-                self.end()
-
-    def _sound(self) -> Iterator[Tensor]:
-        """Pass batches on."""
-        batches = iter(self._loader)
-        _at_work.add(batches)
-        for number, batch in enumerate(batches):
-            if isinstance(batch, UserError):
-                # Not the error itself: in its traceback stands this frame, which would hold it.
-                raise UserError(str(batch))
-            yield batch if self._room is None else self._room.at(number, batch)
 
     def end(self) -> None:
         """End the processes."""
@@ -177,11 +170,29 @@ def _end_all() -> None:
 
 
 def _end_workers(batches: Any) -> None:
-    if hasattr(batches, "_shutdown_workers"):  # one that decodes in this process has none
+    """End a loader's workers, and kill those that do not end: stopped, or waiting for a disk.
+
+    A Ctrl-C meanwhile hastens it, and goes no further: whoever ends an epoch before its time is on
+    the way out, and an error here would be one that nobody can catch.
+    """
+    if not hasattr(batches, "_shutdown_workers"):  # one that decodes in this process has none
+        return
+    try:
         batches._shutdown_workers()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for worker in batches._workers:
+            if worker.is_alive():
+                worker.kill()
+                worker.join(_PATIENCE)
 
 
-def _leave_signals_to_the_parent(_: int) -> None:
-    """Outlive a Ctrl-C, which reaches a whole group of processes, until the run has saved."""
+def _follow_the_parent(_: int) -> None:
+    """Outlive a Ctrl-C, which reaches a whole group of processes, until the run has saved.
+
+    And nothing else: what the run had locked is locked as long as one of its children lives.
+    """
+    die_with_parent(signal.SIGKILL)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

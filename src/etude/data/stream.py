@@ -114,11 +114,16 @@ class Stream:
                 forked, this process pays for what it writes after that.
         """
         decoders = self._decoders(min(self.workers, len(parts)), len(parts[0]), keeps=keeps)
-        yield from _copied_ahead(decoders.epoch(parts, windows), self.device)
-        if keeps:  # those of an epoch that was left, or failed, have ended
-            self._kept = decoders
-        else:
-            decoders.end()
+        is_kept = False
+        try:
+            batches = _copied_ahead(decoders.epoch(parts, windows), self.device)
+            for number, batch in enumerate(batches, 1):
+                if keeps and number == len(parts):  # after which nobody need ask for another
+                    self._kept, is_kept = decoders, True
+                yield batch
+        finally:  # an epoch may be left, or fail
+            if not is_kept:
+                decoders.end()
 
     def _decoders(self, workers: int, images: int, *, keeps: bool) -> Decoders:
         """Take those that are kept, if they do, or make others for batches of so many images."""

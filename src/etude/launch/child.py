@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import ctypes
 import faulthandler
 import io
 import os
@@ -17,13 +16,13 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from etude.base.errors import INTERRUPTED
+from etude.base.processes import die_with_parent
 from etude.launch.wire import Request, read_request
 
 GRACE = 10.0  # seconds that a job has to save once its launcher is gone
 MEANT_FOR_JOBS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 # Read by numeric libraries when they start their threads.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def live(files: Sequence[int]) -> NoReturn:
@@ -86,9 +85,7 @@ def live_with_parent(parent: int, lifeline: int) -> None:
         parent: The process that must live.
         lifeline: Descriptor of a pipe that ends when it dies.
     """
-    asked_by_system = sys.platform == "linux"
-    if asked_by_system:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    asked_by_system = die_with_parent(signal.SIGTERM)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in MEANT_FOR_JOBS[1:]:
         signal.signal(number, signal.SIG_DFL)

@@ -191,17 +191,32 @@ class CommandQueue:
         with self.alone():
             running = [command for command in self.all() if command.state == RUNNING]
             for command in running:
-                (self.folder / f"{command.number}.again").touch()
+                self.mark(command, "again").touch()
                 self.stop(command)
         return [command.number for command in running]
 
     def stop(self, command: QueuedCommand) -> bool:
-        """Ask a command's process to save and stop, and say whether it is there."""
+        """Ask a command's process to save and stop, and say whether it is there.
+
+        Once: asked again, it would stop without having saved.
+        """
         if command.process and locks.is_held(self.lock(command.number)):
             with suppress(ProcessLookupError):
-                os.kill(command.process, signal.SIGTERM)
+                if not self.was_asked(command):
+                    os.kill(command.process, signal.SIGTERM)
+                self.mark(command, "asked").write_text(str(command.process))
                 return True
         return False
+
+    def was_asked(self, command: QueuedCommand) -> bool:
+        """Say whether a command's process was asked to stop."""
+        with suppress(OSError):
+            return self.mark(command, "asked").read_text() == str(command.process)
+        return False
+
+    def mark(self, command: QueuedCommand, word: str) -> Path:
+        """Name the file that says what was wanted of a command's process."""
+        return self.folder / f"{command.number}.{word}"
 
     def alone(self, *, patience: float = _TRIED) -> _Alone:
         """Keep all others from changing the queue meanwhile.

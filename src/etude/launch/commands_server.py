@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -97,7 +98,7 @@ def _begin(
     """Start a command's process; None where it is no longer to be done, or cannot be started."""
     if not command.left:
         return None
-    (queue.folder / f"{command.number}.again").unlink(missing_ok=True)
+    queue.mark(command, "again").unlink(missing_ok=True)
     # What is set in the shell that this server came from is nothing to another's command.
     own = kept(os.environ)
     environment = {k: v for k, v in os.environ.items() if k not in own}
@@ -126,8 +127,12 @@ def _resized(queue: CommandQueue, command: QueuedCommand) -> list[str]:
 
 
 def _state(queue: CommandQueue, command: QueuedCommand, code: int) -> str:
+    """Tell where a command stands whose process has ended."""
     if command.state == REMOVED:
         return REMOVED
-    if code in {PREEMPTED, INTERRUPTED}:
-        return WAITING if (queue.folder / f"{command.number}.again").exists() else STOPPED
+    # Asked before it had loaded what saves, it ends by the signal itself.
+    asked = code == -signal.SIGTERM and queue.was_asked(command)
+    if asked or code in {PREEMPTED, INTERRUPTED}:
+        again = queue.mark(command, "again").exists() or command.state == WAITING
+        return WAITING if again else STOPPED
     return FINISHED if code == 0 else FAILED
