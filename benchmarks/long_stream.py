@@ -26,7 +26,7 @@ from etude.base.allocator import keep_memory
 from etude.data.sources.decode import Form, Window, read_window
 from etude.data.sources.listing import list_images
 
-ROUNDS, GOAL = 9, 0.9
+ROUNDS, GOAL = 5, 0.9
 PLACE_FLIP = {"crop": "place", "flip_probability": 0.5}
 WAYS: dict[str, dict[str, Any]] = {
     "cut out in the middle": {},
@@ -55,14 +55,18 @@ def decoding(paths: Sequence[str], workers: int) -> float:
     return time.perf_counter() - start
 
 
-def streaming(way: Way, epoch: int, images: int) -> tuple[float, list[int]]:
-    """Stream an epoch; give its seconds, and the bytes of memory at each tenth of it."""
-    start, tenth, memory = time.perf_counter(), max(1, images // BATCH // 10), []
-    for number, batch in enumerate(way(epoch)):
+def streaming(way: Way, epoch: int) -> float:
+    """Give the seconds that an epoch takes."""
+    start = time.perf_counter()
+    for batch in way(epoch):
         assert batch.shape[1:] == (3, SEEN, SEEN)  # noqa: S101
-        if number % tenth == 0:
-            memory.append(held_by(os.getpid()))
-    return time.perf_counter() - start, memory
+    return time.perf_counter() - start
+
+
+def held(way: Way, epoch: int, images: int) -> list[int]:
+    """Give the bytes of memory at each tenth of an epoch, whose time the looking takes part of."""
+    tenth = max(1, images // BATCH // 10)
+    return [held_by(os.getpid()) for number, _ in enumerate(way(epoch)) if number % tenth == 0]
 
 
 def measure(root: Path, images: int, workers: int, rounds: int) -> dict[str, Any]:
@@ -73,7 +77,7 @@ def measure(root: Path, images: int, workers: int, rounds: int) -> dict[str, Any
     turns = [
         {
             "decoding": decoding(paths, workers),
-            **{name: streaming(way, epoch, images) for name, way in ways.items()},
+            **{name: streaming(way, epoch) for name, way in ways.items()},
         }
         for epoch in range(rounds)
     ]
@@ -81,8 +85,8 @@ def measure(root: Path, images: int, workers: int, rounds: int) -> dict[str, Any
         "images": images,
         "workers": workers,
         "decoding": [turn["decoding"] for turn in turns],
-        "streaming": {name: [turn[name][0] for turn in turns] for name in WAYS},
-        "memory": {name: [turn[name][1] for turn in turns] for name in WAYS},
+        "streaming": {name: [turn[name] for turn in turns] for name in WAYS},
+        "memory": {name: held(way, rounds, images) for name, way in ways.items()},
     }
 
 
@@ -95,7 +99,7 @@ def show(told: dict[str, Any]) -> str:
 
 
 def _line(told: dict[str, Any], name: str) -> list[str]:
-    alone, streamed, memory = told["decoding"], told["streaming"][name], told["memory"][name][-1]
+    alone, streamed, memory = told["decoding"], told["streaming"][name], told["memory"][name]
     ratio = median(a / b for a, b in zip(alone, streamed, strict=True))
     return [
         name,
