@@ -105,6 +105,28 @@ def test_where_a_study_asks_how_soon_claims_are_about_epochs(make: Make, tmp_pat
     assert "more seed" in told(found)[2].text
 
 
+@pytest.mark.parametrize(
+    ("late", "words"), [(4, ["supported", "refuted"]), (1, ["refuted", "refuted"])]
+)
+def test_epochs_that_are_all_alike_spread_as_whole_numbers_do(
+    make: Make, tmp_path: Path, late: int, words: list[str]
+):
+    study(
+        make, tmp_path, [0.9] * 5, [0.9] * 5,
+        metric="train_accuracy", reach=0.6, claims=["high > low", "high > 2 * low"], margin=1,
+    )  # fmt: skip
+    for path in (tmp_path / "runs").glob("rate=*/metrics.jsonl"):
+        reached = late if "rate=0.2" in str(path) else 2
+        rows = [{"epoch": n, "train_loss": 1.0, "train_accuracy": 0.7 if n >= reached else 0.1}
+                for n in range(1, 7)]  # fmt: skip
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    judged = judge(compare(group(read([tmp_path / "runs"])), metric="final.train_accuracy"))
+    assert [one.word for one in judged] == words
+    assert judged[0].found is not None
+    assert judged[0].found.error == pytest.approx(math.sqrt(1 / 6 / 5))
+    assert judged[0].interval is not None
+
+
 def test_runs_that_diverged_count_as_guessing(make: Make, tmp_path: Path):
     low = [0.5, 0.52, 0.51]
     study(make, tmp_path, low, low, claims=["low > high"])

@@ -7,7 +7,8 @@ takes more than twice as many. By Student's t, seed by seed where arms share see
 - `A > B` is supported where the difference is above 0, and refuted where it is below δ;
 - `A = B` is supported where it lies between -δ and δ (two one-sided tests), refuted where beyond.
 
-A run that diverged counts as one that guesses, where it is known what guessing gives.
+A run that diverged counts as one that guesses, where it is known what guessing gives. An epoch is
+whole, so that when something was reached has a variance of 1/12 at least, however alike runs are.
 
 Each is told by one-sided tests at 5 %. A study's word is supported only if all of its claims are,
 which needs no correction; it is refuted if one claim is, for which 5 % are divided by their number.
@@ -17,7 +18,7 @@ Where seeds were added in rounds, 5 % are divided by the number of rounds first 
 import math
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from etude.base.errors import UserError
@@ -46,11 +47,12 @@ class Claim(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """How claims are judged: by δ, among how many, and at how many looks at the runs."""
+    """How claims are judged: by δ, among how many, at how many looks, and whether in epochs."""
 
     margin: float
     among: int
     looks: int = 1
+    is_epochs: bool = False
 
     @property
     def level(self) -> float:
@@ -104,7 +106,7 @@ def judge(results: Results) -> list[Judged]:
     margin = plan["margin"] or 0.0
     values = {row.label: _values(row, results, plan["reach"]) for row in results.rows}
     claims = [read_claim(text, list(plan["arms"])) for text in plan["claims"]]
-    rule = Rule(margin, len(claims), plan["looks"])
+    rule = Rule(margin, len(claims), plan["looks"], plan["reach"] is not None)
     return [_judged(claim, values, rule) for claim in claims]
 
 
@@ -158,6 +160,8 @@ def _judged(claim: Claim, values: Mapping[str, Mapping[Hashable, float]], rule: 
     left, right = values.get(claim.left, {}), values.get(claim.right, {})
     times = {seed: claim.times * value for seed, value in right.items()}
     found = difference(left, times)
+    if found is not None and rule.is_epochs and found.count:
+        found = _of_whole_numbers(found, claim.times)
     if found is None or not found.error:
         return Judged(claim, "undecided", found, None, None)
     word = _word(found, claim.sign, rule)
@@ -166,6 +170,14 @@ def _judged(claim: Claim, values: Mapping[str, Mapping[Hashable, float]], rule: 
     more = None if total is None else total - shared
     confidence = 1 - 2 * rule.level
     return Judged(claim, word, found, found.interval(confidence), more, confidence)
+
+
+def _of_whole_numbers(found: Difference, times: float) -> Difference:
+    """Let a difference of epochs spread at least as rounding up to whole ones does."""
+    least = math.sqrt((1 + times**2) / 12 / found.count)
+    if found.error >= least:
+        return found
+    return replace(found, error=least, freedom=max(found.freedom, found.count - 1))
 
 
 def _word(found: Difference, sign: str, rule: Rule) -> Word:
