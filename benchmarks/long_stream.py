@@ -21,7 +21,7 @@ import torch
 
 from benchmarks import tables
 from benchmarks.held import held_by
-from benchmarks.streaming import BATCH, KEPT, SEEN, Way, make_images, ours
+from benchmarks.streaming import BATCH, KEPT, SEEN, Way, make_images, ours, turn
 from etude.base.allocator import keep_memory
 from etude.data.sources.decode import Form, Window, read_window
 from etude.data.sources.listing import list_images
@@ -55,14 +55,6 @@ def decoding(paths: Sequence[str], workers: int) -> float:
     return time.perf_counter() - start
 
 
-def streaming(way: Way, epoch: int) -> float:
-    """Give the seconds that an epoch takes."""
-    start = time.perf_counter()
-    for batch in way(epoch):
-        assert batch.shape[1:] == (3, SEEN, SEEN)  # noqa: S101
-    return time.perf_counter() - start
-
-
 def held(way: Way, epoch: int, images: int) -> list[int]:
     """Give the bytes of memory at each tenth of an epoch, whose time the looking takes part of."""
     tenth = max(1, images // BATCH // 10)
@@ -77,7 +69,7 @@ def measure(root: Path, images: int, workers: int, rounds: int) -> dict[str, Any
     turns = [
         {
             "decoding": decoding(paths, workers),
-            **{name: streaming(way, epoch) for name, way in ways.items()},
+            **{name: turn(way, epoch)[0] for name, way in ways.items()},
         }
         for epoch in range(rounds)
     ]

@@ -419,6 +419,7 @@ def test_weights_that_are_nowhere_have_no_content_and_are_refused_as_when_sought
 
 
 def test_a_run_that_diverged_is_not_waited_for(tmp_path: Path):
-    (tmp_path / "summary.json").write_text('{"state": "diverged", "fingerprint": "89abcdef"}')
+    told = {"state": "failed", "error": "Diverged: the loss became nan", "fingerprint": "89abcdef"}
+    (tmp_path / "summary.json").write_text(json.dumps(told))
     with pytest.raises(UserError, match="that run diverged, so give another one"):
         find(wanted(tmp_path))

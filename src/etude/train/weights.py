@@ -21,6 +21,8 @@ from etude.base.lazy import safetensors, torch, torchvision
 from etude.base.text import first_line
 from etude.runs.names import BEST
 from etude.runs.records import read_summary
+from etude.runs.state import RunState
+from etude.runs.status import state_of
 from etude.train.layers import LoadedLayers, by_layer, copy_layers
 
 log = logging.getLogger(__name__)
@@ -218,7 +220,7 @@ def _existing(key: str, path: Path) -> Path:
     if found.is_file():
         return found if summary is None else best_of(path, summary["fingerprint"])
     way_out = "let that run finish" if path.is_dir() else "give a run's folder or a file of weights"
-    if summary is not None and summary["state"] == "diverged":
+    if state_of(summary) is RunState.DIVERGED:
         way_out = "that run diverged, so give another one"
     raise UserError(f"init.{key}={path}: there is no {found}; {way_out}")
 
