@@ -49,7 +49,7 @@ class Decoders:
         self, files: Files, size: int, workers: int, images: int, *, is_pinned: bool
     ) -> None:
         forked = workers > 0 and sys.platform == "linux"
-        self._files, self._workers, self._images = files, workers, images
+        self._workers, self._images = workers, images
         # Room for the batches that can be under way, and for the one that is in use. Where they are
         # pinned, they come to another place anyway.
         shape, each = (images, files.shape[1], size, size), ahead(workers)
