@@ -61,7 +61,8 @@ def check_tests(device: str) -> Told:
         every = sorted((ROOT / "tests").rglob("test_*.py"))
         files = [str(path) for path in every if "mark.gpu" in path.read_text(encoding="utf-8")]
     words = ("-m", "gpu", "-p", "no:benchmark", "-p", "no:cacheprovider", "-n", "4")
-    done = python("pytest", *words, "--durations=5", *files, **SHARED)
+    wide = {"COLUMNS": "300"}  # room for the reason of a failure
+    done = python("pytest", *words, "--durations=5", *files, **SHARED, **wide)
     last = done.stdout.strip().splitlines()[-1:] or [done.stderr[-200:]]
     counts = {
         word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|error)", last[0])

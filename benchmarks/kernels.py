@@ -4,7 +4,8 @@ python -m benchmarks.kernels lenet lenet_shift resnet20 alexnet
 python -m benchmarks.kernels lenet --device cpu          operations instead of kernels
 
 Both train the same network on made images, as in `benchmarks.check_speed`. Listed are the kernels
-in whose time they differ most; what is left of a step's time between kernels is told as such.
+in whose time they differ most; what is left of a step's time between kernels is told as such. All
+steps are of one epoch, unless there are too few images: what its end costs is `check_speed`'s.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import tables
-from benchmarks.check_speed import IMAGES, bare, ours
+from benchmarks.check_speed import bare, images_of, ours
 from benchmarks.made import finished
 from benchmarks.rows import ROWS
 
@@ -109,10 +110,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("rows", nargs="+", choices=ROWS)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
-    parser.add_argument("--images", type=int, default=IMAGES)
+    parser.add_argument("--images", type=int, help="default: the data set's")
     parser.add_argument("--steps", type=int, default=STEPS)
     chosen = parser.parse_args()
-    told = [compare(row, chosen.device, chosen.images, chosen.steps) for row in chosen.rows]
+    told = [
+        compare(row, chosen.device, chosen.images or images_of(row, chosen.device), chosen.steps)
+        for row in chosen.rows
+    ]
     text = "\n".join(map(show, told))
     print(text)
     print(json.dumps({each["row"]: each["etude"]["microseconds"] for each in told}))
