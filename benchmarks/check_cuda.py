@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from benchmarks.same_bits import kill_once_saved, rows_of
 AT_ONCE = min(16, max(2, os.cpu_count() or 2))  # processes on the GPU where nothing is timed
 SEEDS = 16
 LONGEST = 400  # seconds that a part of it may take
+# Of processes that share the machine: threads that wait for each other would take its cores.
+SHARED = {"OMP_NUM_THREADS": "1", "TORCHINDUCTOR_COMPILE_THREADS": "4"}
 # Étude by default ÷ the others, on an H100 or H200.
 GOALS = {
     "lenet": {"eager": 10, "bare": 0.95, "dataloader": 12},
@@ -54,35 +56,42 @@ def python(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]
 
 def check_tests(device: str) -> Told:
     """Run every test that is marked `gpu`."""
-    files = ["tests"] if device == "cuda" else ["tests/test_graph.py"]
-    words = ("-m", "gpu", "-p", "no:benchmark", "-p", "no:cacheprovider", "-n", "3")
-    done = python("pytest", *words, *files)
+    files = ["tests/test_graph.py"]
+    if device == "cuda":  # collecting all tests would take longer than these
+        every = sorted((ROOT / "tests").rglob("test_*.py"))
+        files = [str(path) for path in every if "mark.gpu" in path.read_text(encoding="utf-8")]
+    words = ("-m", "gpu", "-p", "no:benchmark", "-p", "no:cacheprovider", "-n", "4")
+    wide = {"COLUMNS": "300"}  # room for the reason of a failure
+    done = python("pytest", *words, "--durations=5", *files, **SHARED, **wide)
     last = done.stdout.strip().splitlines()[-1:] or [done.stderr[-200:]]
     counts = {
         word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|error)", last[0])
     }
-    failed = re.findall(r"^FAILED (\S+)", done.stdout, re.MULTILINE)
-    return {"ok": done.returncode == 0, "counts": counts, "failed": failed, "told": last[0]}
+    failed = re.findall(r"^(?:FAILED|ERROR) .+", done.stdout, re.MULTILINE)
+    slowest = re.findall(r"^([\d.]+s) call +(\S+)", done.stdout, re.MULTILINE)
+    return {"ok": done.returncode == 0, "counts": counts, "failed": failed, "told": last[0],
+            "slowest": slowest}  # fmt: skip
 
 
 def check_steps(device: str) -> Told:
     """Compare each experiment's captured steps with its eager ones."""
-    names = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
+    names = sorted((path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml")),
+                   key=_number_in, reverse=True)  # fmt: skip
     if device == "cpu":
         names = ["lenet5_digits", "resnet_digits"]
-    count = min(len(names), 3 * AT_ONCE)  # some networks have a thousand layers
-    shares = [names[i::count] for i in range(count)]
-
-    def share(part: Sequence[str]) -> list[Told]:
-        done = python("benchmarks.check_steps", "--device", device, *part)
-        return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        told = [line for lines in pool.map(share, shares) for line in lines]
+    words = ("--device", device, "--at-once", str(min(AT_ONCE, len(names))))
+    done = python("benchmarks.check_steps", *words, *names, **SHARED)
+    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     wrong = [line for line in told if not line["same"]]
     missing = sorted(set(names) - {line["experiment"] for line in told})
+    slowest = sorted(((line.get("seconds", 0), line["experiment"]) for line in told), reverse=True)
     return {"ok": not wrong and not missing, "experiments": len(told), "wrong": wrong,
-            "missing": missing}  # fmt: skip
+            "missing": missing, "slowest": slowest[:5]}  # fmt: skip
+
+
+def _number_in(name: str) -> int:
+    """Give the largest number in a name: networks of many layers are begun first."""
+    return max(map(int, re.findall(r"\d+", name.partition("_cifar")[0])), default=0)
 
 
 def check_resume(device: str) -> Told:
@@ -106,7 +115,7 @@ def check_resume(device: str) -> Told:
 def check_speed(device: str) -> Told:
     """Time each network's steps; what is compiled is compiled before, by `compile_all`."""
     small = ("--images", "300", "--seconds", "0.01", "--workers", "0")
-    how = ("--device", device, *(small if device == "cpu" else ()))
+    how = ("--device", device, *(small if device == "cpu" else ("--seconds", "0.4")))
     rows = list(GOALS) if device == "cuda" else ["lenet"]
     done = python("benchmarks.check_speed", *rows, *how)
     told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
@@ -150,15 +159,17 @@ def carry_out(part: str, device: str) -> Told:
     start = time.perf_counter()
     told = PARTS[part](device) | {"took": time.perf_counter() - start}
     print(f"{part}: {_detail(part, told)}, {told['took']:.0f} s", flush=True)
-    for wrong in (*told.get("failed", ()), *told.get("wrong", ()), *told.get("missing", ())):
-        print(f"  {wrong}", flush=True)
+    for each in ("failed", "wrong", "missing", "slowest"):
+        for value in told.get(each, ()):
+            print(f"  {each}: {value}", flush=True)
     return told
 
 
 def compile_all() -> None:
     """Have the compiler's cache filled, all networks at once."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda row: python("benchmarks.check_speed", row, "--compile-only"), GOALS))
+        words = ("benchmarks.check_speed", "--compile-only")
+        list(pool.map(lambda row: python(*words, row, **SHARED), GOALS))
 
 
 def show(told: Told) -> str:

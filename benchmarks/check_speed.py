@@ -3,7 +3,8 @@
 python -m benchmarks.check_speed lenet vgg11            a line of JSON for each
 python -m benchmarks.check_speed lenet --compile-only   fill the compiler's cache, time nothing
 
-The images are made, so that no data set is needed; every contestant trains the same network.
+The images are made, as many as the data set has, so that none is needed; every contestant trains
+the same network. Étude's turns are of an epoch or more, which has an end and a beginning.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from torch import Tensor
 import etude
 from benchmarks.contestants.bare import bare_step, captured
 from benchmarks.contestants.dataloader import steps
-from benchmarks.made import Made, advance, finished, made
+from benchmarks.made import Made, advance, facts_of, finished, made
 from benchmarks.network import Network
 from benchmarks.pictures import Pictures, loaded, transform_of
 from benchmarks.rows import ROWS
@@ -28,7 +29,6 @@ from etude.train.builders import make_steps
 from etude.train.compiler import one_kernel
 
 ROUNDS = 3
-IMAGES = 12_850  # the last batch of an epoch is a smaller one
 WORKERS = 8
 
 
@@ -38,6 +38,11 @@ def words_of(row: str, device: str, *more: str) -> list[str]:
     if row in ("vgg19", "resnet20"):
         own.append("dataset=cifar10")
     return [*own, f"device={device}", "train.batch_size=128", "train.epochs=1000000", *more]
+
+
+def images_of(row: str, device: str) -> int:
+    """Give how many images the row's data set is published with."""
+    return facts_of(etude.compose(words_of(row, device))).train_images
 
 
 def ours(row: str, device: str, images: int, *more: str) -> tuple[Made, Iterator[Tensor]]:
@@ -96,20 +101,23 @@ def idiom(row: str, device: str, images: int, workers: int) -> Iterator[float]:
         yield from steps(network_of(parts), batches)
 
 
-def rate(step: Callable[[], object], finish: Callable[[], None], seconds: float) -> float:
-    """Do steps for so long; give how many a second."""
+def rate(
+    step: Callable[[], object], finish: Callable[[], None], seconds: float, least: int = 0
+) -> float:
+    """Do steps for so long, and so many at least; give how many a second."""
     start, done = time.perf_counter(), 0
     while True:
         for _ in range(10):
             step()
         finish()
         done += 10
-        if (passed := time.perf_counter() - start) >= seconds:
+        if (passed := time.perf_counter() - start) >= seconds and done >= least:
             return done / passed
 
 
 def measure(row: str, device: str, images: int, seconds: float, workers: int) -> dict[str, Any]:
     """Let all take turns; give the median of each one's rates."""
+    begun = time.perf_counter()
     auto, auto_steps = ours(row, device, images)
     eager, eager_steps = ours(row, device, images, "train.step=eager")
     loaded = idiom(row, device, images, workers)
@@ -124,13 +132,15 @@ def measure(row: str, device: str, images: int, seconds: float, workers: int) ->
     finished(auto)
     first = time.perf_counter() - start
     rates: dict[str, list[float]] = {name: [] for name in each}
-    for step in each.values():
-        rate(step, lambda: finished(eager), seconds / 4)
+    least = {"auto": auto.state.steps}
+    for name, step in each.items():
+        rate(step, lambda: finished(eager), seconds / 4, least.get(name, 0))
+    prepared = time.perf_counter() - begun
     for _ in range(ROUNDS):
         for name, step in each.items():
-            rates[name].append(rate(step, lambda: finished(eager), seconds))
+            rates[name].append(rate(step, lambda: finished(eager), seconds, least.get(name, 0)))
     told: dict[str, Any] = {name: median(values) for name, values in rates.items()}
-    return {"row": row, "seconds_of_the_first_six": first,
+    return {"row": row, "seconds_of_the_first_six": first, "seconds_until_ready": prepared,
             "compiled": auto.state.compiler.on, **told}  # fmt: skip
 
 
@@ -139,15 +149,16 @@ def main() -> None:
     parser.add_argument("rows", nargs="+", choices=ROWS)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
     parser.add_argument("--seconds", type=float, default=0.7, help="of each turn")
-    parser.add_argument("--images", type=int, default=IMAGES)
+    parser.add_argument("--images", type=int, help="default: the data set's")
     parser.add_argument("--workers", type=int, default=WORKERS)
     parser.add_argument("--compile-only", action="store_true")
     chosen = parser.parse_args()
     for row in chosen.rows:
+        images = chosen.images or images_of(row, chosen.device)
         if chosen.compile_only:
-            compile_for(row, chosen.device, chosen.images)
+            compile_for(row, chosen.device, images)
         else:
-            how = chosen.device, chosen.images, chosen.seconds, chosen.workers
+            how = chosen.device, images, chosen.seconds, chosen.workers
             print(json.dumps(measure(row, *how)), flush=True)
 
 

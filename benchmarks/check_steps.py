@@ -1,12 +1,16 @@
 """Experiments' steps, captured against eager on made images: a line of JSON for each.
 
 python -m benchmarks.check_steps --device cuda lenet5_mnist vgg11_mnist
+python -m benchmarks.check_steps --at-once 16 lenet5_mnist vgg11_mnist …
 """
 
 import argparse
 import gc
 import json
+import multiprocessing
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import islice
 from typing import Any
 
@@ -101,16 +105,32 @@ class AtOnce:
         state.step_done()
 
 
+def check_and_forget(experiment: str, device: str) -> dict[str, Any]:
+    """Check an experiment, and leave its memory to the next."""
+    told = check(experiment, device)
+    gc.collect()  # graphs and their networks hold each other
+    if device == "cuda":
+        torch.cuda.empty_cache()
+    return told
+
+
+def check_all(experiments: Sequence[str], device: str, at_once: int) -> Iterator[dict[str, Any]]:
+    """Check experiments in so many processes, each of which takes the next one when it is done."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(at_once, mp_context=spawn) as pool:
+        tasks = [pool.submit(check_and_forget, name, device) for name in experiments]
+        for task in as_completed(tasks):
+            yield task.result()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
+    parser.add_argument("--at-once", type=int, default=1, help="processes")
     parser.add_argument("experiments", nargs="+")
     chosen = parser.parse_args()
-    for experiment in chosen.experiments:
-        print(json.dumps(check(experiment, chosen.device)), flush=True)
-        gc.collect()  # graphs and their networks hold each other
-        if chosen.device == "cuda":
-            torch.cuda.empty_cache()
+    for told in check_all(chosen.experiments, chosen.device, chosen.at_once):
+        print(json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":

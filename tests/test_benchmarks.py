@@ -12,6 +12,7 @@ from benchmarks import (
     contest,
     flat,
     growth,
+    kernels,
     long_stream,
     machine,
     memory,
@@ -109,6 +110,13 @@ def test_everybody_takes_turns():
     told = check_speed.measure("lenet", "cpu", 300, 0.01, 0)
     assert min(told[name] for name in ("auto", "eager", "bare", "dataloader")) > 0
     assert not told["compiled"]
+
+
+def test_a_step_is_looked_at_kernel_by_kernel():
+    told = kernels.compare("lenet", "cpu", 300, steps=2)
+    assert min(told[way]["microseconds"] for way in ("etude", "bare")) > 0
+    assert told["etude"]["calls"]["aten::convolution"] == told["bare"]["calls"]["aten::convolution"]
+    assert "| etude |" in kernels.show(told)
 
 
 @pytest.mark.slow
