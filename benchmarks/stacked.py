@@ -27,8 +27,8 @@ from etude.train.hardware import autocast, synchronize
 CHECKED_STEPS = 20
 WORST = 1e-12
 ROUNDS = 5
-# Network, shape of its images, steps of a turn on the CPU and on a GPU, where a step one by one is 16
-# eager ones of 4 to 16 ms.
+# Network, shape of its images, steps of a turn on the CPU and on a GPU, where a step one by one is
+# 16 eager ones of 4 to 16 ms.
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], dict[str, int]]] = {
     "LeNet": (lambda: LeNet5(1, 10, input_size=28), (1, 28, 28), {"cpu": 5, "cuda": 10}),
     "ResNet-20": (lambda: ResNetSmall(3, 10, depth=20), (3, 32, 32), {"cpu": 1, "cuda": 2}),
