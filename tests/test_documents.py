@@ -60,3 +60,26 @@ def test_a_record_takes_the_place_of_a_rows_last_column():
         "[record](../ledger/depth_medium.json)) |",
         "| | other | `vgg` | | stays |",
     ]
+
+
+def test_what_was_refuted_stands_beside_what_the_why_came_to():
+    judged: dict[str, Any] = {"claim": "E > A", "word": "refuted", "difference": -0.0895}
+    judged |= {"low": -0.1, "high": -0.08}
+    later = judged | {"difference": -0.034, "low": -0.04, "high": -0.027}
+    records: dict[str, Any] = {
+        "depth_medium": {"claims": [judged, judged | {"claim": "B > A", "word": "undecided"}]},
+        "depth_why": {"name": "depth_why", "claims": [later]},
+        "lrn_medium": {"claims": [judged]},
+    }
+    rows = "| why A3 | `depth` | most of it | old | old |\n| why A7 | `lrn` | not run | | |"
+    first, second = generated(rows, records).splitlines()
+    assert "| most of it | E > A: -0.0895 (-0.1 to -0.08) | Are the deeper networks worse" in first
+    assert "E > A: -0.034 (-0.04 to -0.027), refuted ([record](../ledger/dep" in first
+    assert second == "| why A7 | `lrn` | not run | E > A: -0.0895 (-0.1 to -0.08) | |"
+
+
+def test_every_study_that_is_refuted_has_a_why():
+    records = read_records(ROOT / "ledger")
+    refuted = {name for name, record in records.items() if record["verdict"] == "refuted"}
+    for name in (name.removesuffix("_medium") for name in refuted if name.endswith("_medium")):
+        assert re.search(rf"^\| why A\d+ \| `{name}` \|", PAGE, flags=re.MULTILINE)

@@ -1,20 +1,25 @@
 """Put what the ledger says into docs/documents.md: `python -m tools.documents`.
 
 The last column of a row is the ledger's where there is a record of what the row names, and stays as
-it is where there is none: a row without a record says by hand what it wants that is not here.
+it is where there is none: a row without a record says by hand what it wants that is not here. Of
+what a medium study refutes the last two are: what was refuted, and what the study's `why` came to.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from etude.report.ledger import Record, read_records
+import yaml
+
+from etude.report.ledger import Record, RecordedClaim, read_records
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "documents.md"
 LEDGER = ROOT / "ledger"
+STUDIES = ROOT / "conf" / "study"
 
 _ROW = re.compile(r"^\|(?: [SDA][\d, A]*)? ?\| .*\|$")
+_WHY = re.compile(r"^\| why A\d+ \|")
 _NAME = re.compile(r"`(\w+)`")
 
 
@@ -24,6 +29,8 @@ def generated(text: str, records: Mapping[str, Record]) -> str:
 
 
 def _line(line: str, records: Mapping[str, Record]) -> str:
+    if _WHY.match(line):
+        return _why(line, records)
     if not _ROW.match(line):
         return line
     cells = line.strip("|").split("|")
@@ -37,6 +44,29 @@ def _line(line: str, records: Mapping[str, Record]) -> str:
     if found:
         cells[-1] = f" {', '.join(found)} "
     return f"|{'|'.join(cells)}|"
+
+
+def _why(line: str, records: Mapping[str, Record]) -> str:
+    """Fill in what a study refutes at medium size, and what its `why` asked and came to."""
+    cells = line.strip("|").split("|")
+    name = _NAME.findall(cells[1])[0]
+    refuted = [claim for claim in records[f"{name}_medium"]["claims"] if claim["word"] == "refuted"]
+    cells[-2] = f" {_claims(refuted)} "
+    if record := records.get(f"{name}_why"):
+        study = yaml.safe_load((STUDIES / f"{name}.yaml").read_text(encoding="utf-8"))
+        question = study["why"]["question"]
+        link = f"[record](../ledger/{record['name']}.json)"
+        cells[-1] = f" {question} {_claims(record['claims'], words=True)} ({link}) "
+    return f"|{'|'.join(cells)}|"
+
+
+def _claims(claims: Sequence[RecordedClaim], *, words: bool = False) -> str:
+    """Give each claim with the difference of its arms and the interval of that."""
+    return "; ".join(
+        f"{each['claim']}: {each['difference']:+.3g} ({each['low']:+.3g} to {each['high']:+.3g})"
+        + f", {each['word']}" * words
+        for each in claims
+    )
 
 
 def _said(record: Record, *, study: bool) -> str:
