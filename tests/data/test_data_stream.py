@@ -325,9 +325,9 @@ def test_reading_ahead_leaves_the_random_numbers_of_the_network_alone(root: Path
 @pytest.mark.parametrize("cut_from", ["kept", "original"])
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_broken_image_is_told_by_its_name(root: Path, workers: int, cut_from: str):
-    stream = split(root, stream=True, workers=workers, cut_from=cut_from)
     for path in (root / "train").rglob("*.png"):
         path.write_bytes(b"no image")
+    stream = split(root, stream=True, workers=workers, cut_from=cut_from)
     with pytest.raises(UserError, match=r"^\S+png cannot be decoded"):
         next(stream.epoch(0, 0, 4))
 
@@ -422,6 +422,16 @@ def test_a_process_ends_after_an_image_that_cannot_be_decoded(root: Path, early:
     done = run_script(OPEN.format(paths=paths, early=early) + "list(batches)")
     assert done.returncode == 1
     assert f"{Path(paths[5]).name} cannot be decoded" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_an_image_that_changes_while_a_run_streams_is_refused(root: Path, early: bool):
+    paths = [str(path) for path in sorted(root.glob("train/*/*.png"))]
+    swap = f"import shutil; shutil.copy({paths[0]!r}, {paths[5]!r})\n"
+    again = "list(batches); " + swap + "list(stream.in_order(2))"
+    done = run_script(OPEN.format(paths=paths, early=early) + again)
+    assert done.returncode == 1
+    assert f"{Path(paths[5]).name} has changed since the run" in done.stderr.splitlines()[-1]
 
 
 def test_a_process_ends_though_an_error_holds_its_stream(root: Path):
