@@ -59,8 +59,8 @@ class Files:
         """Choose the images at some places: int64 (n,), or a slice."""
         at = places if isinstance(places, slice) else places.numpy()
         paths: Any = self._paths[at]
-        how = {"digest": self.digest, "cut_early": self.cut_early, "marks": self._marks[at]}
-        return Files(paths, self._form, **how)
+        digest, cut, marks = self.digest, self.cut_early, self._marks[at]
+        return Files(paths, self._form, digest=digest, cut_early=cut, marks=marks)
 
     def tensor(self, out: torch.Tensor | None = None) -> torch.Tensor:
         """Decode all images, in this thread: (N, 3, size, size) uint8, channels-last, or `out`.
