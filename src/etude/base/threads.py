@@ -13,7 +13,7 @@ from collections.abc import MutableMapping
 #   10,000       12,295  24,496   2,717 (2,377)  7,334 (5,985)                   1,182   3,247
 #   one thread    9,209  15,281   6,488 (4,186)  10,072 (8,821)                  9,813  15,961
 _SPINS = "5000"
-_THEIRS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
+SPINNING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
 
 
 def bound_spinning(environment: MutableMapping[str, str] = os.environ) -> None:
@@ -24,5 +24,5 @@ def bound_spinning(environment: MutableMapping[str, str] = os.environ) -> None:
     Args:
         environment: Of the process, or of one that is to be started.
     """
-    if not any(key in environment for key in _THEIRS):
+    if not any(key in environment for key in SPINNING):
         environment["GOMP_SPINCOUNT"] = _SPINS
