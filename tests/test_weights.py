@@ -315,12 +315,12 @@ def test_a_deeper_net_takes_over_the_weights_of_a_run_of_a(etude: Etude, workpla
 
 
 def test_a_run_begins_exactly_with_the_weights_it_was_given(etude: Etude, workplace: Path):
-    assert etude(*SMALL, *TINY_VGG, "name=a") == 0
+    assert etude(*SMALL, *TINY_VGG, "precision=float32", "name=a") == 0
     source = load_file(only_run(workplace) / BEST)
     weights = f"init.weights='{only_run(workplace).relative_to(workplace)}'"
     # A rate too small to change a float32: the weights at the end are those of the beginning.
     words = ["name=b", "optimizer=sgd", "optimizer.lr=1e-30", "train.epochs=1"]
-    assert etude(*SMALL, *TINY_VGG, *words, weights) == 0
+    assert etude(*SMALL, *TINY_VGG, *words, "precision=float32", weights) == 0
     (b,) = workplace.glob("outputs/b/*")
     assert summary_of(b)["weights"]["fresh"] == []
     assert all(torch.equal(source[key], value) for key, value in load_file(b / BEST).items())

@@ -110,7 +110,7 @@ def test_label_smoothing_is_the_papers_and_is_not_in_the_evaluation(workplace: P
     found = loss_of(nn.Identity(), logits, labels, label_smoothing=0.3)
     assert float(found) == pytest.approx(float(own.mean()))
 
-    made = package.run([*SMALL, "train.label_smoothing=0.3"], quiet=True)
+    made = package.run([*SMALL, "train.label_smoothing=0.3", "precision=float32"], quiet=True)
     parts = make_parts(made.config)
     network = package.load(made.folder, "last")
     (batch,) = parts.plan.test.in_order(1000)
@@ -120,7 +120,8 @@ def test_label_smoothing_is_the_papers_and_is_not_in_the_evaluation(workplace: P
 
 
 def test_batch_norm_scores_an_image_alike_alone_and_among_others(workplace: Path):
-    made = package.run([*SMALL, "experiment=resnet_digits", "model.depth=8"], quiet=True)
+    words = ["experiment=resnet_digits", "model.depth=8", "precision=float32"]
+    made = package.run([*SMALL, *words], quiet=True)
     test = make_parts(made.config).plan.test
     network = package.load(made.folder, "last")
     scores = [

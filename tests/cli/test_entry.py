@@ -1,12 +1,13 @@
 """Where commands come in and leave: encodings that lack letters, and Ctrl-C at any moment."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import SMALL
+from conftest import SMALL, only_run, summary_of
 
 from etude.runs.records import write_json
 
@@ -49,6 +50,50 @@ def test_a_terminal_without_utf8_is_written_to(workplace: Path, module: str, enc
     said = process.communicate(timeout=60)[0]
     assert process.returncode == 0, said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_what_a_script_reads_is_whole_whatever_the_locale(workplace: Path, form: str):
+    folders = _made(workplace)
+    command = [sys.executable, "-c", "import sys; from etude.cli import entry; entry.runs()"]
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [*command, f"--{form}"], check=True, capture_output=True, env={**os.environ, **plain}
+    )
+    told = done.stdout
+    if form == "json":  # names of files in escapes, which os.fsencode turns into their bytes
+        told = b"\n".join(os.fsencode(run["folder"]) for run in json.loads(told))
+    assert all(folder.encode() in told for folder in folders), told
+
+
+def test_a_warning_is_told_once_in_a_line(capsys: pytest.CaptureFixture[str]):
+    code = (
+        "import warnings; from etude.cli import output; output.be_lenient()\n"
+        "for n in range(2): warnings.warn('no glyph', UserWarning, stacklevel=n + 1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert done.stderr == b"warning: no glyph\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [("status", ["outputs"]), ("runs", ["--csv"]), ("etude", [*SMALL, "train.epochs=1"])],
+)
+def test_a_full_disk_below_what_is_printed_is_told_in_a_line(
+    workplace: Path, command: str, words: list[str]
+):
+    if command != "etude":
+        _made(workplace)
+    code = f"import sys; from etude.cli import entry; sys.exit(entry.{command}())"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], check=False, stdout=full, stderr=subprocess.PIPE
+        )
+    told = done.stderr.decode()
+    assert (done.returncode, told) == (
+        1, "etude: what was printed is not whole: No space left on device\n"
+    )  # fmt: skip
+    assert command != "etude" or summary_of(only_run(workplace))["state"] == "finished"
 
 
 @pytest.mark.parametrize("command", ["etude", "summary", "report", "status", "compare", "check"])

@@ -1,8 +1,10 @@
 """`etude-eval` and `etude-predict` on one small run, from files that the run did not need."""
 
 import csv
+import errno
 import io
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 import torch
 from conftest import SMALL
 from PIL import Image
+from safetensors import safe_open
 
 import etude as package
 from etude.cli import evaluate, export, predict
@@ -176,11 +179,50 @@ def test_predictions_are_told_as_one_likes(monkeypatch: pytest.MonkeyPatch, caps
     line = json.loads(capsys.readouterr().out)
     assert line["path"] == file
     assert line["probability"] == max(line["probabilities"].values())
-    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{file}\n"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{file}\n".encode())))
     assert predict.main(["one", "-", "photos/test/night/1*.png", "--csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["file"] for row in rows] == [file, "photos/test/night/1.png"]
     assert float(rows[0]["probability"]) == pytest.approx(line["probability"], abs=1e-5)
+
+
+def test_a_name_that_is_no_utf8_is_given_back_by_its_bytes(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+):
+    name = b"caf\xe9.png"
+    shutil.copy("photos/test/night/0.png", os.fsdecode(name))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(name + b"\n")))
+    assert predict.main(["one", "-", "--json"]) == 0
+    told = json.loads(capfdbinary.readouterr().out)
+    assert os.fsencode(told["path"]) == name
+    assert predict.main(["one", os.fsdecode(name), "--csv"]) == 0
+    assert capfdbinary.readouterr().out.splitlines()[1].startswith(name + b",")
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+):
+    (place / "shut" / "night").mkdir(parents=True)
+    shutil.copy("photos/test/night/0.png", "shut/0.png")
+    refuse(monkeypatch, "night")
+    for command, words in (
+        (predict, ["one", "shut"]), (evaluate, ["one", "--data", "shut"])
+    ):  # fmt: skip
+        assert command.main(words) == 2
+        said = "shut/night cannot be read (Permission denied); allow it, or remove the folder"
+        assert said in capsys.readouterr().err
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let a folder be unreadable, which none is to the machine's administrator."""
+    real = os.scandir
+
+    def scan(folder: Any = ".") -> Any:
+        if Path(os.fspath(folder)).name == name:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(folder))
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", scan)
 
 
 def test_an_image_that_cannot_be_read_does_not_keep_the_others(place: Path, capsys: Output):
@@ -197,6 +239,7 @@ def test_an_image_that_cannot_be_read_does_not_keep_the_others(place: Path, caps
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["one", "photos", "--top", "0"], "argument --top: 0 is no number from 1 on"),
         (["one", "nowhere.png"], "nowhere.png: there is no such file or folder"),
         (["one", "cache"], "there is no image among"),
         (["photos", "photos"], "photos has no summary.json"),
@@ -239,7 +282,8 @@ def test_an_exported_file_answers_as_the_run_does_and_says_what_it_is(form: str,
     assert export.main([*words, "--output", f"made/cats.{form}"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["images"] == told["same_top_1"] == 8 + 16
-    card = Path("made/cats.md").read_text(encoding="utf-8")
+    card = Path(told["card"]).read_text(encoding="utf-8")
+    assert told["card"] == f"made/cats.{form}.md"  # no other file of that name has one
     assert "night, ça va" in card
     if form == "torch":
         with Path("made/cats.torch").open("rb") as file:
@@ -248,6 +292,53 @@ def test_an_exported_file_answers_as_the_run_does_and_says_what_it_is(form: str,
         assert json.loads(extra["inference.json"])["classes"] == ["night", "ça va"]
         pixels = torch.zeros(3, 3, 28, 28, dtype=torch.uint8)
         assert network(pixels).sum(1).tolist() == pytest.approx([1, 1, 1])
+
+
+@pytest.mark.parametrize("form", ["torch", "safetensors"])
+def test_the_last_weights_are_exported_and_their_card_is_of_them(form: str, capsys: Output):
+    shutil.copytree("one", run := f"other_{form}")
+    summary = json.loads(Path(run, "summary.json").read_text())
+    last = summary["final"]
+    summary["best"] = {"epoch": last["epoch"] - 1, "test_accuracy": 0.1234}
+    Path(run, "summary.json").write_text(json.dumps(summary))
+    kept = torch.load(f"{run}/last.ckpt", weights_only=True)
+    for value in kept["state"]["model"].values():
+        value.mul_(1.5)
+    torch.save(kept, f"{run}/last.ckpt")
+    words = [run, "--format", form, "--weights", "last", "--output", f"made/last.{form}"]
+    assert export.main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["weights"], told["epochs"], told["steps"]) == ("last", last["epoch"], 0)
+    card = Path(told["card"]).read_text(encoding="utf-8")
+    assert f"last weights (epoch {last['epoch']})" in card
+    assert f"test accuracy {last['test_accuracy']:.4f};" in card
+    if form == "safetensors":
+        with safe_open(f"made/last.{form}", "pt") as file:
+            assert json.loads(file.metadata()["etude"])["epoch"] == last["epoch"]
+            wanted = kept["state"]["model"].items()
+            assert all(torch.equal(file.get_tensor(key), value) for key, value in wanted)
+
+
+def test_weights_in_the_middle_of_an_epoch_are_called_so(place: Path, capsys: Output):
+    shutil.copytree("one", "cut")
+    kept = torch.load("cut/last.ckpt", weights_only=True)
+    kept["state"] |= {"epoch": 1, "step": 3}
+    torch.save(kept, "cut/last.ckpt")
+    words = ["cut", "--format", "safetensors", "--weights", "last", "--output", "made/cut.st"]
+    assert export.main(words) == 0
+    card = Path("made/cut.st.md").read_text(encoding="utf-8")
+    assert "last weights (1 epoch and 3 steps of the next)" in card
+    assert "test accuracy not measured (etude-eval measures it)" in card
+
+
+def test_weights_that_are_not_there_are_told_with_the_way_out(place: Path, capsys: Output):
+    shutil.copytree("one", "bare")
+    for name in ("best.safetensors", "last.ckpt", "last.ckpt.previous"):
+        Path("bare", name).unlink(missing_ok=True)
+    assert evaluate.main(["bare"]) == 2
+    assert "take the last weights (--weights last; in Python" in capsys.readouterr().err
+    assert evaluate.main(["bare", "--weights", "last"]) == 2
+    assert "has no last.ckpt: it was removed; take the best weights" in capsys.readouterr().err
 
 
 def test_a_file_that_answers_otherwise_is_not_kept(monkeypatch: pytest.MonkeyPatch, capsys: Output):

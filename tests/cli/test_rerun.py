@@ -155,6 +155,7 @@ def test_images_are_found_elsewhere_and_others_are_another_run(copied: Path, cap
     assert code == 2
     assert said["problems"][0].startswith("dataset.root=photos is no folder")
     assert "--data FOLDER says where its images are" in said["problems"][0]
+    assert (said["folder"], said["fingerprint"]) == (None, None)  # which the images decide
     code, said = told(capsys, "pictures", "--dry-run", "--data", "images")
     assert (code, said["state"], said["problems"]) == (0, "not started", [])
     fingerprint = json.loads(Path("pictures/summary.json").read_text())["fingerprint"]

@@ -174,6 +174,28 @@ def test_what_is_listed_is_removed_and_a_run_that_can_go_on_keeps_all(made: Path
     assert "nothing to remove" in capsys.readouterr().out
 
 
+def test_what_cannot_be_removed_is_not_called_removed(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+):
+    real = Path.unlink
+
+    def unlink(path: Path, **how: bool) -> None:
+        if path.name == "last.ckpt":
+            raise PermissionError(13, "Permission denied")
+        real(path, **how)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    assert clean.main(["--only", "checkpoint", "--yes"]) == 1
+    told = capsys.readouterr()
+    assert "in 2 places, removed" in told.out
+    assert "last.ckpt " not in told.out
+    assert told.err.count("last.ckpt stays: Permission denied") == 2
+    assert clean.main(["--only", "checkpoint", "--yes", "--json"]) == 1
+    assert [left["removed"] for left in json.loads(capsys.readouterr().out)] == [False, False]
+    assert clean.main(["--only", "checkpoint", "--yes"]) == 1
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [

@@ -1,6 +1,7 @@
 """Folders as people have them: parts of any name, tables, and files of every odd kind."""
 
 import logging
+import os
 import shutil
 import zlib
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 
 from etude.base.errors import UserError
 from etude.data.prepare import prepare
+from etude.data.sources import listing
 from etude.data.sources.folder import Folder
 from etude.data.sources.layout import Division, Layout
 
@@ -128,6 +130,14 @@ def test_a_table_may_say_the_part_and_leave_extensions_out_and_number_its_classe
             "file,label,split\nx/0.png,a,later\n",
             "later is no part; write train, validation or test",
         ),
+        (
+            "file,label\nx/0.png,a\nx/1.png,\nx/2.png, \n",
+            "lines 3, 4: no label; name its class, or remove it",
+        ),
+        (
+            "file,label,split\nx/0.png,a,train\nx/1.png,a,\n",
+            "line 3: no part; write train, validation or test, or remove it",
+        ),
         ("file,label,split\nx/0.png,a,test\n", "no image to train on"),
     ],
 )
@@ -162,6 +172,43 @@ def test_classes_that_only_one_part_has_are_named(tmp_path: Path):
         UserError, match="class owl is not in train, so that nothing could learn it"
     ):
         divided(tmp_path)
+
+
+def test_classes_that_nothing_validates_or_tests_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    fill(tmp_path / "train", "cat", "dog", "newt")
+    fill(tmp_path / "train", "owl", count=1)
+    fill(tmp_path / "val", "cat", "dog")
+    assert divided(tmp_path).train.classes == ("cat", "dog", "newt", "owl")
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [
+        f"{tmp_path / 'val'}: no image to validate classes newt, owl by",
+        f"{tmp_path}: no image to test class owl by",
+    ]
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    fill(tmp_path, "cat", "dog")
+    real = os.scandir
+
+    def scan(folder: str | Path) -> object:
+        if Path(folder).name == "dog":
+            raise PermissionError(13, "Permission denied")
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    with pytest.raises(UserError, match=r"dog cannot be read \(Permission denied\); allow it"):
+        divided(tmp_path)
+
+
+def test_a_name_that_a_locale_cannot_hold_is_told(tmp_path: Path):
+    for name, said in (
+        ("犬".encode(), "has a class folder 犬, which Python cannot read in this locale"),
+        (b"\xff", r"has a class folder b'\\xff', which is no UTF-8; rename it"),
+    ):
+        with pytest.raises(UserError, match=said):
+            listing._check_name(tmp_path, name.decode("ascii", "surrogateescape"))
 
 
 # Files.

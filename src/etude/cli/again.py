@@ -81,6 +81,8 @@ def plan(source: Path, given: Given) -> Again:
         job, texts = job_of(source, summary, given)
     except UserError as error:
         return replace(again, problems=[_with_hint(line) for line in str(error).splitlines()])
+    if not finished(job) and (missing := _missing(job)):  # its folder's name cannot be known
+        return replace(again, problems=[missing])
     return replace(again, job=job, texts=texts, problems=list(_problems(again, job, given)))
 
 
@@ -139,9 +141,6 @@ def _problems(again: Again, job: ComposedJob, given: Given) -> Iterator[str]:
         check_identity(job.folder, job.identity)
     except UserError as error:
         yield str(error)
-        return
-    if not finished(job) and (missing := _missing(job)):
-        yield missing
         return
     if job.folder.exists() and job.folder.samefile(again.source) and not finished(job):
         yield (

@@ -1,6 +1,5 @@
 """The command `etude-check`: runs held against the ledger and the documents; and new records."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from rich.table import Table
 from etude.base.errors import UserError
 from etude.base.places import shipped_ledger
 from etude.cli import entry
+from etude.cli.output import show_json
 from etude.cli.parser import Words, folder_to_be
 from etude.cli.terminal import complain, console, near
 from etude.report import ledger
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     agrees = all(h.agrees for h in held) and all(f.agreeing == f.judged for f in judged)
     if args.json:
         plain = {"agrees": agrees, "arms": [{**h._asdict(), "agrees": h.agrees} for h in held]}
-        console.out(json.dumps(plain, indent=2, ensure_ascii=False), highlight=False)
+        show_json(plain)
     else:
         _show(name, held, judged, agrees=agrees)
     return 0 if agrees else 1

@@ -1,6 +1,5 @@
 """The command `etude-clean`: lists what nobody needs any more, and removes it if told to."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from etude.base.errors import UserError
 from etude.base.places import outputs_folder
 from etude.base.text import counted, near
 from etude.cli import entry
+from etude.cli.output import show_json
 from etude.cli.parser import Words
 from etude.cli.terminal import complain, console, tell
 from etude.runs.leftovers import KINDS, Leftover, leftovers, remove
@@ -38,13 +38,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         complain(error)
         return 2
-    failed = [problem for left in found if args.yes and (problem := _removed(left))]
+    failed = {left: problem for left in found if args.yes and (problem := _removed(left))}
     if args.json:
-        plain = [{**left._asdict(), "path": str(left.path)} for left in found]
-        console.out(json.dumps(plain, indent=2, ensure_ascii=False), highlight=False)
+        plain = [
+            {**left._asdict(), "path": str(left.path), "removed": args.yes and left not in failed}
+            for left in found
+        ]
+        show_json(plain)
+    elif args.yes:
+        _show_removed([left for left in found if left not in failed], len(failed))
     else:
-        _show(found, removed=args.yes)
-    for problem in failed:
+        _show(found)
+    for problem in failed.values():
         complain(problem)
     return 1 if failed else 0
 
@@ -74,7 +79,27 @@ def _removed(left: Leftover) -> str:
     return ""
 
 
-def _show(found: Sequence[Leftover], *, removed: bool) -> None:
+def _show(found: Sequence[Leftover]) -> None:
+    _list(found)
+    if any(left.kind == "checkpoint" for left in found):
+        tell(_LOST)
+    if found:
+        them = "it" if len(found) == 1 else "them"
+        console.print(f"{_total(found)}; add --yes to remove {them}")
+
+
+def _show_removed(gone: Sequence[Leftover], stayed: int) -> None:
+    if gone or not stayed:
+        _list(gone)
+    if gone:
+        console.print(f"{_total(gone)}, removed")
+
+
+def _total(found: Sequence[Leftover]) -> str:
+    return f"{sum(left.size for left in found) / _MIB:,.1f} MiB in {counted(len(found), 'place')}"
+
+
+def _list(found: Sequence[Leftover]) -> None:
     if not found:
         console.print("nothing to remove")
         return
@@ -84,11 +109,6 @@ def _show(found: Sequence[Leftover], *, removed: bool) -> None:
     for left in found:
         table.add_row(left.kind, near(left.path), f"{left.size / _MIB:,.1f}")
     console.print(table)
-    total = f"{sum(left.size for left in found) / _MIB:,.1f} MiB in {counted(len(found), 'place')}"
-    if not removed and any(left.kind == "checkpoint" for left in found):
-        tell(_LOST)
-    them = "it" if len(found) == 1 else "them"
-    console.print(f"{total}, removed" if removed else f"{total}; add --yes to remove {them}")
 
 
 if __name__ == "__main__":

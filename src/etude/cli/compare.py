@@ -1,6 +1,5 @@
 """The command `etude-compare`: what differs between runs, side by side."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from etude.base.errors import UserError
 from etude.base.text import fold
 from etude.cli import entry
+from etude.cli.output import show_json
 from etude.cli.parser import Words
 from etude.cli.terminal import complain, console, near
 from etude.report.contrast import Line, contrast
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.json:
         folders = [str(run.folder) for run in runs]
         plain = {"runs": folders, **{part: dict(lines) for part, lines in found.items()}}
-        console.out(json.dumps(plain, indent=2, ensure_ascii=False), highlight=False)
+        show_json(plain)
     else:
         _show(runs, found)
     return 0

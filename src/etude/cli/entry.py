@@ -86,11 +86,12 @@ def _command(module: str) -> int:
         signal.signal(signal.SIGINT, _leave_unbegun if module == "app" else _leave)
     open_standard()
     main = import_module(f"etude.cli.{module}").main
-    import_module("etude.cli.terminal").be_lenient()
+    output = import_module("etude.cli.output")
+    output.be_lenient()
     try:
         if heeded:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        return main()
+        return output.code_of_printed(main())
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from rich.table import Table
 from etude.base.errors import UserError
 from etude.base.text import counted, near
 from etude.cli import entry
+from etude.cli.output import show_json
 from etude.cli.parser import Words, folder_to_be
 from etude.cli.terminal import complain, console
 from etude.report.scores import (
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     if args.json:
         text: Any = told[0] if len(told) == 1 else {"runs": told, "mcnemar": compared}
-        console.out(json.dumps(text, indent=2, ensure_ascii=False), highlight=False)
+        show_json(text)
     else:
         _show(told, compared)
         for place in written:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,6 +12,7 @@ from pathlib import Path
 from etude.base.errors import UserError
 from etude.base.text import counted, near
 from etude.cli import entry
+from etude.cli.output import show_json
 from etude.cli.parser import Words
 from etude.cli.predict import files_of
 from etude.cli.terminal import complain, console
@@ -78,12 +78,12 @@ def _write(args: argparse.Namespace) -> None:
     export = import_module("etude.cli.exporting").export
     file, told = export(run, form, args.output, checked_on, weights, args.packages)
     if args.json:
-        console.out(json.dumps(told, indent=2, ensure_ascii=False), highlight=False)
+        show_json(told)
         return
     console.print(
         f"{near(file)}: {file.stat().st_size / 2**20:.1f} MiB; the same top-1 as the run's own "
         f"on {told['same_top_1']} of {counted(told['images'], 'image')}, probabilities within "
-        f"{told['largest_difference']:.2g}\ncard  {near(file.with_suffix('.md'))}",
+        f"{told['largest_difference']:.2g}\ncard  {near(Path(told['card']))}",
         markup=False,
     )
 

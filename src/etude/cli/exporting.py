@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -19,14 +18,14 @@ from etude.base.errors import UserError
 from etude.base.lazy import safetensors
 from etude.base.text import counted
 from etude.cli.inference import Trained
-from etude.cli.load import Weights
+from etude.cli.load import Learned, Weights
 from etude.data.augment.gather import central
 from etude.data.preparation import Preparation
 from etude.models.auxiliary import main_logits
 from etude.runs.names import BEST, INFERENCE
 from etude.runs.records import read_summary
 from etude.train.test_time_views import MeanOfViews
-from etude.train.weights import best_of
+from etude.train.weights import write
 
 ENDINGS = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
 _EXAMPLES = 8  # images without meaning that an export is checked on besides
@@ -37,10 +36,9 @@ Answer = Callable[[Tensor], Tensor]
 class _Job(NamedTuple):
     """What is exported, and pixels that it is tried on."""
 
-    run: Path
-    network: nn.Module
+    trained: Trained
+    summary: Mapping[str, Any]
     whole: Whole
-    prepared: Preparation
     pixels: Tensor
 
 
@@ -99,18 +97,25 @@ def export(
     Raises:
         UserError: Something is missing, or the answers differ.
     """
-    trained = Trained.of(run, weights, packages)
+    trained, summary = Trained.of(run, weights, packages), read_summary(run) or {}
     file = output or run / f"model{ENDINGS[form]}"
     file.parent.mkdir(parents=True, exist_ok=True)
     whole = Whole(trained.network, trained.preparation).eval()
     pixels = _pixels(trained.preparation, checked_on)
     with replacing(file) as temporary:
-        job = _Job(run, trained.network, whole, trained.preparation, pixels)
-        answer = _WRITERS[form](job, temporary)
+        answer = _WRITERS[form](_Job(trained, summary, whole, pixels), temporary)
         compared = _compare(whole, answer, pixels)
-    told = {"format": form, "file": str(file), **compared}
-    write_text(file.with_suffix(".md"), _card(run, trained.preparation, told))
+    learned = trained.learned._asdict()
+    card = card_of(file)
+    told = {"format": form, "file": str(file), "card": str(card), "weights": weights, **learned,
+            **compared}  # fmt: skip
+    write_text(card, _card(run, trained, summary, told))
     return file, told
+
+
+def card_of(file: Path) -> Path:
+    """Name the card beside a file; no other file of that name has one, such as a README."""
+    return file.with_name(f"{file.name}.md")
 
 
 def _pixels(prepared: Preparation, files: Sequence[str]) -> Tensor:
@@ -143,7 +148,7 @@ def _compare(whole: Whole, answer: Answer, pixels: Tensor) -> Mapping[str, Any]:
 def _to_torch(job: _Job, file: Path) -> Answer:
     shapes = {"pixels": {0: torch.export.Dim("batch")}}
     program = torch.export.export(job.whole, (job.pixels[:2],), dynamic_shapes=shapes)
-    extra = {INFERENCE: json.dumps(job.prepared.plain(), ensure_ascii=False)}
+    extra = {INFERENCE: _prepared(job)}
     with file.open("wb") as stream:
         torch.export.save(program, stream, extra_files=extra)
     with file.open("rb") as stream, warnings.catch_warnings():
@@ -161,31 +166,34 @@ def _to_onnx(job: _Job, file: Path) -> Answer:
             output_names=["probabilities"], dynamic_shapes={"pixels": {0: "batch"}},
         )  # fmt: skip
     model = program.model_proto  # type: ignore[union-attr]
-    told = {"inference": json.dumps(job.prepared.plain(), ensure_ascii=False)}
-    onnx.helper.set_model_props(model, told)
+    onnx.helper.set_model_props(model, {"inference": _prepared(job)})
     file.write_bytes(model.SerializeToString())
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     return lambda part: torch.from_numpy(session.run(None, {"pixels": part.numpy()})[0])
 
 
 def _to_safetensors(job: _Job, file: Path) -> Answer:
-    summary = read_summary(job.run)
-    best = best_of(job.run, summary["fingerprint"] if summary else "")
-    shutil.copyfile(best, file)
-    whole = Whole(deepcopy(job.network), job.prepared).eval()
+    network, prepared = job.trained.network, job.trained.preparation
+    told = {"run": job.summary.get("fingerprint"), "epoch": job.trained.learned.epochs,
+            "inference": prepared.plain()}  # fmt: skip
+    write(network.state_dict(), told, file)
+    whole = Whole(deepcopy(network), prepared).eval()
     network = whole.network.network if isinstance(whole.network, MeanOfViews) else whole.network
     network.load_state_dict(safetensors.torch.load(file.read_bytes()))
     return lambda part: whole(part).detach()
 
 
+def _prepared(job: _Job) -> str:
+    return json.dumps(job.trained.preparation.plain(), ensure_ascii=False)
+
+
 _WRITERS = {"onnx": _to_onnx, "torch": _to_torch, "safetensors": _to_safetensors}
 
 
-def _card(run: Path, prepared: Preparation, told: Mapping[str, Any]) -> str:
+def _card(run: Path, trained: Trained, summary: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     """Say what a network is, and how it is used."""
-    summary: Mapping[str, Any] = read_summary(run) or {}
+    prepared, data = trained.preparation, summary.get("data", {})
     model = summary.get("hyperparameters", {}).get("model._target_", "network")
-    best, data = (summary.get(key, {}) for key in ("best", "data"))
     side = f"{prepared.kept}×{prepared.kept}"
     takes = f"(N, {prepared.channels}, {prepared.kept}, {prepared.kept})"
     order = {3: "RGB", 1: "grey"}.get(prepared.channels, "")
@@ -197,14 +205,21 @@ def _card(run: Path, prepared: Preparation, told: Mapping[str, Any]) -> str:
         inside = f"The weights of {model}; the header says what becomes of an image first ({BEST})."
     return f"""# {summary.get("name", run.name)}
 
-{model}, run {summary.get("fingerprint", "?")}, epoch {best.get("epoch", "?")}, exported as
-{told["format"]}. {inside}
+{model}, run {summary.get("fingerprint", "?")}, {told["weights"]} weights ({trained.learned}),
+exported as {told["format"]}. {inside}
 
 - an image file becomes {side} pixels by {prepared.interpolation} resizing ({prepared.fit})
 - classes, in the order of the answers: {", ".join(prepared.classes)}
-- test accuracy {best.get("test_accuracy", "?")}; test images: {data.get("test", "?")}
+- test accuracy {_accuracy(summary, trained.learned)}; test images: {data.get("test", "?")}
 - checked on {counted(told["images"], "image")}: the same top-1 on {told["same_top_1"]},
   probabilities within {told["largest_difference"]:.2g}
 - data set {data.get("digest", "?")}, seed {summary.get("seed", "?")},
   {summary.get("parameters", {}).get("total", 0):,} parameters
 """
+
+
+def _accuracy(summary: Mapping[str, Any], learned: Learned) -> str:
+    """Give what weights came to on the test split, if they are those that the run tested."""
+    tested = (summary.get(which, {}) for which in ("best", "final"))
+    found = [t for t in tested if learned.steps == 0 and t.get("epoch") == learned.epochs]
+    return f"{found[0]['test_accuracy']:.4f}" if found else "not measured (etude-eval measures it)"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from etude.base.errors import UserError
-from etude.cli.load import Weights, load
+from etude.cli.load import Learned, Weights, load_and_tell
 from etude.data.preparation import Preparation
 from etude.runs.names import BEST, INFERENCE
 from etude.runs.records import read_json, read_summary
@@ -53,11 +53,13 @@ class Trained:
         network: In evaluation mode, on the CPU.
         preparation: What becomes of an image.
         precision: That it was evaluated in.
+        learned: For how long.
     """
 
     network: nn.Module
     preparation: Preparation
     precision: str
+    learned: Learned
 
     @classmethod
     def of(cls, folder: Path, weights: Weights = "best", packages: Sequence[str] = ()) -> Self:
@@ -66,8 +68,10 @@ class Trained:
         Raises:
             UserError: See `etude.load` and `preparation_of`.
         """
-        network, summary = load(folder, weights, packages=packages), read_summary(folder)
-        return cls(network, preparation_of(folder), summary["precision"] if summary else "float32")
+        network, learned = load_and_tell(folder, weights, packages=packages)
+        summary = read_summary(folder)
+        precision = summary["precision"] if summary else "float32"
+        return cls(network, preparation_of(folder), precision, learned)
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Ask about inputs, as `Preparation.inputs` gives them: (N, classes) float32."""

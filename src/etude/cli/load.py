@@ -5,24 +5,45 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from etude.base.errors import UserError
+from etude.base.text import counted
 from etude.config.build import network_of, targets_of
 from etude.config.convert import section
 from etude.config.known import Problem
 from etude.config.schema import SCHEMAS
 from etude.runs.names import BEST, CONFIG, LAST, SUMMARY
-from etude.runs.records import read_summary
+from etude.runs.records import Summary, read_summary
+from etude.runs.status import state_of
 from etude.train.checkpoint import Checkpoints
-from etude.train.weights import best_of, read
+from etude.train.weights import best_of, read, told_of
 
 Weights = Literal["best", "last"]
+Named = dict[str, Tensor]
 _OURS = "etude.models."  # the only ones of Étude's own that a folder may name
+
+
+class Learned(NamedTuple):
+    """How long weights have learned.
+
+    Attributes:
+        epochs: Whole ones.
+        steps: Of the next epoch.
+    """
+
+    epochs: int
+    steps: int = 0
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        if not self.steps:
+            return f"epoch {self.epochs}"
+        return f"{counted(self.epochs, 'epoch')} and {counted(self.steps, 'step')} of the next"
 
 
 def load(
@@ -45,6 +66,17 @@ def load(
     Raises:
         UserError: The folder has no such weights, or its network is of another package.
     """
+    return load_and_tell(folder, weights, packages=packages)[0]
+
+
+def load_and_tell(
+    folder: str | Path, weights: Weights, *, packages: Sequence[str] = ()
+) -> tuple[nn.Module, Learned]:
+    """Give a run's network as `load` does, and how long it has learned.
+
+    Raises:
+        UserError: See `load`.
+    """
     if weights not in get_args(Weights):
         raise UserError(f"weights={weights} must be one of {', '.join(get_args(Weights))}")
     folder = Path(folder)
@@ -52,10 +84,9 @@ def load(
     if summary is None:
         raise UserError(f"{folder} has no {SUMMARY}; give the folder of one run")
     network = _built(_part(folder), summary["data"], folder, packages)
-    network.load_state_dict(
-        _best(folder, summary["fingerprint"]) if weights == "best" else _last(folder)
-    )
-    return network.eval()
+    found, learned = (_best if weights == "best" else _last)(folder, summary)
+    network.load_state_dict(found)
+    return network.eval(), learned
 
 
 def _part(folder: Path) -> dict[str, Any]:
@@ -100,14 +131,21 @@ def _typed(part: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
     return typed
 
 
-def _best(folder: Path, fingerprint: str) -> dict[str, Tensor]:
+def _best(folder: Path, summary: Summary) -> tuple[Named, Learned]:
     if not (folder / BEST).exists():
-        raise UserError(f'{folder} has no {BEST}; let the run finish, or take weights="last"')
-    return read(best_of(folder, fingerprint))
+        raise UserError(
+            f"{folder} has no {BEST}; let the run finish, or take the last weights "
+            '(--weights last; in Python weights="last")'
+        )
+    path = best_of(folder, summary["fingerprint"])
+    epochs = told_of(path).get("epoch", summary.get("best", {}).get("epoch", 0))
+    return read(path), Learned(int(epochs))
 
 
-def _last(folder: Path) -> dict[str, Tensor]:
+def _last(folder: Path, summary: Summary) -> tuple[Named, Learned]:
     kept = Checkpoints(folder, identity={}, every_seconds=0.0, every_steps=None).load()
     if kept is None:
-        raise UserError(f"{folder} has no {LAST}; the run has saved nothing yet")
-    return cast("dict[str, Tensor]", kept["average"] or kept["model"])
+        lost = "it was removed; take the best weights"
+        why = lost if state_of(summary).has_result else "the run has saved nothing yet"
+        raise UserError(f"{folder} has no {LAST}: {why}")
+    return cast("Named", kept["average"] or kept["model"]), Learned(kept["epoch"], kept["step"])

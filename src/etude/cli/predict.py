@@ -6,7 +6,7 @@ import argparse
 import csv
 import glob
 import io
-import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,9 +18,10 @@ from rich.table import Table
 from etude.base.errors import UserError
 from etude.base.text import near
 from etude.cli import entry
+from etude.cli.output import show_csv, show_json
 from etude.cli.parser import Words, folder_to_be
 from etude.cli.terminal import complain, console
-from etude.data.sources.listing import is_image
+from etude.data.sources.listing import images_below
 
 if TYPE_CHECKING:
     from etude.cli.inference import Prediction
@@ -66,7 +67,7 @@ def _parser() -> Words:
     add("run", type=Path, metavar="RUN", help="a run's folder")
     add("images", nargs="+", metavar="IMAGE", help="files, folders, patterns, or - for a list")
     add("--weights", choices=("best", "last"), default="best", help="of which epoch (best)")
-    add("--top", type=int, default=3, metavar="N", help="classes that are shown (3)")
+    add("--top", type=_count, default=3, metavar="N", help="classes that are shown (3)")
     add("--sheet", type=Path, metavar="FILE", help="draw the images with their classes")
     add("--explain", type=folder_to_be, metavar="FOLDER", help="draw what mattered (Grad-CAM)")
     add("--packages", nargs="+", default=(), metavar="NAME", help="your own, for its network")
@@ -75,6 +76,17 @@ def _parser() -> Words:
     forms.add_argument("--csv", action="store_true", help="print CSV, every class as a column")
     parser.add_completion()
     return parser
+
+
+def _count(text: str) -> int:
+    """Read how many are wanted.
+
+    Raises:
+        ArgumentTypeError: It is no number from 1 on.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
+    return int(text)
 
 
 def files_of(given: Sequence[str]) -> list[str]:
@@ -94,21 +106,16 @@ def _paths(given: Sequence[str]) -> Iterator[str]:
     """
     for name in given:
         if name == "-":
-            yield from (line for line in sys.stdin.read().splitlines() if line)
+            given_in = os.fsdecode(sys.stdin.buffer.read())  # names may be in any encoding
+            yield from (line for line in given_in.splitlines() if line)
         elif Path(name).is_dir():
-            inside = sorted(Path(name).rglob("*"))
-            yield from (str(path) for path in inside if is_image(path.name) and _shown(path, name))
+            yield from (entry.path for entry in images_below(Path(name)))
         elif Path(name).exists():
             yield name
         elif matches := sorted(glob.glob(name, recursive=True)):  # noqa: PTH207 (as a shell has it)
             yield from (path for path in matches if Path(path).is_file())
         else:
             raise UserError(f"{name}: there is no such file or folder, nor one of that pattern")
-
-
-def _shown(path: Path, folder: str) -> bool:
-    """Say whether no folder on the way is hidden."""
-    return not any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _torch() -> Any:
@@ -145,9 +152,9 @@ def _predicted(
 def _tell(args: argparse.Namespace, found: Sequence[Prediction]) -> None:
     if args.json:
         for each in found:
-            console.out(json.dumps(each._asdict(), ensure_ascii=False), highlight=False)
+            show_json(each._asdict(), indent=None)
     elif args.csv:
-        console.out(_as_csv(found), end="", highlight=False)
+        show_csv(_as_csv(found))
     elif found:
         console.print(_table(found, args.top))
         known = [each for each in found if Path(each.path).parent.name in each.probabilities]
@@ -173,7 +180,7 @@ def _table(found: Sequence[Prediction], count: int) -> Table:
     table.add_column("probability", justify="right")
     table.add_column("then")
     for each in found:
-        (label, probability), *others = each.top(max(1, count))
+        (label, probability), *others = each.top(count)
         then = ", ".join(f"{name} {value:.4f}" for name, value in others)
         table.add_row(near(Path(each.path)), label, f"{probability:.4f}", then)
     return table

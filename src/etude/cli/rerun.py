@@ -1,7 +1,6 @@
 """The command `etude-rerun`: does again what a run's folder holds, and says what differs today."""
 
 import argparse
-import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from etude.cli.again import Again, carry_out, plan
 from etude.cli.from_folder import Given
 from etude.cli.job import ComposedJob
 from etude.cli.outcomes import Unwritable
+from etude.cli.output import show_json
 from etude.cli.parser import Words, folder_to_be
 from etude.cli.python import telling
 from etude.cli.run_job import complain_of_failure
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if args.json:
         told, code = _quietly(again, dry_run=args.dry_run, exact=args.exact)
-        console.out(json.dumps(told, indent=2, ensure_ascii=False), highlight=False)
+        show_json(told)
         return code
     _show(again)
     for problem in again.problems:

@@ -3,7 +3,6 @@
 import argparse
 import csv
 import io
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from etude.base.places import outputs_folder
 from etude.base.text import counted, near
 from etude.cli import entry
 from etude.cli.fitted import fitted
+from etude.cli.output import show_csv, show_json
 from etude.cli.parser import Words
 from etude.cli.terminal import complain, console
 from etude.runs.query import FoundRun, all_runs, choose, ordered
@@ -78,10 +78,9 @@ def _parser() -> Words:
 
 def _tell(runs: Sequence[FoundRun], args: argparse.Namespace) -> None:
     if args.json:
-        text = json.dumps([run.plain() for run in runs], indent=2, ensure_ascii=False)
-        console.out(text, highlight=False)
+        show_json([run.plain() for run in runs])
     elif args.csv:
-        console.out(_as_csv(runs), end="", highlight=False)
+        show_csv(_as_csv(runs))
     elif args.paths:
         for run in runs:
             console.out(near(run.folder), highlight=False)

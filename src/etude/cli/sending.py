@@ -1,12 +1,12 @@
 """Finished runs to a team's tracker, and what came of it."""
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Sequence
 
 from etude.base.errors import UserError
 from etude.base.text import counted
+from etude.cli.output import show_json
 from etude.cli.terminal import complain, console
 from etude.report.read import RunFolder, read
 from etude.report.trackers import Sending, Tracker, open_tracker, send
@@ -32,7 +32,7 @@ def send_runs(args: argparse.Namespace) -> int:
         return 1
     if args.json:
         plain = {word: _plain(part) for word, part in done._asdict().items()}
-        console.out(json.dumps(plain, indent=2, ensure_ascii=False), highlight=False)
+        show_json(plain)
     else:
         _tell(tracker, done, left)
     if done.lost:

@@ -3,7 +3,6 @@
 It reads the runs' folders and nothing else: it starts nothing, writes nothing, and holds nobody up.
 """
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from etude.base.errors import UserError
 from etude.base.places import outputs_folder
 from etude.base.text import near
 from etude.cli import entry
+from etude.cli.output import show_json
 from etude.cli.parser import Words
 from etude.cli.run_tables import count_runs, runs_table
 from etude.cli.terminal import complain, console
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(_none_in(args.folder))
         return 2
     if args.json:
-        console.out(json.dumps([run.plain() for run in runs], indent=2), highlight=False)
+        show_json([run.plain() for run in runs])
     elif args.watch:
         _watch(args.folder)
     else:

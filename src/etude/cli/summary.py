@@ -7,7 +7,6 @@ say enough.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from etude.base.gpu_memory import MIB, room_for
 from etude.base.text import counted
 from etude.cli import entry
 from etude.cli.app import main_of_one_job
+from etude.cli.output import show_json
 from etude.cli.parser import Parser
 from etude.cli.terminal import console, times
 from etude.config import Config, source_of
@@ -89,8 +89,7 @@ def _summarize(job: ComposedJob, args: argparse.Namespace) -> int:
 
     network = summarize(config, source_of(config).facts(), steps=STEPS if args.measure else 0)
     if args.json:
-        text = json.dumps(network.plain(), indent=2, ensure_ascii=False)
-        console.out(text, highlight=False)
+        show_json(network.plain())
     else:
         _show(network)
     return 0

@@ -1,10 +1,8 @@
 """What a person sees in the terminal: messages and tables."""
 
-import io
 import logging
 import shlex
 import statistics
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,42 +32,6 @@ class Messages(logging.Handler):
         text = Text(wrapped(f"{mark}{record.getMessage()}", console))
         text.stylize("yellow", 0, len(mark))
         console.print(text)
-
-
-def be_lenient() -> None:
-    """Write ? for what the terminal's encoding lacks, and nothing where nobody reads any more.
-
-    A run goes on, with its log, when what it prints to was closed, as `head` does.
-    """
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
-            if isinstance(stream.buffer, io.BufferedWriter | io.FileIO):  # no test's own
-                stream.flush()
-                setattr(sys, name, _lasting(stream))
-
-
-def _lasting(stream: io.TextIOWrapper) -> io.TextIOWrapper:
-    """Open a stream once more, to outlive its reader."""
-    return io.TextIOWrapper(
-        io.BufferedWriter(_Pipe(stream.fileno(), "wb", closefd=False)),
-        encoding=stream.encoding,
-        errors="replace",
-        line_buffering=True,
-        write_through=stream.write_through,
-    )
-
-
-class _Pipe(io.FileIO):
-    """A stream that may lose its reader."""
-
-    def write(self, data: Any) -> int | None:
-        """Write, or take it as written where nobody reads."""
-        try:
-            return super().write(data)
-        except BrokenPipeError:
-            return memoryview(data).nbytes
 
 
 def complain(error: BaseException | str) -> None:

@@ -1,11 +1,8 @@
 """The final test: the weights are scored on the test split, kept, and looked at."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, cast
-
-from safetensors.torch import save_file
 
 from etude.base.atomic import replacing
 from etude.runs.names import BEST
@@ -17,7 +14,7 @@ from etude.train.loop import Plan, check_loss
 from etude.train.record.confusion import ConfusionCounter, write_confusion
 from etude.train.record.view import View
 from etude.train.state import State
-from etude.train.weights import OWN_KEY
+from etude.train.weights import write
 
 
 class Ending(TypedDict):
@@ -74,11 +71,9 @@ def finish(
 
 def _keep(folder: Path, parts: Parts, owner: Mapping[str, object]) -> None:
     """Write the weights that the model holds, with whose they are and how to use them."""
-    state = parts.state.evaluated.state_dict()
-    weights = {key: value.contiguous() for key, value in state.items()}
-    told = json.dumps({**owner, "inference": parts.preparation.plain()}, ensure_ascii=False)
-    with replacing(folder / BEST) as temporary:  # of two keys, the order would be random
-        save_file(weights, temporary, metadata={OWN_KEY: told})
+    told = {**owner, "inference": parts.preparation.plain()}
+    with replacing(folder / BEST) as temporary:
+        write(parts.state.evaluated.state_dict(), told, temporary)
 
 
 def record_predictions(

@@ -192,6 +192,18 @@ def best_of(folder: Path, fingerprint: str) -> Path:
     return path
 
 
+def write(weights: Mapping[str, torch.Tensor], told: Mapping[str, object], path: Path) -> None:
+    """Write named tensors, with what is said of them in the file's header.
+
+    Args:
+        weights: By name.
+        told: Whose they are, and how to use them; JSON can write it.
+        path: The file, which is not replaced in one go.
+    """
+    header = {OWN_KEY: json.dumps(told, ensure_ascii=False)}  # of two keys, the order is random
+    safetensors.torch.save_file({k: v.contiguous() for k, v in weights.items()}, path, header)
+
+
 def told_of(path: Path) -> Mapping[str, Any]:
     """Read what a file of weights says of itself, in its header; nothing of one that has none."""
     try:

@@ -145,6 +145,8 @@ def _naming(path: str) -> Generator[None]:
     """Say which file it is that cannot be decoded."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: there is no such file") from error
     # What PIL's decoders raise on broken files, as its plugins' sources have it.
     except (
         OSError,

@@ -13,7 +13,9 @@ What is cut for the test keeps every class's share, and follows from `split_seed
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +26,8 @@ from etude.base.text import counted
 from etude.data.sources.listing import Listing, class_folders, list_images
 from etude.data.sources.table import read_table
 from etude.data.splits import split
+
+log = logging.getLogger(__name__)
 
 # The names that a part's folder has where none is given, without regard to capitals.
 NAMES = {
@@ -85,10 +89,14 @@ class Layout(NamedTuple):
         parts = self._chosen(self._listed())
         train, validation = parts["train"], parts.get("validation")
         own = None if validation is None else _as_in(train, validation)
-        if "test" not in parts:
-            return Division(*self._cut(train), own)
-        _check_classes(self.root, train, parts["test"])
-        return Division(train, _as_in(train, parts["test"]), own)
+        if own is not None:
+            _tell_lacking(own.folder, "validate", *sorted(train.present() - own.present()))
+        if "test" in parts:
+            _check_classes(self.root, train, parts["test"])
+            return Division(train, _as_in(train, parts["test"]), own)
+        rest, test = self._cut(train)
+        _tell_lacking(self.root, "test", *sorted(train.present() - test.present()))
+        return Division(rest, test, own)
 
     def _chosen(self, parts: dict[str, Listing]) -> dict[str, Listing]:
         """Leave out the classes that were not asked for.
@@ -179,6 +187,18 @@ class Layout(NamedTuple):
         return whole.some(kept.tolist()), whole.some([] if held is None else held.tolist())
 
 
+@cache  # once for each folder
+def _tell_lacking(folder: Path, purpose: str, *classes: str) -> None:
+    """Name the classes of which there is nothing to validate or test by."""
+    if classes:
+        word = "class" if len(classes) == 1 else "classes"
+        log.warning("%s: no image to %s %s %s by", folder, purpose, word, _some(classes))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+
+
 def _check_classes(root: Path, train: Listing, test: Listing) -> None:
     """Refuse parts with other classes, and name those.
 
@@ -203,7 +223,7 @@ def _only(names: Iterable[str], has: str, lacks: str) -> str:
     found = sorted(names)
     if not found:
         return ""
-    shown = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
+    shown = _some(found)
     word = f"class {shown} is" if len(found) == 1 else f"classes {shown} are"
     return f"{word} in {has} but not in {lacks}"
 

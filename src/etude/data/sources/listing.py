@@ -88,7 +88,7 @@ def list_images(folder: Path, wanted: Collection[str] | None = None) -> Listing:
     for label, name in enumerate(classes):
         if wanted is not None and name not in wanted:
             continue
-        found = list(_images_below(folder / name))
+        found = list(images_below(folder / name))
         if not found:
             raise UserError(
                 f"{folder / name} has no images ({', '.join(EXTENSIONS)}); "
@@ -102,12 +102,27 @@ def list_images(folder: Path, wanted: Collection[str] | None = None) -> Listing:
 
 def class_folders(folder: Path) -> tuple[str, ...]:
     """Name the folders in a folder in alphabetical order, hidden ones apart."""
-    return tuple(
-        sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not _hidden(entry))
-    )
+    return tuple(entry.name for entry in _entries(folder) if entry.is_dir())
 
 
-def _hidden(entry: Path) -> bool:
+def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
+    """Give what is in a folder in alphabetical order, what is hidden apart.
+
+    By `os.scandir`, as a `Path` a file doubles the time.
+
+    Raises:
+        UserError: It cannot be read: what is in it would be missing without a word.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((e for e in entries if not _hidden(e)), key=lambda entry: entry.name)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be read ({error.strerror}); allow it, or remove the folder"
+        ) from error
+
+
+def _hidden(entry: os.DirEntry[str]) -> bool:
     # What an archive of macOS's brings beside its content begins with no dot.
     return entry.name.startswith(".") or entry.name == "__MACOSX"
 
@@ -117,9 +132,14 @@ def _check_name(folder: Path, name: str) -> None:
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise UserError(
-            f"{folder} has a class folder {os.fsencode(name)!r}, which is no UTF-8; rename it"
-        ) from None
+        told = os.fsencode(name)
+        try:
+            known = told.decode()
+        except UnicodeDecodeError:
+            why = f"{told!r}, which is no UTF-8; rename it"
+        else:
+            why = f"{known}, which Python cannot read in this locale; set PYTHONUTF8=1"
+        raise UserError(f"{folder} has a class folder {why}") from None
 
 
 def _check_no_loop(folder: os.DirEntry[str]) -> None:
@@ -138,8 +158,7 @@ def _tell_unread(folder: Path, extension: str) -> None:
 @cache
 def _tell_loose(folder: Path) -> None:
     """Say which images lie beside the class folders, and so belong to no class."""
-    with os.scandir(folder) as entries:
-        loose = sum(entry.is_file() and is_image(entry.name) for entry in entries)
+    loose = sum(entry.is_file() and is_image(entry.name) for entry in _entries(folder))
     if loose:
         log.warning("%s: left out %s in no class folder", folder, counted(loose, "image"))
 
@@ -149,16 +168,17 @@ def is_image(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(EXTENSIONS)
 
 
-def _images_below(folder: str | Path) -> Iterator[os.DirEntry[str]]:
-    """Walk in alphabetical order; `os.scandir`, as a `Path` a file doubles the time."""
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.name.startswith(".") or entry.name == "__MACOSX":
-                continue
-            if entry.is_dir():
-                _check_no_loop(entry)
-                yield from _images_below(entry.path)
-            elif is_image(entry.name):
-                yield entry
-            elif entry.name.lower().endswith(UNREAD):
-                _tell_unread(Path(entry.path).parent, Path(entry.path).suffix)
+def images_below(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    """Walk through a folder in alphabetical order, and all below it.
+
+    Raises:
+        UserError: One cannot be read, or is a link to a folder that it is in.
+    """
+    for entry in _entries(folder):
+        if entry.is_dir():
+            _check_no_loop(entry)
+            yield from images_below(entry.path)
+        elif is_image(entry.name):
+            yield entry
+        elif entry.name.lower().endswith(UNREAD):
+            _tell_unread(Path(entry.path).parent, Path(entry.path).suffix)

@@ -59,6 +59,7 @@ def read_table(root: Path, name: str, names: Mapping[str, Sequence[str]]) -> dic
         raise UserError(f"dataset.labels={name}: there is no such file in {root}, nor here")
     rows = _rows(root, table)
     files = _files(root, table, rows)
+    _check_told(table, rows)
     numbers = all(row.label.lstrip("-").isdigit() for row in rows)
     key = int if numbers else str  # 2 before 10, as whoever numbered them counts
     classes = tuple(sorted({row.label for row in rows}, key=key))
@@ -99,6 +100,20 @@ def _rows(root: Path, table: Path) -> list[_Row]:
         for i, row in enumerate(lines)
         if i >= skipped
     ]
+
+
+def _check_told(table: Path, rows: Sequence[_Row]) -> None:
+    """Refuse lines that leave out the class, or the part that others have.
+
+    Raises:
+        UserError: There are such lines.
+    """
+    for kind, way_out in (("label", "name its class"), ("part", "write train, validation or test")):
+        empty = [row.line for row in rows if not getattr(row, kind)]
+        if empty and (kind == "label" or len(empty) < len(rows)):
+            shown = ", ".join(map(str, empty[:_SHOWN])) + (", …" if len(empty) > _SHOWN else "")
+            word = "line" if len(empty) == 1 else "lines"
+            raise UserError(f"{table}, {word} {shown}: no {kind}; {way_out}, or remove it")
 
 
 def _dialect(text: str) -> type[csv.Dialect]:

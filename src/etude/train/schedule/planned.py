@@ -172,8 +172,9 @@ class Cosine(Schedule):
         self._last = self.epochs * self.steps_per_epoch - 1
         require(
             self._warmup == 0 or self._warmup <= self._last,
-            f"warmup_epochs={self.warmup_epochs} (times scale={self.scale}) must be shorter than"
-            f" the run of {counted(self.epochs, 'epoch')}",
+            f"warmup_epochs={self.warmup_epochs} (times scale={self.scale}), that is "
+            f"{counted(self._warmup, 'step')}, must be shorter than the run of "
+            f"{counted(self.epochs, 'epoch')}, that is {counted(self._last + 1, 'step')}",
         )
 
     def lr_at(self, step: int) -> float:
