@@ -19,7 +19,8 @@ from etude.models.lenet import LeNet5
 from etude.models.vgg import VGG
 from etude.train.init import GlorotUniform
 from etude.train.layers import Mismatch
-from etude.train.weights import BEST, WeightsSource, check, content, find, load, read
+from etude.train.weights import BEST, WeightsSource, check, content, find, load
+from etude.train.weights_file import read
 
 Etude = Callable[..., int]
 

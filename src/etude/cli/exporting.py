@@ -25,7 +25,7 @@ from etude.models.auxiliary import main_logits
 from etude.runs.names import BEST, INFERENCE
 from etude.runs.records import read_summary
 from etude.train.test_time_views import MeanOfViews
-from etude.train.weights import write
+from etude.train.weights_file import write
 
 ENDINGS = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
 _EXAMPLES = 8  # images without meaning that an export is checked on besides

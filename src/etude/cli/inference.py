@@ -18,7 +18,7 @@ from etude.runs.names import BEST, INFERENCE
 from etude.runs.records import read_json, read_summary
 from etude.train.hardware import autocast
 from etude.train.test_time_views import MeanOfViews
-from etude.train.weights import told_of
+from etude.train.weights_file import told_of
 
 _BATCH = 64  # images
 _CPU = torch.device("cpu")

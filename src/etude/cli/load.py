@@ -21,7 +21,7 @@ from etude.runs.names import BEST, CONFIG, LAST, SUMMARY
 from etude.runs.records import Summary, read_summary
 from etude.runs.status import state_of
 from etude.train.checkpoint import Checkpoints
-from etude.train.weights import best_of, read, told_of
+from etude.train.weights_file import best_of, read, told_of
 
 Weights = Literal["best", "last"]
 Named = dict[str, Tensor]

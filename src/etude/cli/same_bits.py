@@ -9,7 +9,7 @@ from etude.base.lazy import torch
 from etude.base.text import counted
 from etude.runs.names import BEST
 from etude.runs.records import EpochRow, Summary, read_rows, read_summary
-from etude.train import weights
+from etude.train.weights_file import read
 
 _OF_TIME = {"images_per_second", "seconds", "memory_bytes"}
 
@@ -23,7 +23,7 @@ def apart(source: Path, folder: Path) -> Iterator[str]:
         yield f"data with digest {now} instead of {then}"
     if (source / BEST).exists():
         try:
-            old, new = (weights.read(path / BEST) for path in (source, folder))
+            old, new = (read(path / BEST) for path in (source, folder))
         except UserError as error:
             yield f"its weights, which cannot be compared: {error}"
             return

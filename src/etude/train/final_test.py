@@ -14,7 +14,7 @@ from etude.train.loop import Plan, check_loss
 from etude.train.record.confusion import ConfusionCounter, write_confusion
 from etude.train.record.view import View
 from etude.train.state import State
-from etude.train.weights import write
+from etude.train.weights_file import write
 
 
 class Ending(TypedDict):
