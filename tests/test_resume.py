@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import MEASURED, only_run, summary_of
+from conftest import MEASURED, SMALL, only_run, summary_of
 from safetensors.torch import load_file
 
 from etude.runs.records import read_rows
 from etude.train import run, step
+from etude.train.final_test import finish
 
 # Dropout, augmentation of every kind, shuffling, a schedule by step, momentum, an odd last batch.
 WORDS = [
@@ -169,6 +170,21 @@ def test_a_run_that_is_signalled_ends_with_its_code_and_goes_on_to_the_same_resu
     assert "going on from epoch" in output
     assert_same_run(folder, whole)
     assert [row["epoch"] for row in read_rows(folder)] == list(range(1, 13))
+
+
+def test_a_signal_after_the_last_epoch_is_told_to_have_come_too_late(
+    etude: Callable[..., int], workplace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def late(*given: Any, **named: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return finish(*given, **named)
+
+    monkeypatch.setattr("etude.train.run.finish", late)
+    assert etude(*SMALL, "train.epochs=1") == 130
+    (run,) = workplace.glob("outputs/*/*")
+    assert summary_of(run)["state"] == "finished"
+    said = "finished: the signal came too late; the same command shows the result"
+    assert said in (run / "run.log").read_text()
 
 
 def test_a_stopped_sweep_ends_at_once_with_the_runs_code(workplace: Path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import SMALL, only_run, summary_of
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from etude.base.errors import UserError
@@ -121,6 +121,13 @@ def test_a_run_moves_what_is_named_and_no_running_statistics(
     assert "without init.weights" not in capfd.readouterr().out
     assert etude(*SMALL, *BODY, "name=drawn", "train.trainable=['fc.*']") == 0
     assert "train.trainable without init.weights: what does not train" in capfd.readouterr().out
+    weights = load_file(body / "best.safetensors")
+    weights["stem.conv.weight"] = torch.randn(4, 3, 5, 5)
+    save_file(weights, workplace / "odd.safetensors")
+    words = ["init.weights=odd.safetensors", "name=odd", "train.trainable=['fc.*']"]
+    assert etude(*SMALL, *BODY, *words) == 0
+    told = "stem.conv: not loaded, and not trained either: as drawn to the end (train.trainable)"
+    assert told in " ".join(capfd.readouterr().out.split())
     head = next((workplace / "outputs" / "head").iterdir())
     one, other = (load_file(folder / "best.safetensors") for folder in (body, head))
     counted = "num_batches_tracked"  # of which no file's are loaded

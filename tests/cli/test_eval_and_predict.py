@@ -319,6 +319,24 @@ def test_the_last_weights_are_exported_and_their_card_is_of_them(form: str, caps
             assert all(torch.equal(file.get_tensor(key), value) for key, value in wanted)
 
 
+def test_a_network_of_ones_own_is_sought_in_the_working_folder(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+):
+    source = Path(sys.modules["etude.models.lenet"].__file__ or "").read_text(encoding="utf-8")
+    (place / "ownnets.py").write_text(source, encoding="utf-8")
+    shutil.copytree("one", "own")
+    config = Path("own/config.yaml")
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("etude.models.lenet.", "ownnets."), encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    for command, words in (
+        (predict, ["own", "photos/test"]), (evaluate, ["own", "--data", "photos/test"]),
+        (export, ["own", "--format", "safetensors", "--output", "made/own.st"]),
+    ):  # fmt: skip
+        assert command.main(words) == 2
+        assert command.main([*words, "--packages", "ownnets"]) == 0
+
+
 def test_weights_in_the_middle_of_an_epoch_are_called_so(place: Path, capsys: Output):
     shutil.copytree("one", "cut")
     kept = torch.load("cut/last.ckpt", weights_only=True)

@@ -67,6 +67,9 @@ def test_what_is_written_is_read_as_the_same_numbers(tmp_path: Path, mode: str):
     assert torch.equal(pixels, data.test.images)
     expected = data.normalize(data.test.images)[:, :, 2:10, 2:10]
     assert torch.equal(read.inputs(pixels), expected)
+    assert read.words() == "12×12 pixels by nearest resizing (stretch)"
+    twice = read._replace(loaded=8, kept=28, interpolation="pad", fit="crop").words()
+    assert twice == "8×8 pixels by bilinear resizing (crop), then 28×28 pixels by pad"
 
 
 def test_a_folder_predicts_without_its_training_data(workplace: Path):
@@ -96,6 +99,9 @@ def test_several_views_of_an_image_are_asked_about_as_in_the_runs_test(workplace
     found = [p.label for p in package.predict(run.folder, files)]
     right = sum(a == b for a, b in zip(found, truth, strict=True))
     assert right / len(files) == run.summary["best"]["test_accuracy"]
+    middle = package.inputs(run.folder, files)
+    assert middle.shape == (len(files), 3, 28, 28)
+    assert package.load(run.folder)(middle).shape == (len(files), 2)
 
 
 def test_grey_digits_are_read_from_colour_files(workplace: Path):

@@ -1,6 +1,7 @@
 """From Python a run is the very run that the command makes; its folder gives its network back."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -235,7 +236,11 @@ def test_what_cannot_be_loaded_is_told_in_a_line(workplace: Path):
         package.load(made.folder)
     for path in made.folder.glob("last.ckpt*"):
         path.unlink()
-    with pytest.raises(UserError, match=r"has no last\.ckpt; the run has saved nothing yet"):
+    with pytest.raises(UserError, match=r"has no last\.ckpt: it was removed; take the best"):
+        package.load(made.folder, "last")
+    summary = json.loads((made.folder / "summary.json").read_text())
+    write_json(made.folder / "summary.json", {**summary, "state": "running"})
+    with pytest.raises(UserError, match=r"has no last\.ckpt: the run has saved nothing yet"):
         package.load(made.folder, "last")
 
 

@@ -85,6 +85,18 @@ def test_words_choose(made: Path, words: list[str], expected: str):
     assert "".join(found(*words)) == expected
 
 
+def test_a_list_is_sought_as_it_is_typed(made: Path):
+    path = Path("outputs/digits/a_seed=1-00000002/summary.json")
+    summary = json.loads(path.read_text())
+    summary["hyperparameters"] |= {"dataset.std": [0.25, 0.24], "dataset.classes": ["cat", "dog"]}
+    path.write_text(json.dumps(summary))
+    for word in ("std=[0.25,0.24]", "dataset.std=[.25, 0.240]", "classes=[cat,'dog']"):
+        assert found(word) == ["2"], word
+    for word in ("std=[0.25]", "std=[0.24,0.25]", "classes=[a-z]"):
+        assert found(word) == [], word
+    assert "2" not in found("std!=[0.25,0.24]")
+
+
 def test_runs_are_sorted_and_those_without_a_number_come_last(made: Path):
     every = all_runs(made / "outputs")
     for key, expected in (("test_accuracy", "213"), ("-test_accuracy", "123"), ("-lr", "312")):
@@ -172,6 +184,22 @@ def test_what_is_listed_is_removed_and_a_run_that_can_go_on_keeps_all(made: Path
     assert len(list(made.rglob("best.safetensors"))) == 3
     assert clean.main([]) == 0
     assert "nothing to remove" in capsys.readouterr().out
+
+
+def test_only_what_fresh_moved_aside_is_aside_and_of_a_link_the_link_goes(
+    made: Path, capsys: Output
+):
+    own = made / "outputs" / "photos.replaced-20200101"
+    own.mkdir()
+    (own / "notes.txt").write_text("mine")
+    (aside,) = made.glob("outputs/digits/*.replaced-2026*")
+    elsewhere = aside.rename(made / "elsewhere")
+    aside.symlink_to(elsewhere)
+    assert clean.main(["--only", "aside", "--yes"]) == 0
+    assert "0.0 MiB in 1 place, removed" in capsys.readouterr().out
+    assert not aside.is_symlink()
+    assert (elsewhere / "summary.json").exists()
+    assert (own / "notes.txt").read_text() == "mine"
 
 
 def test_what_cannot_be_removed_is_not_called_removed(

@@ -18,6 +18,7 @@ from etude.cli import entry
 from etude.cli.output import show_json
 from etude.cli.parser import Words, folder_to_be
 from etude.cli.terminal import complain, console
+from etude.config.build import import_from
 from etude.report.scores import (
     calibration,
     calibration_error,
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0, 1 if it cannot write, 2 if it was refused."""
     try:
         args = _parser().parse_args(arguments)
+        import_from(Path.cwd())
         found = {folder: _asked(folder, args) for folder in args.runs}
         told = [_told(folder, asked, args) for folder, asked in found.items()]
         compared = _compared(list(found.values()))

@@ -16,6 +16,7 @@ from etude.cli.output import show_json
 from etude.cli.parser import Words
 from etude.cli.predict import files_of
 from etude.cli.terminal import complain, console
+from etude.config.build import import_from
 from etude.report.trackers import TRACKERS
 
 _NEEDED = ("onnx", "onnxruntime", "onnxscript")  # the last by PyTorch's exporter
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0, 1 if it cannot write, 2 if it was refused."""
     try:
         args = _parser().parse_args(arguments)
+        import_from(Path.cwd())
         _check_options(args)
         if args.to:
             return import_module("etude.cli.sending").send_runs(args)

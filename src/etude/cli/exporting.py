@@ -22,7 +22,7 @@ from etude.cli.load import Learned, Weights
 from etude.data.augment.gather import central
 from etude.data.preparation import Preparation
 from etude.models.auxiliary import main_logits
-from etude.runs.names import BEST, INFERENCE
+from etude.runs.names import INFERENCE
 from etude.runs.records import read_summary
 from etude.train.test_time_views import MeanOfViews
 from etude.train.weights_file import write
@@ -194,7 +194,6 @@ def _card(run: Path, trained: Trained, summary: Mapping[str, Any], told: Mapping
     """Say what a network is, and how it is used."""
     prepared, data = trained.preparation, summary.get("data", {})
     model = summary.get("hyperparameters", {}).get("model._target_", "network")
-    side = f"{prepared.kept}×{prepared.kept}"
     takes = f"(N, {prepared.channels}, {prepared.kept}, {prepared.kept})"
     order = {3: "RGB", 1: "grey"}.get(prepared.channels, "")
     inside = (
@@ -202,13 +201,13 @@ def _card(run: Path, trained: Trained, summary: Mapping[str, Any], told: Mapping
         f"(N, {len(prepared.classes)}); normalisation is inside."
     )
     if told["format"] == "safetensors":
-        inside = f"The weights of {model}; the header says what becomes of an image first ({BEST})."
+        inside = f"The weights of {model}; the file's header says what becomes of an image first."
     return f"""# {summary.get("name", run.name)}
 
 {model}, run {summary.get("fingerprint", "?")}, {told["weights"]} weights ({trained.learned}),
 exported as {told["format"]}. {inside}
 
-- an image file becomes {side} pixels by {prepared.interpolation} resizing ({prepared.fit})
+- an image file becomes {prepared.words()}
 - classes, in the order of the answers: {", ".join(prepared.classes)}
 - test accuracy {_accuracy(summary, trained.learned)}; test images: {data.get("test", "?")}
 - checked on {counted(told["images"], "image")}: the same top-1 on {told["same_top_1"]},

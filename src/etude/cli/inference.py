@@ -74,7 +74,7 @@ class Trained:
         return cls(network, preparation_of(folder), precision, learned)
 
     def logits(self, inputs: Tensor) -> Tensor:
-        """Ask about inputs, as `Preparation.inputs` gives them: (N, classes) float32."""
+        """Ask about inputs, as `Preparation.viewed` gives them: (N, classes) float32."""
         prepared = self.preparation
         asked = self.network
         if prepared.views > 1:
@@ -90,7 +90,7 @@ class Trained:
         """
         for start in range(0, len(paths), _BATCH):
             part = paths[start : start + _BATCH]
-            logits = self.logits(self.preparation.inputs(self.preparation.pixels(part)))
+            logits = self.logits(self.preparation.viewed(self.preparation.pixels(part)))
             for path, row in zip(part, logits.softmax(1).tolist(), strict=True):
                 known = dict(zip(self.preparation.classes, row, strict=True))
                 label = max(known, key=known.__getitem__)
@@ -114,6 +114,9 @@ def preparation_of(folder: Path) -> Preparation:
 
 def inputs(folder: str | Path, images: Paths) -> Tensor:
     """Turn image files into what a run's network takes: (N, C, H, W) float32.
+
+    Of a run that is tested on several views of an image it is the middle one; `predict` asks about
+    them all.
 
     Args:
         folder: The run's, from this machine or another.

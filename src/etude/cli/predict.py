@@ -21,6 +21,7 @@ from etude.cli import entry
 from etude.cli.output import show_csv, show_json
 from etude.cli.parser import Words, folder_to_be
 from etude.cli.terminal import complain, console
+from etude.config.build import import_from
 from etude.data.sources.listing import images_below
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0, 1 if an image was unreadable, 2 if refused."""
     try:
         args = _parser().parse_args(arguments)
+        import_from(Path.cwd())
         found, bad = _predicted(args, files_of(args.images))
         _tell(args, found)
         _draw(args, found)

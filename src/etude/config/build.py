@@ -179,7 +179,8 @@ def _module_of(target: str, packages: Sequence[str]) -> ModuleType:
 
 def not_imported(target: str, reason: str, *, sought: bool = True) -> str:
     """Say why a target cannot be had, and where it was sought."""
-    where = f"; sought on PYTHONPATH and in {', '.join(_FOLDERS)}" if sought else ""
+    places = " and in ".join(["PYTHONPATH", *([", ".join(_FOLDERS)] if _FOLDERS else [])])
+    where = f"; sought on {places}" if sought else ""
     return f"_target_={target} cannot be imported ({reason}){where}"
 
 

@@ -95,10 +95,18 @@ class Preparation(NamedTuple):
         return resize(images, self.kept, self.interpolation)
 
     def inputs(self, pixels: Tensor) -> Tensor:
-        """Normalise pixels (N, C, kept, kept): (N, C, seen, seen), or whole for several views."""
-        if self.views > 1:
-            return self.normalize(pixels)
+        """Normalise the middle of pixels (N, C, kept, kept): (N, C, seen, seen)."""
         return self.normalize.cut(self.seen)(central(pixels, self.seen))
+
+    def viewed(self, pixels: Tensor) -> Tensor:
+        """Normalise what several views are cut from, whole, (N, C, kept, kept); else the middle."""
+        return self.normalize(pixels) if self.views > 1 else self.inputs(pixels)
+
+    def words(self) -> str:
+        """Say what an image file becomes before its pixels are normalised."""
+        side, kept = (f"{side}×{side} pixels" for side in (self.loaded, self.kept))
+        then = f", then {kept} by {self.interpolation}" if self.loaded != self.kept else ""
+        return f"{side} by {self._of_files} resizing ({self.fit}){then}"
 
     @property
     def _of_files(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from etude.runs.find import find_runs
 from etude.runs.names import LAST, PREVIOUS, REPLACED
 from etude.runs.status import finished
 
+_ASIDE = re.compile(rf"{re.escape(REPLACED)}\d{{8}}T\d{{12}}Z$")  # as `set_aside` names it
 KINDS = ("aside", "checkpoint", "cache")
 
 
@@ -52,7 +54,7 @@ def leftovers(root: Path, kinds: Sequence[str] = KINDS) -> list[Leftover]:
 
 def remove(leftover: Leftover) -> None:
     """Remove it."""
-    if leftover.path.is_dir():
+    if leftover.path.is_dir() and not leftover.path.is_symlink():  # of a link, the link alone
         shutil.rmtree(leftover.path)
     else:
         leftover.path.unlink(missing_ok=True)
@@ -61,7 +63,7 @@ def remove(leftover: Leftover) -> None:
 def _asides(root: Path) -> Iterator[Path]:
     for name, inner, _ in os.walk(root):
         for folder in sorted(inner):
-            if REPLACED in folder and not is_claimed(Path(name, folder)):
+            if _ASIDE.search(folder) and not is_claimed(Path(name, folder)):
                 yield Path(name, folder)
         inner[:] = sorted(folder for folder in inner if REPLACED not in folder)
 
@@ -83,6 +85,8 @@ def _cached() -> Iterator[Path]:
 
 
 def _size(folder: Path) -> int:
+    if folder.is_symlink():
+        return 0
     return sum(_own_size(path) for path in folder.rglob("*") if path.is_file())
 
 

@@ -165,9 +165,21 @@ def _is(run: FoundRun, key: str, wanted: str) -> bool:
     value, number = run.value(key), _number(wanted)
     if number is not None and _number(value) == number:
         return True
+    if isinstance(value, list):
+        return _list_like(value, wanted)
     said = {"null" if value is None else str(value), *run.chosen(key)}
     return any(_like(text, wanted) for text in said) or (
         bool(run.chosen(key)) and any(wanted.lower() in name.lower() for name in run.chosen(key))
+    )
+
+
+def _list_like(value: Sequence[Any], wanted: str) -> bool:
+    """Compare a list as it is typed, `[0.5,a]`: there, brackets are no pattern."""
+    parts = wanted.removeprefix("[").removesuffix("]").split(",")
+    found = [part.strip().strip("'\"") for part in parts if part.strip()]
+    return len(found) == len(value) and all(
+        _number(one) == _number(other) if _number(one) is not None else _like(str(one), other)
+        for one, other in zip(value, found, strict=True)
     )
 
 

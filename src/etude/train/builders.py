@@ -136,7 +136,19 @@ def load_weights(config: Config, model: nn.Module) -> LoadedLayers | None:
         log.warning(
             "train.trainable without init.weights: what does not train stays as it was drawn"
         )
+    fresh = [] if loaded is None else [name for name in loaded.fresh if not _trains(model, name)]
+    if config.train.trainable and fresh:
+        log.warning(
+            "%s: not loaded, and not trained either: as drawn to the end (train.trainable)",
+            ", ".join(fresh),
+        )
     return loaded
+
+
+def _trains(model: nn.Module, layer: str) -> bool:
+    """Say whether any parameter of a layer's own is trained; one without has nothing drawn."""
+    own = [*model.get_submodule(layer).parameters(recurse=False)]
+    return not own or any(parameter.requires_grad for parameter in own)
 
 
 def make_state(

@@ -140,6 +140,8 @@ def run(
             _look_back(config, folder, parts, rows, view, int(ending["best"]["epoch"]))
             results = {"final": ending["final"], "best": ending["best"]}
             summary["reference"] = compare(config.reference, rows, results, judged=documented)
+        if stop.exit_code is not None:
+            log.info("finished: the signal came too late; the same command shows the result")
     stop.obey()  # it came too late for this run, but the next must not begin
     return cast("Summary", summary)
 
