@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from benchmarks import tables
+from benchmarks import machine, tables
 from benchmarks.statistics_of import spread
 from etude.data.augment.augment import Augment
 from etude.data.input import Input
@@ -125,6 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     device = parser.parse_args().device
+    machine.require(device)
     torch.set_num_threads(1)
     torch.manual_seed(0)
     pixels = torch.randint(256, (BATCH, 3, KEPT, KEPT), dtype=torch.uint8).to(device)

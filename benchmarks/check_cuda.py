@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables
+from benchmarks import machine, tables
 from benchmarks.rows import ROOT
 from benchmarks.same_bits import kill_once_saved, rows_of
 
@@ -221,6 +221,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--no-save", dest="save", action="store_false")
     chosen = parser.parse_args()
+    machine.require(chosen.device)
     untimed = [part for part in chosen.parts if part not in TIMED]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         if "speed" in chosen.parts and chosen.device == "cuda":

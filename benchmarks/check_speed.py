@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 import etude
+from benchmarks import machine
 from benchmarks.contestants.bare import bare_step, captured
 from benchmarks.contestants.dataloader import steps
 from benchmarks.made import Made, advance, facts_of, finished, made
@@ -153,6 +154,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=WORKERS)
     parser.add_argument("--compile-only", action="store_true")
     chosen = parser.parse_args()
+    machine.require(chosen.device)
     for row in chosen.rows:
         images = chosen.images or images_of(row, chosen.device)
         if chosen.compile_only:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 import etude
+from benchmarks import machine
 from benchmarks.made import advance, finished, made
 from etude.base.errors import UserError
 from etude.data.batch import Gathered, Split
@@ -129,6 +130,7 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=1, help="processes")
     parser.add_argument("experiments", nargs="+")
     chosen = parser.parse_args()
+    machine.require(chosen.device)
     for told in check_all(chosen.experiments, chosen.device, chosen.at_once):
         print(json.dumps(told), flush=True)
 

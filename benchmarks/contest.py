@@ -174,6 +174,7 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None) -> Answers:
     """Hold the contest; give its results by row."""
     chosen = _options(words)
+    machine.require(chosen.device)
     precisions = chosen.precisions or ["float32"]
     if not chosen.precisions and machine.multiplies_bfloat16(chosen.device):
         precisions.append("bfloat16")

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks import tables
+from benchmarks import machine, tables
 from benchmarks.check_speed import bare, images_of, ours
 from benchmarks.made import finished
 from benchmarks.rows import ROWS
@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="default: the data set's")
     parser.add_argument("--steps", type=int, default=STEPS)
     chosen = parser.parse_args()
+    machine.require(chosen.device)
     told = [
         compare(row, chosen.device, chosen.images or images_of(row, chosen.device), chosen.steps)
         for row in chosen.rows

@@ -43,6 +43,18 @@ def device_name(device: str) -> str:
     return torch.cuda.get_device_name()
 
 
+def require(device: str) -> None:
+    """End a benchmark in a line where the device is not here.
+
+    Raises:
+        SystemExit: It is not.
+    """
+    import torch  # noqa: PLC0415 (takes seconds)
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("there is no CUDA device here")
+
+
 def slug(device: str) -> str:
     """Name the device for a file: `cpu-xeon-2.50ghz-2cores`."""
     words = FILLERS.sub(" ", device_name(device)).lower().split()

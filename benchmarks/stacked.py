@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
 
-from benchmarks import tables
+from benchmarks import machine, tables
 from benchmarks.contestants.bare import captured
 from benchmarks.statistics_of import Spread, ratios
 from etude.models.lenet import LeNet5
@@ -156,6 +156,7 @@ def _options() -> argparse.Namespace:
 
 def main() -> None:
     chosen = _options()
+    machine.require(chosen.device)
     torch.set_num_threads(1)
     told: dict[str, Any] = {}
     for name in NETWORKS:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import tables
+from benchmarks import machine, tables
 from benchmarks.rows import ROOT, cifar10
 from benchmarks.startup import first_step
 
@@ -103,6 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="without the longest")
     quick = parser.parse_args().quick
+    machine.require("cuda")
     with tempfile.TemporaryDirectory() as folder:
         runs = {
             name: measure(run, folder)

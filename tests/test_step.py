@@ -1,9 +1,11 @@
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from conftest import only_run
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -93,6 +95,28 @@ def test_no_part_has_one_image_where_batch_norm_needs_two(
     how: Any = {"scaler": scaler, "device": CPU, "precision": "float32"}
     Step(model, optimizer, accumulate=accumulate, smallest_part=2, **how)(*batch(images))
     assert sizes == parts
+
+
+def test_parts_are_those_of_chunk_wherever_none_is_too_small():
+    how: Any = {"scaler": torch.amp.GradScaler("cpu", enabled=False), "device": CPU}
+    model = OnVectors()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for images in range(1, 40):
+        for asked in range(1, 45):
+            step = Step(model, optimizer, accumulate=asked, precision="float32", **how)
+            chunks = torch.empty(images).chunk(min(asked, images))
+            assert step.part_sizes(images) == [len(part) for part in chunks]
+
+
+@pytest.mark.parametrize(("asked", "told"), [(8, "4 parts of up to 2"), (3, "3 parts of up to 3")])
+def test_as_many_parts_are_told_as_there_are(
+    etude: Callable[..., int], workplace: Path, asked: int, told: str
+):
+    words = ["model=vgg_cifar", "model.width=0.1", "dataset.input_size=32", "train.epochs=1"]
+    words += ["dataset.limit_train=16", "dataset.limit_test=8", "train.batch_size=8"]
+    assert etude(*words, "dataset.validation_split=none", f"train.accumulate={asked}") == 0
+    said = f"train.accumulate={asked}: each batch is computed in {told} images"
+    assert said in (only_run(workplace) / "run.log").read_text()
 
 
 def test_a_last_batch_of_few_images_is_learned_from_in_parts(etude: Callable[..., int]):

@@ -168,6 +168,7 @@ def test_a_failed_run_is_counted_and_leaves_the_others_alone(
     [
         (["study=weight_deca"], "did you mean 'weight_decay'"),
         (["study=depth", "size=tiny"], "size=tiny must be one of full, medium, small, why"),
+        (["study=lrn", "size=why"], "has no why for size=why; it has full, medium, small"),
         (["study=depth", "size=small", "train.epocs=3"], "did you mean 'train.epochs'"),
         (["study=depth", "size=small", "optimizer.lr=-1"], "optimizer.lr=-1"),
         (["study=depth"], "cifar-10"),

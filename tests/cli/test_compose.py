@@ -98,6 +98,9 @@ def test_what_falls_away_is_told_in_one_line(composer: Composer):
         "falls away (optimizer.lr=0.01, optimizer.momentum=0.9, optimizer.nesterov=true)"
     ]
     assert settings(planned.jobs[0].config.optimizer)["lr"] == 0.001
+    planned = composer.run(["experiment=vgg19_cifar10", "optimizer=adam", "optimizer.lr=0.01"])
+    (told,) = planned.remarks
+    assert told.endswith("falls away (optimizer.momentum=0.9, optimizer.nesterov=true)")
 
 
 def test_an_experiments_rate_is_not_left_to_another_optimizer(composer: Composer):

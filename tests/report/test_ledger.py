@@ -1,15 +1,18 @@
 """Records of what was measured, and runs held against them."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from fake_runs import Make, maker
+from fake_runs import Make, maker, unfinished
 
 from etude.base.errors import UserError
 from etude.cli.check import main
 from etude.report import ledger
+from etude.report.held import hold
+from etude.report.ledger import find_record
 from etude.report.write import make as make_report
 
 VALUES = (0.98, 0.982, 0.979, 0.981, 0.98)
@@ -82,7 +85,7 @@ def test_one_seed_against_one_may_differ_by_what_the_test_split_allows(make: Mak
     fill(make, [0.9])
     report = make_report([tmp_path / "runs"])
     made = ledger.record(report)
-    (held,) = ledger.hold(report.results, made)
+    (held,) = hold(report.results, made)
     assert held.allowed == pytest.approx(1.96 * (0.9 * 0.1 / 360 * 2) ** 0.5, rel=1e-3)
 
 
@@ -114,6 +117,100 @@ def test_a_run_with_other_settings_is_not_compared(
 def test_runs_at_another_scale_are_not_compared(make: Make, check: Callable[[], int]):
     fill(make, [0.98], scale=0.5)
     assert check() == 2
+
+
+DIVERGED = unfinished("failed", error="Diverged: the loss is nan")
+
+
+def test_an_arm_that_diverged_here_or_in_the_ledger_alone_differs(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = ["--ledger", str(tmp_path / "ledger"), str(tmp_path / "runs")]
+    fill(make, VALUES)
+    make("0.2", 0, None, **DIVERGED)
+    assert main(["--record", *words[1:]]) == 0
+    assert len(ledger.read_records(tmp_path / "ledger")["runs"]["diverged"]) == 1
+    assert main(words) == 0
+    shutil.rmtree(tmp_path / "runs")
+    fill(make, VALUES)
+    make("0.2", 0, 0.7)
+    make("0.3", 0, 0.7)
+    capsys.readouterr()
+    assert main(words) == 1
+    told = capsys.readouterr().out
+    assert "0.7000 here, diverged in the ledger: NO" in told
+    assert "not in the ledger\n" in told
+    shutil.rmtree(tmp_path / "runs")
+    for seed in range(2):
+        make("0.1", seed, None, **DIVERGED)
+    assert main([*words, "--json"]) == 1
+    (other,) = json.loads(capsys.readouterr().out)["others"]
+    assert other["differs"]
+    assert other["why"] == "diverged here, 0.9804 in the ledger"
+
+
+def test_a_recorded_arm_that_is_not_here_is_told(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = ["--ledger", str(tmp_path / "ledger"), str(tmp_path / "runs")]
+    fill(make, VALUES)
+    make("0.2", 0, 0.9)
+    assert main(["--record", *words[1:]]) == 0
+    for folder in (tmp_path / "runs").glob("rate=0.2*"):
+        shutil.rmtree(folder)
+    capsys.readouterr()
+    assert main(words) == 0
+    assert "recorded, and no run of it has finished here" in capsys.readouterr().out
+
+
+def test_runs_of_two_experiments_are_not_compared_as_one(
+    make: Make, check: Callable[[], int], capsys: pytest.CaptureFixture[str]
+):
+    fill(make, VALUES)
+    make("0.2", 0, 0.9, name="walks")
+    assert check() == 2
+    assert "has runs of runs, walks; give the folder of one" in capsys.readouterr().err
+
+
+def test_only_the_record_that_is_asked_for_is_read(
+    make: Make, recorded: Path, check: Callable[[], int], capsys: pytest.CaptureFixture[str]
+):
+    (recorded / "other.json").write_text("no")
+    fill(make, VALUES)
+    assert check() == 0
+    assert main(["--ledger", str(recorded / "nowhere"), str(recorded.parent / "runs")]) == 2
+    assert "nowhere is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("values", [{}, {"0": None}, {"0": float("nan")}])
+def test_a_record_without_numbers_is_refused(recorded: Path, values: dict[str, float]):
+    made = json.loads((recorded / "runs.json").read_text())
+    next(iter(made["arms"].values()))["values"] = values
+    (recorded / "runs.json").write_text(json.dumps(made))
+    with pytest.raises(UserError, match="is no record"):
+        find_record(recorded, "runs")
+
+
+def test_a_record_at_another_scale_does_not_give_way(
+    make: Make, recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    before = (recorded / "runs.json").read_bytes()
+    fill(make, VALUES, scale=0.5)
+    assert main(["--record", str(recorded), str(tmp_path / "runs")]) == 2
+    assert "is at scale=1, and these runs are at 0.5; remove it" in capsys.readouterr().err
+    assert (recorded / "runs.json").read_bytes() == before
+
+
+def test_a_ledger_that_cannot_be_written_is_told_in_a_line(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "ledger/runs.json")
+
+    monkeypatch.setattr(ledger, "write_json", refuse)
+    fill(make, VALUES)
+    assert main(["--record", str(tmp_path / "ledger"), str(tmp_path / "runs")]) == 2
+    assert "--record names a folder that can be written to" in capsys.readouterr().err
 
 
 def test_json_is_for_scripts(make: Make, recorded: Path, tmp_path: Path, capsys):

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -14,9 +15,9 @@ from etude.cli.output import show_json
 from etude.cli.parser import Words, folder_to_be
 from etude.cli.terminal import complain, console, near
 from etude.report import ledger
-from etude.report.ledger import Held
+from etude.report.held import Held, Unheld, hold, unheld
 from etude.report.references import DocumentFigure
-from etude.report.write import make
+from etude.report.write import Report, make
 
 EXAMPLES = """\
 examples:
@@ -35,21 +36,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path = ledger.write_record(args.record, ledger.record(report))
             console.print(f"record  {near(path)}", markup=False)
             return 0
-        name = report.results.runs[0].name
-        records = ledger.read_records(args.ledger or shipped_ledger())
-        judged = [figure for figure in report.figures if figure.judged]
-        found = None if judged and name not in records else ledger.record_of(records, name)
-        held = [] if found is None else list(ledger.hold(report.results, found))
+        found = _found(report, args.ledger or shipped_ledger(), args.folder)
     except UserError as error:
         complain(error)
         return 2
-    agrees = all(h.agrees for h in held) and all(f.agreeing == f.judged for f in judged)
+    except OSError as error:
+        complain(f"{error}; --record names a folder that can be written to")
+        return 2
     if args.json:
-        plain = {"agrees": agrees, "arms": [{**h._asdict(), "agrees": h.agrees} for h in held]}
-        show_json(plain)
+        show_json(found.plain())
     else:
-        _show(name, held, judged, agrees=agrees)
-    return 0 if agrees else 1
+        _show(found)
+    return 0 if found.agrees else 1
+
+
+class _Found(NamedTuple):
+    """An experiment or a study beside its record, and beside its document's figures."""
+
+    name: str
+    held: Sequence[Held]
+    unheld: Sequence[Unheld]
+    judged: Sequence[DocumentFigure]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing differs."""
+        figures = all(figure.agreeing == figure.judged for figure in self.judged)
+        arms = all(arm.agrees for arm in self.held) and not any(a.differs for a in self.unheld)
+        return figures and arms
+
+    def plain(self) -> dict[str, object]:
+        """Give it as JSON has it."""
+        arms = [{**arm._asdict(), "agrees": arm.agrees} for arm in self.held]
+        return {"agrees": self.agrees, "arms": arms, "others": [a._asdict() for a in self.unheld]}
+
+
+def _found(report: Report, place: Path, folder: Path) -> _Found:
+    """Hold a report's runs against a ledger.
+
+    Raises:
+        UserError: They are of several experiments, or nothing is known of theirs.
+    """
+    if len(names := report.results.names) > 1:
+        raise UserError(f"{folder} has runs of {', '.join(names)}; give the folder of one")
+    name, judged = names[0], [figure for figure in report.figures if figure.judged]
+    made = ledger.find_record(place, name)
+    if made is None:
+        if not judged:
+            raise ledger.no_record(place, name)
+        return _Found(name, (), (), judged)
+    held = list(hold(report.results, made))
+    return _Found(name, held, list(unheld(report.results, made)), judged)
 
 
 def _parser() -> Words:
@@ -66,21 +103,22 @@ def _parser() -> Words:
     return parser
 
 
-def _show(
-    name: str, held: Sequence[Held], judged: Sequence[DocumentFigure], *, agrees: bool
-) -> None:
-    if held:
+def _show(found: _Found) -> None:
+    if found.held:
         titles = ("arm", "here", "ledger", "apart", "allowed", "agrees")
-        table = Table(*titles, title=f"{name} beside its record", box=SIMPLE_HEAD, pad_edge=False)
-        for one in held:
+        title = f"{found.name} beside its record"
+        table = Table(*titles, title=title, box=SIMPLE_HEAD, pad_edge=False)
+        for one in found.held:
             numbers = (f"{n:.4f}" for n in (one.ours, one.record, one.apart, one.allowed))
             table.add_row(one.arm, *numbers, "yes" if one.agrees else "NO")
         console.print(table)
-    for figure in judged:
+    for arm in found.unheld:
+        console.print(f"{arm.arm}: {arm.why}{': NO' if arm.differs else ''}", markup=False)
+    for figure in found.judged:
         console.print(
             f"{figure.arm}: {figure.metric} {figure.verdict} ({figure.rule})", markup=False
         )
-    console.print(f"{name}: {'agrees' if agrees else 'differs'}", markup=False)
+    console.print(f"{found.name}: {'agrees' if found.agrees else 'differs'}", markup=False)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,11 @@ class Fallen(NamedTuple):
     chosen: str
     settings: Flat
 
+    def without(self, keys: Collection[str]) -> "Fallen":
+        """Leave out what has some keys, dotted and with the group."""
+        left = {k: v for k, v in self.settings.items() if f"{self.group}.{k}" not in keys}
+        return self._replace(settings=left)
+
     def told(self, experiment: str | None) -> str:
         """Say in a line which of an experiment's settings fall away, and for which choice."""
         settings = (f"{self.group}.{k}={_as_typed(value)}" for k, value in self.settings.items())
@@ -75,9 +80,11 @@ class Base:
         """Give the configuration, to be changed."""
         return pickle.loads(self.pickled)  # noqa: S301 (our own, made in this process)
 
-    def told(self, heeded: Collection[str] = GROUPS) -> list[str]:
-        """Say a line each of what falls away in some groups."""
-        return [fell.told(self.experiment) for fell in self.fallen if fell.group in heeded]
+    def told(self, words: Sequence[str], heeded: Collection[str] = GROUPS) -> list[str]:
+        """Say a line each of what falls away in some groups, and is not among a job's words."""
+        typed = {word.partition("=")[0].lstrip("+~") for word in words}
+        found = [fell.without(typed) for fell in self.fallen if fell.group in heeded]
+        return [fell.told(self.experiment) for fell in found if fell.settings]
 
     @cached_property
     def usual(self) -> Flat:

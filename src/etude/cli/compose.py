@@ -89,7 +89,7 @@ class Composer:
         """
         job, composed, base = self._job(words, RUN)
         self._remember(job, composed)
-        return PlannedJobs([job], composed, base.told())
+        return PlannedJobs([job], composed, base.told(words))
 
     def sweep(self, words: Sequence[str]) -> PlannedJobs:
         """Compose every job of a sweep, each by itself; one that is named twice is made once.
@@ -139,7 +139,7 @@ class Composer:
                 self._remember(job, composed)
             elif other.identity.fingerprint != job.identity.fingerprint:
                 raise UserError(clash(other, job))
-            remarks.update(dict.fromkeys(base.told(heeded)))
+            remarks.update(dict.fromkeys(base.told(own, heeded)))
         if (twice := len(wanted) - len(jobs)) > 0:
             told = f"named twice and made once: {twice} of {counted(len(wanted), 'job')}"
             remarks[told] = None

@@ -21,7 +21,8 @@ def check_file(name: str, node: object, size: str) -> Mapping[str, Any]:
     """
     whole = _mapping(f"study={name}", node)
     if size not in whole:
-        raise UserError(f"study={name} has no {size} for size={size}")
+        sizes = [key for key, twin in whole.items() if isinstance(twin, Mapping) and "axes" in twin]
+        raise UserError(f"study={name} has no {size} for size={size}; it has {', '.join(sizes)}")
     twin = _mapping(f"study={name}: {size}", whole[size])
     lacking = [key for key in _ALWAYS if key not in whole]
     lacking += [f"{size}.{key}" for key in _TWIN if key not in twin]

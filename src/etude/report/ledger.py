@@ -6,10 +6,10 @@ gives other numbers, but not by more than the seeds' spread lets expect.
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple, TypedDict
+from typing import NotRequired, TypedDict
 
 from etude.base.errors import UserError
 from etude.base.identity import mark_of
@@ -17,13 +17,13 @@ from etude.base.nearest import unknown
 from etude.report.claims import Judged, conclusion, judge
 from etude.report.references import DocumentFigure
 from etude.report.results import ArmResults, Results, finished
-from etude.report.statistics import LEVEL, quantile, variance
+from etude.report.statistics import variance
 from etude.report.write import Report
 from etude.runs.environment import Environment
 from etude.runs.records import read_as, write_json
+from etude.runs.state import RunState
 
 SUFFIX = ".json"
-_MANY = 1e6  # degrees of freedom where only the test split's size is known
 
 
 class MadeWith(TypedDict):
@@ -76,7 +76,7 @@ class RecordedClaim(TypedDict):
 
 
 class Record(TypedDict):
-    """What the ledger says of an experiment or a study."""
+    """What the ledger says of an experiment or a study; of arms that all diverged, their marks."""
 
     name: str
     command: list[str]
@@ -84,26 +84,12 @@ class Record(TypedDict):
     scale: float
     made_with: MadeWith
     arms: dict[str, RecordedArm]
+    diverged: NotRequired[dict[str, str]]
     figures: list[RecordedFigure]
     margin: float | None
     tuned: dict[str, str]
     claims: list[RecordedClaim]
     verdict: str | None
-
-
-class Held(NamedTuple):
-    """An arm beside its record: how far apart their means are, and how far they may be."""
-
-    arm: str
-    ours: float
-    record: float
-    apart: float
-    allowed: float
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the seeds' spread explains the difference."""
-        return self.apart <= self.allowed
 
 
 def record(report: Report) -> Record:
@@ -131,6 +117,7 @@ def record(report: Report) -> Record:
         "scale": scales.pop(),
         "made_with": _made_with(results),
         "arms": {row.label: _arm(row) for row in results.rows if row.result is not None},
+        "diverged": {row.label: settings_mark(row) for row in results.rows if all_diverged(row)},
         "figures": [_figure(figure) for figure in report.figures],
         "margin": plan["margin"],
         "tuned": dict(plan["tuned"]),
@@ -140,9 +127,20 @@ def record(report: Report) -> Record:
 
 
 def write_record(folder: Path, made: Record) -> Path:
-    """Put a record into a ledger; one of that name gives way."""
+    """Put a record into a ledger; one of that name and scale gives way.
+
+    Raises:
+        UserError: There is one at another scale.
+        OSError: It cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{made['name']}{SUFFIX}"
+    earlier: Record | None = read_as(path, Record, whole=True)
+    if earlier is not None and earlier["scale"] != made["scale"]:
+        raise UserError(
+            f"{path} is at scale={earlier['scale']:g}, and these runs are at {made['scale']:g}; "
+            "remove it, or give another ledger"
+        )
     write_json(path, made)
     return path
 
@@ -155,69 +153,45 @@ def read_records(folder: Path) -> dict[str, Record]:
     """
     found: dict[str, Record] = {}
     for path in sorted(folder.glob(f"*{SUFFIX}")):
-        made: Record | None = read_as(path, Record, whole=True)
-        if made is None:
-            raise UserError(f"{path} is no record; make it again with etude-check --record")
+        made = _read(path)
         found[made["name"]] = made
     return found
 
 
-def record_of(records: Mapping[str, Record], name: str) -> Record:
-    """Find the record of an experiment or study.
+def _read(path: Path) -> Record:
+    made: Record | None = read_as(path, Record, whole=True)
+    values = [] if made is None else [list(arm["values"].values()) for arm in made["arms"].values()]
+    if made is None or not all(own and all(map(math.isfinite, own)) for own in values):
+        raise UserError(f"{path} is no record; make it again with etude-check --record")
+    return made
+
+
+def find_record(folder: Path, name: str) -> Record | None:
+    """Find the record of an experiment or study in a ledger; None if it has none.
 
     Raises:
-        UserError: There is none.
+        UserError: There is no such ledger, or the file is no record.
     """
-    if name not in records:
-        raise UserError(f"the ledger has no {name}: {unknown(name, records, 'record')}")
-    return records[name]
+    if not folder.is_dir():
+        raise UserError(f"--ledger {folder} is no folder")
+    path = folder / f"{name}{SUFFIX}"
+    return _read(path) if path.exists() else None
 
 
-def hold(results: Results, made: Record) -> Iterator[Held]:
-    """Hold arms against their records by their means: those that have a record, by their settings.
-
-    The difference of two means of so many seeds is a t-distributed number of standard errors; all
-    arms together are found to agree in 95 % of all repetitions.
-
-    Raises:
-        UserError: They have no arm in common, or differ in their metric or scale.
-    """
-    scales = {float(run.summary.get("scale", 1.0)) for row in results.rows
-              for run in finished(row.arm)}  # fmt: skip
-    if scales - {made["scale"]}:
-        raise UserError(f"{made['name']} was recorded at scale={made['scale']:g}, the only one to "
-                        "compare with")  # fmt: skip
-    recorded = {arm["mark"]: arm for arm in made["arms"].values()}
-    rows = [row for row in results.rows if _mark(row) in recorded and row.result is not None]
-    if not rows or results.metric != made["metric"]:
-        raise UserError(
-            f"nothing here has the settings of {made['name']} as it was recorded: "
-            f"{' '.join(made['command'])}"
-        )
-    for row in rows:
-        yield _held(row, recorded[_mark(row)], len(rows))
+def no_record(folder: Path, name: str) -> UserError:
+    """Say that there is none, and which there are."""
+    names = [path.stem for path in folder.glob(f"*{SUFFIX}")]
+    return UserError(f"the ledger has no {name}: {unknown(name, names, 'record')}")
 
 
-def _mark(row: ArmResults) -> str:
+def settings_mark(row: ArmResults) -> str:
+    """Give a hash of all settings that an arm's runs share."""
     return mark_of(row.arm.settings)
 
 
-def _held(row: ArmResults, other: RecordedArm, among: int) -> Held:
-    ours, theirs = list(row.values.values()), list(other["values"].values())
-    freedom = len(ours) + len(theirs) - 2
-    spread = _scatter(ours) + _scatter(theirs)
-    square = spread / freedom if freedom and spread else 0.0
-    if not square:  # one seed each, or seeds that tie: what the size of the test split lets expect
-        mean = fmean([*ours, *theirs])
-        freedom, square = _MANY, max(0.0, mean * (1 - mean)) / max(1, other["images"])
-    error = math.sqrt(square * (1 / len(ours) + 1 / len(theirs)))
-    allowed = quantile(1 - LEVEL / among, freedom) * error
-    mine, record_mean = fmean(ours), fmean(theirs)
-    return Held(row.label, mine, record_mean, abs(mine - record_mean), allowed)
-
-
-def _scatter(values: Sequence[float]) -> float:
-    return variance(values) * (len(values) - 1) if len(values) > 1 else 0.0
+def all_diverged(row: ArmResults) -> bool:
+    """Say whether an arm has runs that diverged, and none that finished."""
+    return row.result is None and RunState.DIVERGED in row.states
 
 
 def _arm(row: ArmResults) -> RecordedArm:
@@ -227,7 +201,7 @@ def _arm(row: ArmResults) -> RecordedArm:
         raise UserError(f"a record has one run for each seed, and “{row.label}” has several")
     images = min((run.summary.get("data", {}).get("test", 0) for run in runs.values()), default=0)
     return {
-        "mark": _mark(row),
+        "mark": settings_mark(row),
         "fingerprints": {seed: str(runs[seed].summary["fingerprint"]) for seed in values},
         "values": values,
         "mean": fmean(values.values()),

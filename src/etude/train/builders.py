@@ -63,6 +63,7 @@ class Parts(NamedTuple):
         images: What the data set is.
         preparation: What becomes of an image; it has the classes' names.
         loaded: The weights that it begins with; None for random ones.
+        part_sizes: Images of each part that a batch is computed in.
     """
 
     state: State
@@ -71,6 +72,7 @@ class Parts(NamedTuple):
     images: Images
     preparation: Preparation
     loaded: LoadedLayers | None
+    part_sizes: Sequence[int]
 
     @property
     def classes(self) -> Sequence[str]:
@@ -104,8 +106,9 @@ def make_parts(config: Config, precision: str | None = None) -> Parts:
     make = partial(make_steps, config, device=device)
     kept, parts = config.train.cache_features, config.train.parts
     steps, plan = keep_features(step, plan, state, kept=kept, parts=parts, make_steps=make)
-    images = Images.of(config, data)
-    return Parts(state, steps, plan, images, preparation_of(config, data), loaded)
+    images, prepared = Images.of(config, data), preparation_of(config, data)
+    sizes = step.part_sizes(min(plan.batch_size, len(plan.train)))
+    return Parts(state, steps, plan, images, prepared, loaded, sizes)
 
 
 def load_data(config: Config) -> Data:

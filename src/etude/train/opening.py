@@ -1,7 +1,7 @@
 """What a run writes and says before its first step."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -46,7 +46,8 @@ def begin(
     write_json(folder / INFERENCE, parts.preparation.plain())
     write_json(folder / SUMMARY, summary)
     _announce(parts, parameters)
-    if told := _parts_told(config, auto=identity.decisive.get("train.accumulate") == "auto"):
+    auto = identity.decisive.get("train.accumulate") == "auto"
+    if told := _parts_told(config.train.parts, parts.part_sizes, auto=auto):
         log.info("%s", told)
     return summary
 
@@ -73,13 +74,16 @@ def _first_summary(
     }
 
 
-def _parts_told(config: Config, *, auto: bool) -> str:
-    """Say in how many parts batches are computed; nothing where nobody asked."""
-    train = config.train
-    if train.parts > 1:
-        key = f"train.accumulate={'auto' if auto else train.parts}"
-        largest = counted(train.images_at_a_time, "image")
-        return f"{key}: each batch is computed in {train.parts} parts of up to {largest}"
+def _parts_told(asked: int, sizes: Sequence[int], *, auto: bool) -> str:
+    """Say in how many parts batches are computed; nothing where nobody asked.
+
+    They may be fewer than asked for: of 5 parts of 8 images four have two, and where batch norm
+    needs two images no part has one.
+    """
+    if asked > 1:
+        key = f"train.accumulate={'auto' if auto else asked}"
+        parts, largest = counted(len(sizes), "part"), counted(max(sizes), "image")
+        return f"{key}: each batch is computed in {parts} of up to {largest}"
     return "train.accumulate=auto: each batch is computed as a whole" if auto else ""
 
 

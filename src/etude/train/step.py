@@ -1,6 +1,6 @@
 """One optimizer step, and an epoch's steps carried out one after the other."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from copy import copy
 from functools import partial
 from typing import Any, NamedTuple, Self
@@ -108,7 +108,8 @@ class Step:
             whole: It is none of those smaller ones that end an epoch, for which nothing is
                 compiled: that would take as long again, for a step of hundreds.
         """
-        chunks = list(zip(self._divided(images), self._divided(labels), strict=True))
+        sizes = self.part_sizes(len(labels))
+        chunks = list(zip(images.split(sizes), labels.split(sizes), strict=True))
         usual = len(chunks[0][1]) if whole else 0
         results = [
             self._learn(*chunk, len(labels), compiled=len(chunk[1]) == usual) for chunk in chunks
@@ -122,11 +123,14 @@ class Step:
             return results[0]
         return Result(*(torch.stack(values).sum(0) for values in zip(*results, strict=True)))
 
-    def _divided(self, batch: Tensor) -> Sequence[Tensor]:
-        parts = batch.chunk(min(self._accumulate, len(batch)))
-        if all(len(part) >= self._smallest_part for part in parts):
-            return parts
-        return batch.tensor_split(max(1, min(self._accumulate, len(batch) // self._smallest_part)))
+    def part_sizes(self, images: int) -> list[int]:
+        """Give the images of each part of a batch: as `chunk` has it, or evenly, none too small."""
+        each = -(-images // min(self._accumulate, images))
+        sizes = [min(each, images - first) for first in range(0, images, each)]
+        if min(sizes) >= self._smallest_part:
+            return sizes
+        count = max(1, min(self._accumulate, images // self._smallest_part))
+        return [images // count + (number < images % count) for number in range(count)]
 
     def _learn(self, images: Tensor, labels: Tensor, batch_size: int, *, compiled: bool) -> Result:
         """Add a part's gradient, weighted by its share of the batch."""
