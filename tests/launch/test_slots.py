@@ -30,10 +30,14 @@ def test_hidden_gpus_are_not_used(hidden: str):
     assert visible(LISTED, {"CUDA_VISIBLE_DEVICES": hidden}) == []
 
 
-def test_a_machine_without_gpus_offers_its_cpu(monkeypatch: pytest.MonkeyPatch):
+def test_a_machine_without_gpus_offers_its_cpu(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
     monkeypatch.setattr(machine, "gpus", list)
     assert machine.devices("auto") == [CPU]
+    assert not caplog.records
     assert machine.devices([0, 1]) == [Device("0"), Device("1")]
+    assert "hydra.launcher.devices=[0,1]: nvidia-smi lists no GPU here" in caplog.text
 
 
 @pytest.mark.parametrize(

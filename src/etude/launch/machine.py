@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etude.base.gpu_memory import MIB
+
+log = logging.getLogger(__name__)
 
 _QUERY = ["--query-gpu=index,uuid,memory.free", "--format=csv,noheader,nounits"]
 
@@ -100,6 +103,9 @@ def devices(wanted: str | Sequence[object]) -> list[Device]:
     if wanted == "auto":
         return found or [CPU]
     free = {device.name: device.free for device in found}
+    if not found:
+        named = ",".join(map(str, wanted))
+        log.warning("hydra.launcher.devices=[%s]: nvidia-smi lists no GPU here", named)
     return [Device(str(name), free.get(str(name))) for name in wanted]
 
 
