@@ -73,7 +73,7 @@ def show_json(value: object, *, indent: int | None = 2) -> None:
     """Print JSON, in ASCII where the stream cannot hold it otherwise: nothing becomes a `?`."""
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     try:
-        text.encode(sys.stdout.encoding)
+        text.encode(sys.stdout.encoding or "utf-8")  # a program's own stream may have none
     except UnicodeEncodeError:  # or a name that is no UTF-8, whose bytes os.fsencode gives back
         text = json.dumps(value, indent=indent)
     console.out(text, highlight=False)
@@ -81,6 +81,10 @@ def show_json(value: object, *, indent: int | None = 2) -> None:
 
 def show_csv(text: str) -> None:
     """Print CSV in UTF-8, whatever the locale, and names that are none by their own bytes."""
+    buffer = getattr(sys.stdout, "buffer", None)
+    if buffer is None:  # a program's own stream
+        sys.stdout.write(text)
+        return
     sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
-    sys.stdout.buffer.flush()
+    buffer.write(text.encode("utf-8", "surrogateescape"))
+    buffer.flush()
