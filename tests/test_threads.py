@@ -12,7 +12,7 @@ from etude.base.threads import bound_spinning
 def test_threads_wait_asleep_unless_the_user_has_set_how_they_wait():
     environment: dict[str, str] = {}
     bound_spinning(environment)
-    assert environment == {"GOMP_SPINCOUNT": "5000"}
+    assert environment == {"GOMP_SPINCOUNT": "30000"}
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_pytorch_is_loaded_with_it_by_whatever_starts_a_run(
         check=False, cwd=workplace, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert set((workplace / "seen").read_text().split()) == {own or "5000"}
+    assert set((workplace / "seen").read_text().split()) == {own or "30000"}

@@ -12,7 +12,16 @@ from collections.abc import MutableMapping
 #   5,000        11,658  23,391   2,994 (1,080)  6,446 (4,054)                   1,692   4,376
 #   10,000       12,295  24,496   2,717 (2,377)  7,334 (5,985)                   1,182   3,247
 #   one thread    9,209  15,281   6,488 (4,186)  10,072 (8,821)                  9,813  15,961
-_SPINS = "5000"
+# Seconds for the digits on a Xeon with AMX (`python -m benchmarks.neighbour`), five turns each:
+#                 idle   beside 2 busy processes (and the worst turn)
+#   as it comes   1.14
+#   5,000         1.35   5.1 (6.3)
+#   10,000        1.23   4.9 (5.3)
+#   20,000        1.22   3.8 (8.6)
+#   30,000        1.15   6.5 (12.0)
+#   one thread    1.25   2.1 (2.1)
+# 30,000 are the fewest that cost nothing there; on the EPYC fewer did, and it was not asked for them.
+_SPINS = "30000"
 SPINNING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
 
 
