@@ -20,7 +20,7 @@ from collections.abc import MutableMapping
 #   20,000        1.22   3.8 (8.6)
 #   30,000        1.15   6.5 (12.0)
 #   one thread    1.25   2.1 (2.1)
-# 30,000 are the fewest that cost nothing there; on the EPYC, which was not asked for them, fewer did.
+# 30,000 are the fewest that cost nothing there; on the EPYC fewer did, and were all that was tried.
 _SPINS = "30000"
 SPINNING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
 
