@@ -25,6 +25,11 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing if number == 1 else plural(thing)}"
 
 
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Write names one after the other, the first of many."""
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+
+
 def plural(thing: str) -> str:
     """Write a thing's name for several: `runs`, `classes`, `copies`, `epochs`."""
     if thing.endswith("y"):

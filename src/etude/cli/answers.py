@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from etude.base.digests import digests_of_files
 from etude.base.errors import UserError
+from etude.base.text import listed
 from etude.cli.answer_pictures import draw
 from etude.cli.inference import Trained
 from etude.cli.load import Weights
@@ -125,8 +126,7 @@ def ask_folder(
     classes = list(trained.preparation.classes)
     if strange := [name for name in listing.classes if name not in classes]:
         raise UserError(
-            f"--data {data}: class {strange[0]} is none of the run's ({', '.join(classes[:10])}"
-            f"{', …' if len(classes) > 10 else ''})"
+            f"--data {data}: class {strange[0]} is none of the run's ({listed(classes, most=10)})"
         )
     files = [image.path for image in listing.images]
     rows = [[*each.probabilities.values()] for each in trained.predictions(files)]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from etude.base.errors import UserError
-from etude.base.text import counted
+from etude.base.text import counted, listed
 from etude.data.normalize import Normalize, fit
 from etude.data.resize import resize
 from etude.data.sides import Sides
@@ -20,7 +20,6 @@ from etude.data.sources.source import Labelled, Loaded, Source
 from etude.data.splits import permutation, split
 
 log = logging.getLogger(__name__)
-_SHOWN = 5  # classes in a message
 
 
 class Data(NamedTuple):
@@ -144,10 +143,10 @@ def _tell_of_classes(
     """Say which classes are asked about and not learned: files often come class by class."""
     lost = sorted(set(asked.labels.tolist()) - set(kept.labels.tolist()))
     if lost:
-        names = ", ".join(classes[label] for label in lost[:_SHOWN])
+        names = listed([classes[label] for label in lost])
         log.warning(
-            "no image to train on for %s (%s%s), with dataset.validation_split=%s",
-            *(counted(len(lost), "class"), names, ", …" if len(lost) > _SHOWN else "", policy),
+            "no image to train on for %s (%s), with dataset.validation_split=%s",
+            *(counted(len(lost), "class"), names, policy),
         )
 
 

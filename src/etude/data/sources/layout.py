@@ -22,7 +22,7 @@ from typing import NamedTuple
 from etude.base.errors import UserError
 from etude.base.lazy import np
 from etude.base.nearest import unknown
-from etude.base.text import counted
+from etude.base.text import counted, listed
 from etude.data.sources.listing import Listing, class_folders, list_images
 from etude.data.sources.table import read_table
 from etude.data.splits import split
@@ -35,7 +35,6 @@ NAMES = {
     "validation": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-_SHOWN = 5  # classes in a message
 
 
 class Division(NamedTuple):
@@ -192,11 +191,7 @@ def _tell_lacking(folder: Path, purpose: str, *classes: str) -> None:
     """Name the classes of which there is nothing to validate or test by."""
     if classes:
         word = "class" if len(classes) == 1 else "classes"
-        log.warning("%s: no image to %s %s %s by", folder, purpose, word, _some(classes))
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+        log.warning("%s: no image to %s %s %s by", folder, purpose, word, listed(classes))
 
 
 def _check_classes(root: Path, train: Listing, test: Listing) -> None:
@@ -223,7 +218,7 @@ def _only(names: Iterable[str], has: str, lacks: str) -> str:
     found = sorted(names)
     if not found:
         return ""
-    shown = _some(found)
+    shown = listed(found)
     word = f"class {shown} is" if len(found) == 1 else f"classes {shown} are"
     return f"{word} in {has} but not in {lacks}"
 

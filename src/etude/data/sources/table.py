@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from etude.base.errors import UserError
-from etude.base.text import counted
+from etude.base.text import counted, listed
 from etude.data.sources.listing import EXTENSIONS, Listing
 
 FILE = (
@@ -23,7 +23,6 @@ FILE = (
 )
 LABEL = ("label", "class", "category", "target", "labels", "class_name", "species", "breed")
 PART = ("split", "part", "subset", "set", "partition", "fold")
-_SHOWN = 5  # lines in a message
 _SAMPLE = 4096  # characters that tell what stands between the columns
 
 
@@ -111,7 +110,7 @@ def _check_told(table: Path, rows: Sequence[_Row]) -> None:
     for kind, way_out in (("label", "name its class"), ("part", "write train, validation or test")):
         empty = [row.line for row in rows if not getattr(row, kind)]
         if empty and (kind == "label" or len(empty) < len(rows)):
-            shown = ", ".join(map(str, empty[:_SHOWN])) + (", …" if len(empty) > _SHOWN else "")
+            shown = listed([str(line) for line in empty])
             word = "line" if len(empty) == 1 else "lines"
             raise UserError(f"{table}, {word} {shown}: no {kind}; {way_out}, or remove it")
 
@@ -132,9 +131,8 @@ def _files(root: Path, table: Path, rows: Sequence[_Row]) -> list[TableImage]:
     found = [_is_there(root, row.file) for row in rows]
     missing = [f"{row.file} (line {row.line})" for row, p in zip(rows, found, strict=True) if not p]
     if missing:
-        shown = ", ".join(missing[:_SHOWN]) + (", …" if len(missing) > _SHOWN else "")
         raise UserError(
-            f"not in {root}: {counted(len(missing), 'file')} that {table} names: {shown}"
+            f"not in {root}: {counted(len(missing), 'file')} that {table} names: {listed(missing)}"
         )
     first: dict[str, int] = {}
     for row, path in zip(rows, found, strict=True):
