@@ -17,6 +17,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as theirs
 
 from etude.base.errors import UserError
+from etude.data.augment import gather
 from etude.data.augment.augment import Augment
 from etude.data.augment.colour import components
 from etude.data.augment.draws import normal
@@ -127,6 +128,23 @@ def test_the_changes_come_in_all_six_orders(images: Tensor):
     matches = [[bool((a - b).abs().max() < 0.5) for b in expected] for a in found]
     assert all(sum(row) == 1 for row in matches)
     assert all(sum(column) == 1 for column in zip(*matches, strict=True))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
+def test_large_images_change_as_small_ones_to_the_bit(
+    monkeypatch: pytest.MonkeyPatch, channels: int, layout: torch.memory_format, kind: torch.dtype
+):
+    large = pixels(24, channels, 260, 255).to(kind, memory_format=layout)
+    assert large[:1].numel() > gather.LARGE
+    draws, before = random(24, 4), large.clone()
+    one_by_one = Augment(photometric=0.9)(large, draws)
+    assert torch.equal(large, before)
+    monkeypatch.setattr(gather, "LARGE", 2**30)
+    together = Augment(photometric=0.9)(large, draws)
+    assert torch.equal(one_by_one, together)
+    assert one_by_one.stride() == together.stride()
 
 
 def test_factors_of_one_change_nothing(images: Tensor):
