@@ -74,6 +74,14 @@ def test_paths_are_not_in_the_fingerprint_but_the_data_sets_name_is(folder: Fold
     assert one == moved != other
 
 
+def test_classes_in_another_order_are_the_same_run(folder: Folder):
+    words = ["dataset=folder", "dataset.root=photos", "dataset.input_size=28"]
+    one, turned, other = (
+        folder(*words, f"dataset.classes=[{own}]") for own in ("cat,dog", "dog,cat", "cat,cow")
+    )
+    assert one == turned != other
+
+
 def test_a_long_list_of_changes_still_makes_a_name_that_file_systems_take(folder: Folder):
     words = [f"optimizer.betas=[{0.9!r},0.999]", "train.label_smoothing=0.123456789"]
     many = ["augment=crop_flip_erase", "augment.erase_area=[0.0123456789,0.456789]",

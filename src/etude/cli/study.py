@@ -178,12 +178,14 @@ def in_rounds(study: Study, most: int) -> Study:
 
 
 def _seeds(given: Any) -> tuple[int, ...]:
-    seeds = tuple(dict.fromkeys(given if isinstance(given, list | tuple) else [given]))
-    if not seeds or not all(isinstance(seed, int) for seed in seeds):
+    seeds = (*given,) if isinstance(given, list | tuple) else (given,)
+    if not seeds or not all(type(seed) is int for seed in seeds):  # true is no seed
         raise UserError(
             f"study.seeds={given} must be whole numbers, such as study.seeds=0,1,2, or the most "
             "that an undecided arm gets, such as study.seeds=auto:20"
         )
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"study.seeds={[*seeds]} has one of them twice")
     return seeds
 
 

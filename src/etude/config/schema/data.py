@@ -60,6 +60,10 @@ class FolderConf(DatasetConf):
     cut_from: Literal["kept", "original"] = field(metadata=since("kept"))
     stream: bool | None = field(metadata=NO_RESULT)
 
+    def __post_init__(self) -> None:
+        # They are taken in alphabetical order, so in whichever order they are typed it is one run.
+        self.classes = None if self.classes is None else sorted(self.classes)
+
 
 @dataclass
 class Flowers17Conf(DatasetConf):
