@@ -19,11 +19,12 @@ from etude.models.lenet import LeNet5
 from etude.train.cuda import Cuda
 from etude.train.graph import Captured, Epoch
 from etude.train.optim.keras import KerasAdam, KerasSGD
+from etude.train.replay import WARM_UP_STEPS
 from etude.train.schedule import Cosine
 from etude.train.state import State
 from etude.train.step import Eager, Step
 
-BATCH, EPOCHS = 128, 2
+BATCH, EPOCHS = 128, WARM_UP_STEPS + 2  # the last ones with a captured last batch
 IMAGES = 3 * BATCH + 50  # the last batch is an odd one
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
@@ -59,7 +60,7 @@ def made(optimizer: str, device: torch.device, **settings: Any) -> tuple[State, 
 
 
 def trained(state: State, steps: AtOnce | Eager | Captured, images: Resident) -> torch.Tensor:
-    """Train for two epochs; the losses and the weights."""
+    """Train for some epochs; the losses and the weights."""
     seen = []
     for epoch in range(EPOCHS):
         state.epoch, state.step = epoch, 0

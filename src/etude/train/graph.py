@@ -126,8 +126,8 @@ def obstacle(
 class Captured:
     """Carry out an epoch's steps as replays of one captured graph.
 
-    The first steps after a start or a resume, and an epoch's smaller last one, are done eagerly:
-    see `Replay`.
+    The first steps after a start or a resume are done eagerly: see `Replay`. So are an epoch's
+    smaller last ones of the first epochs; then they have a graph of their own, in the same memory.
 
     Args:
         step: What is done with each batch.
@@ -138,7 +138,7 @@ class Captured:
         self._step = step
         self._cuda = cuda or Cuda()
         self._epoch: Epoch | None = None
-        self._replay: Replay | None = None
+        self._replays: dict[int, Replay] = {}  # by images in the batch
 
     def begin(self, state: State, images: Split, *, seed: int, batch_size: int) -> None:
         """Take up what is left of the epoch under way.
@@ -167,10 +167,8 @@ class Captured:
         epoch = self._epoch
         assert epoch is not None, "begin comes first"  # noqa: S101
         size = min(epoch.batch_size, len(epoch.images) - state.step * epoch.batch_size)
-        do = partial(whole_step, epoch, self._step, state, size)
-        if size < epoch.batch_size:
-            self._cuda.aside(do, state.device)
-        else:
-            self._replay = self._replay or Replay(do, state.model, state.device, self._cuda)
-            self._replay()
+        if size not in self._replays:
+            do = partial(whole_step, epoch, self._step, state, size)
+            self._replays[size] = Replay(do, state.model, state.device, self._cuda)
+        self._replays[size]()
         state.step_done()

@@ -37,12 +37,12 @@ class Photometric:
         """Change images (N, C, H, W), 0 to 255; draws (N, 4): order, and the three factors."""
         order, *factors = columns(draws)
         scale = torch.stack([1 + around(factor, self.reach) for factor in factors], dim=1).float()
-        order = torch.stack(_order(order), dim=1)
         # Grey is summed alike in every memory format where the channels lie one after the other.
         if best_one_by_one(images):
-            return _changed_one_by_one(images, order.tolist(), scale.tolist())
+            orders = torch.stack(_order(order), dim=1)
+            return _changed_one_by_one(images, orders.tolist(), scale.tolist())
         changed = images.float().contiguous()
-        for which in order.unbind(1):
+        for which in _order(order):
             factor = scale.gather(1, which[:, None])[:, :, None, None]
             plain = _plain(changed, which[:, None, None, None])
             changed = torch.lerp(plain, changed, factor).clamp_(0, 255)
