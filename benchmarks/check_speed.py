@@ -28,6 +28,8 @@ from benchmarks.pictures import Pictures, loaded, transform_of
 from benchmarks.rows import ROWS
 from etude.train.builders import make_steps
 from etude.train.compiler import one_kernel
+from etude.train.loop import StepRunner
+from etude.train.replay import WARM_UP_STEPS
 
 ROUNDS = 3
 WORKERS = 8
@@ -46,11 +48,20 @@ def images_of(row: str, device: str) -> int:
     return facts_of(etude.compose(words_of(row, device))).train_images
 
 
-def ours(row: str, device: str, images: int, *more: str) -> tuple[Made, Iterator[Tensor]]:
-    """Give Étude's parts, and its steps one by one."""
+def ours(row: str, device: str, images: int, *more: str) -> tuple[Made, StepRunner]:
+    """Give Étude's parts, and what carries out their steps."""
     config = etude.compose(words_of(row, device, *more))
     parts = made(config, images)
-    return parts, advance(parts, make_steps(config, parts.step, parts.state.device))
+    return parts, make_steps(config, parts.step, parts.state.device)
+
+
+def after_last_batches(parts: Made, runner: StepRunner) -> Iterator[Tensor]:
+    """Do the smaller last batch of as many epochs as come before its capture; give what follows."""
+    for parts.state.epoch in range(1, 1 + WARM_UP_STEPS):
+        parts.state.step = parts.state.steps - 1
+        next(advance(parts, runner))
+    parts.state.epoch, parts.state.step = 1 + WARM_UP_STEPS, 0
+    return advance(parts, runner)
 
 
 def bare(row: str, device: str, images: int) -> Callable[[], object]:
@@ -119,8 +130,9 @@ def rate(
 def measure(row: str, device: str, images: int, seconds: float, workers: int) -> dict[str, Any]:
     """Let all take turns; give the median of each one's rates."""
     begun = time.perf_counter()
-    auto, auto_steps = ours(row, device, images)
-    eager, eager_steps = ours(row, device, images, "train.step=eager")
+    auto, runner = ours(row, device, images)
+    eager, eager_runner = ours(row, device, images, "train.step=eager")
+    auto_steps, eager_steps = advance(auto, runner), advance(eager, eager_runner)
     loaded = idiom(row, device, images, workers)
     each: dict[str, Callable[[], object]] = {
         "auto": lambda: next(auto_steps),
@@ -132,6 +144,7 @@ def measure(row: str, device: str, images: int, seconds: float, workers: int) ->
     list(islice(auto_steps, 6))
     finished(auto)
     first = time.perf_counter() - start
+    auto_steps = after_last_batches(auto, runner)
     rates: dict[str, list[float]] = {name: [] for name in each}
     least = {"auto": auto.state.steps}
     for name, step in each.items():
@@ -166,8 +179,8 @@ def main() -> None:
 
 def compile_for(row: str, device: str, images: int) -> None:
     """Do a few steps, so that the compiler's cache has their kernels."""
-    parts, steps = ours(row, device, images)
-    list(islice(steps, 6))
+    parts, runner = ours(row, device, images)
+    list(islice(advance(parts, runner), 6))
     bare(row, device, images)()
     finished(parts)
 

@@ -19,7 +19,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import machine, tables
 from benchmarks.check_speed import bare, images_of, ours
-from benchmarks.made import finished
+from benchmarks.made import advance, finished
 from benchmarks.rows import ROWS
 
 STEPS = 50
@@ -69,7 +69,8 @@ def seen(step: Callable[[], object], finish: Callable[[], None], device: str, st
 
 def compare(row: str, device: str, images: int, steps: int = STEPS) -> dict[str, Any]:
     """Look at both ways of one row."""
-    parts, each = ours(row, device, images)
+    parts, runner = ours(row, device, images)
+    each = advance(parts, runner)
     one = seen(lambda: next(each), lambda: finished(parts), device, steps)
     other = seen(bare(row, device, images), lambda: finished(parts), device, steps)
     return {"row": row, "etude": one._asdict(), "bare": other._asdict()}
