@@ -26,13 +26,13 @@ class Plain(Counted):
 def test_a_captured_evaluation_is_an_evaluation(size: int):
     model, data, cuda = Plain(), split(), StandIn()
     evaluator = CapturedEvaluation(batch_size=size, cuda=cuda, **HOW)
-    for epoch in range(3):
+    for epoch in range(5):
         captured = evaluator(model, data)
         assert captured == evaluate(model, data, batch_size=size, **HOW)
         with torch.no_grad():
             model.fc.weight += 0.1 * epoch  # which the graph follows
-    whole = 50 // size
-    assert cuda.replayed == max(0, 3 * whole - WARM_UP_STEPS)
+    batches = 5 * (50 // size), 5 * (50 % size > 0)
+    assert cuda.replayed == sum(max(0, each - WARM_UP_STEPS) for each in batches)
 
 
 def test_models_and_splits_have_graphs_of_their_own():

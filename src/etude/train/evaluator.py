@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from typing import TypedDict
 
 import torch
@@ -13,7 +12,7 @@ from etude.data.resident import Resident
 from etude.train.cuda import Cuda
 from etude.train.evaluate import Score, Scorer, evaluate
 from etude.train.hardware import autocast
-from etude.train.replay import CannotCapture, Replay
+from etude.train.replay import CannotCapture, Replays
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +22,9 @@ Evaluator = Callable[[nn.Module, Ordered], Score]
 
 
 class CapturedEvaluation:
-    """Score by the operations of `evaluate`, a graph for each model and split.
+    """Score by the operations of `evaluate`, by graphs for each model, split and size of a batch.
 
-    A graph reads a model's weights where they are, so that it follows them. The smaller last batch
-    is done eagerly.
+    A graph reads a model's weights where they are, so that it follows them.
 
     Args:
         device: Where the models and the images are.
@@ -81,7 +79,7 @@ class _Pass:
         self._batch_size = batch_size
         self._first = torch.zeros(1, dtype=torch.int64, device=device)
         self._scorer = Scorer(model, device)
-        self._replay = Replay(partial(self._do, batch_size), model, device, cuda)
+        self._replays = Replays(self._do, model, device, cuda)
 
     @torch.inference_mode()
     def score(self) -> Score:
@@ -95,9 +93,9 @@ class _Pass:
         self._scorer.begin()
         whole, rest = divmod(len(self._data), self._batch_size)
         for _ in range(whole):
-            self._replay()
+            self._replays(self._batch_size)
         if rest:
-            self._do(rest)
+            self._replays(rest)
         return self._scorer.score(len(self._data))
 
     def _do(self, images: int) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from etude.data.batch import Batch, Gathered, Split
 from etude.train.cuda import Cuda
 from etude.train.optim.capturable import follows_device
-from etude.train.replay import CannotCapture, Replay
+from etude.train.replay import CannotCapture, Replays
 from etude.train.state import State
 from etude.train.step import Result, Step
 
@@ -124,10 +124,9 @@ def obstacle(
 
 
 class Captured:
-    """Carry out an epoch's steps as replays of one captured graph.
+    """Carry out an epoch's steps as replays of a captured graph, and of one for its smaller last.
 
-    The first steps after a start or a resume are done eagerly: see `Replay`. So are an epoch's
-    smaller last ones of the first epochs; then they have a graph of their own, in the same memory.
+    The first few of each after a start or a resume are done eagerly: see `Replay`.
 
     Args:
         step: What is done with each batch.
@@ -138,7 +137,7 @@ class Captured:
         self._step = step
         self._cuda = cuda or Cuda()
         self._epoch: Epoch | None = None
-        self._replays: dict[int, Replay] = {}  # by images in the batch
+        self._replays: Replays | None = None
 
     def begin(self, state: State, images: Split, *, seed: int, batch_size: int) -> None:
         """Take up what is left of the epoch under way.
@@ -167,8 +166,8 @@ class Captured:
         epoch = self._epoch
         assert epoch is not None, "begin comes first"  # noqa: S101
         size = min(epoch.batch_size, len(epoch.images) - state.step * epoch.batch_size)
-        if size not in self._replays:
-            do = partial(whole_step, epoch, self._step, state, size)
-            self._replays[size] = Replay(do, state.model, state.device, self._cuda)
-        self._replays[size]()
+        if self._replays is None:
+            do = partial(whole_step, epoch, self._step, state)
+            self._replays = Replays(do, state.model, state.device, self._cuda)
+        self._replays(size)
         state.step_done()

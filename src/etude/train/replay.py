@@ -1,6 +1,7 @@
 """Something that is done again and again on a GPU, from some time on as a replayed CUDA graph."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
@@ -86,6 +87,33 @@ class Replay:
             return self._cuda.capture(self._do)
         except RuntimeError as error:
             raise CannotCapture(_cause(error)) from error
+
+
+class Replays:
+    """Do something with so many images at a time, by a graph for each number, in the same memory.
+
+    Args:
+        do: Does it with as many images as it is given, see `Replay`.
+        model: The network that has part in it.
+        device: Where.
+        cuda: What runs and captures it.
+    """
+
+    def __init__(
+        self, do: Callable[[int], None], model: nn.Module, device: torch.device, cuda: Cuda
+    ) -> None:
+        self._do, self._how = do, (model, device, cuda)
+        self._each: dict[int, Replay] = {}
+
+    def __call__(self, images: int) -> None:
+        """Do it.
+
+        Raises:
+            CannotCapture: It cannot be captured; this time, it has not been done.
+        """
+        if images not in self._each:
+            self._each[images] = Replay(partial(self._do, images), *self._how)
+        self._each[images]()
 
 
 def _on_host(model: nn.Module) -> dict[str, float]:
