@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -18,6 +19,9 @@ from etude.config import Config
 from etude.preflight import footprint
 from etude.train import batch_parts, hardware, run
 from etude.train.batch_parts import BatchParts, choose_parts, fewest_parts
+from etude.train.record import tensorboard_views
+from etude.train.record.gradients import gradients
+from etude.train.record.layers import layer_spreads
 from etude.train.step import Eager, Step
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -227,6 +231,25 @@ def test_a_run_that_fits_in_no_parts_is_refused_in_one_line(
     assert told.startswith("etude: train.accumulate=auto: image by image")
     assert "a stand-in has 889 MiB free" in told
     assert not list(workplace.glob("outputs/*/*/summary.json"))
+
+
+def test_what_tensorboard_shows_is_computed_in_the_steps_parts(
+    workplace: Path, etude: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+):
+    sizes: list[Any] = []
+
+    def watched(*words: Any, **how: Any) -> Any:
+        sizes.append(how["sizes"])
+        return gradients(*words, **how)
+
+    monkeypatch.setattr(tensorboard_views, "gradients", watched)
+    words = [*WORDS, "train.accumulate=3", "record.tensorboard=true", "record.layers=true"]
+    looked = MagicMock(wraps=layer_spreads)
+    monkeypatch.setattr(run, "layer_spreads", looked)
+    assert etude(*words) == 0
+    assert sizes
+    assert all(each == [16, 16, 16] for each in sizes)
+    assert len(looked.call_args.args[1].labels) == 16
 
 
 # --- words ----------------------------------------------------------------------------------------

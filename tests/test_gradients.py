@@ -12,6 +12,7 @@ from etude.data.batch import Batch
 from etude.models.auxiliary import Outputs
 from etude.models.googlenet import GoogLeNet
 from etude.models.inception_v3 import InceptionV3
+from etude.models.lenet import LeNet5
 from etude.models.lenet5_1998 import LeNet5Of1998
 from etude.train.record.gradients import gradients
 
@@ -48,6 +49,22 @@ def test_label_smoothing_is_in_the_gradient(smoothing: float):
     loss = functional.cross_entropy(model(images), labels, label_smoothing=smoothing)
     found = gradients(model, batch(8), precision="float32", label_smoothing=smoothing)
     assert_equal(found, expected(model, loss))
+
+
+def test_parts_of_a_batch_have_its_gradient_and_are_what_is_in_memory(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    torch.manual_seed(0)
+    model, asked = LeNet5(1, 10, input_size=16), []
+    monkeypatch.setattr(
+        model, "forward", lambda x: asked.append(len(x)) or LeNet5.forward(model, x)
+    )
+    how: Any = {"precision": "float32", "label_smoothing": 0.1}
+    whole = gradients(model, batch(16), **how)
+    assert_equal(gradients(model, batch(16), **how, sizes=[3, 2, 1]), whole)
+    one = gradients(model, batch(16), **how, sizes=[6])
+    assert all(torch.equal(one[name], value) for name, value in whole.items())
+    assert asked == [6, 3, 2, 1, 6]
 
 
 def inception() -> InceptionV3:

@@ -74,6 +74,32 @@ def test_larger_batches_and_parts_of_them_take_what_they_should(composer: Compos
     assert parts < 1.6 * small
 
 
+def test_what_is_computed_between_epochs_counts_beside_a_captured_step(composer: Composer):
+    words = "model=vgg_cifar dataset=cifar10 precision=float32 train.batch_size=600"
+    shown = "record.tensorboard=true record.norms=true"
+    seen = {
+        more: rehearsed(f"{words} {more}", composer)
+        for more in (
+            shown,
+            f"{shown} train.accumulate=3",
+            f"{shown} train.step=eager",
+            "record.norms=false record.histograms=false dataset.validation_split=none",
+            "record.tensorboard=false dataset.limit_train=600 dataset.validation_split=none",
+        )
+    }
+    whole, parts, eager, plain, even = seen.values()
+    assert whole.beside_bytes > 0.9 * whole.step_bytes  # a forward and a backward pass too
+    assert parts.beside_bytes < 0.5 * whole.beside_bytes
+    assert eager.peak_bytes < 0.6 * whole.peak_bytes  # the same memory, one after the other
+    rest = 50_000 % 600 / 600
+    assert plain.beside_bytes == pytest.approx(rest * plain.step_bytes, rel=0.5)
+    assert even.beside_bytes in range(plain.beside_bytes)
+    for each in seen.values():
+        assert each.peak_bytes >= (
+            each.data_bytes + each.kept_bytes + each.step_bytes + each.beside_bytes
+        )
+
+
 def test_bfloat16_takes_less(composer: Composer):
     words = "experiment=vgg19_cifar10 train.eval_batch_size=1 precision="
     assert (

@@ -152,11 +152,13 @@ def _prediction(network: ShownNetwork) -> str:
 
 def _rehearsal(rehearsal: Rehearsal) -> str:
     operations = sum(rehearsal.operations.values())
+    beside = rehearsal.beside_bytes  # a captured step keeps its memory
+    more = f", {_mib(beside)} for what is computed beside it" if beside else ""
     return (
         f"{_mib(rehearsal.peak_bytes)} at the most in {rehearsal.precision}: "
         f"{_mib(rehearsal.data_bytes)} images, {_mib(rehearsal.kept_bytes)} kept from step to step "
         f"(weights, the best ones, optimizer), {_mib(rehearsal.step_bytes)} a step of "
-        f"{counted(rehearsal.batch_size, 'image')}; {counted(operations, 'operation')} a step"
+        f"{counted(rehearsal.batch_size, 'image')}{more}; {counted(operations, 'operation')} a step"
     )
 
 

@@ -27,9 +27,10 @@ from etude.preflight.pretend import Pretend
 from etude.preflight.stand_in import stand_in
 from etude.train.builders import make_plan, make_state
 from etude.train.choices import eval_batch_size_of, outlook_of
-from etude.train.graph import Epoch, whole_step
+from etude.train.graph import Epoch, obstacle, whole_step
 from etude.train.hardware import autocast
 from etude.train.loop import Plan
+from etude.train.record.gradients import gradients
 from etude.train.state import State
 from etude.train.step import Step
 
@@ -46,7 +47,11 @@ class Rehearsal(NamedTuple):
         data_bytes: Of the images that stay on the device.
         kept_bytes: Of what else is kept between steps: the weights, what the optimizer keeps, the
             weights' average and the best ones.
-        peak_bytes: The most at a time: while images are laid out, in a step or in an evaluation.
+        step_bytes: The most that a step or an evaluation takes for itself: outputs, gradients, and
+            what operations make.
+        beside_bytes: What is computed beside that, where captured steps hold on to their memory: an
+            epoch's smaller last batch until it is captured too, the gradients that are recorded.
+        peak_bytes: The most at a time: while images are laid out, or of all these together.
     """
 
     precision: str
@@ -54,17 +59,13 @@ class Rehearsal(NamedTuple):
     operations: Mapping[str, int]
     data_bytes: int
     kept_bytes: int
+    step_bytes: int
+    beside_bytes: int
     peak_bytes: int
-
-    @property
-    def step_bytes(self) -> int:
-        """Give what a step takes for itself: outputs, gradients, and what operations make."""
-        return self.peak_bytes - self.data_bytes - self.kept_bytes
 
     def plain(self) -> Mapping[str, object]:
         """Give it as JSON has it."""
-        count = sum(self.operations.values())
-        return {**self._asdict(), "operations": count, "step_bytes": self.step_bytes}
+        return {**self._asdict(), "operations": sum(self.operations.values())}
 
 
 def rehearse(config: Config, facts: DatasetInfo, precisions: Sequence[str]) -> list[Rehearsal]:
@@ -138,10 +139,23 @@ def _rehearsed(config: Config, facts: DatasetInfo, precision: str, pretend: Pret
     best = {key: value.clone() for key, value in state.evaluated.state_dict().items()}
     kept = pretend.live - data_bytes
     with pretend.watched():
-        run.step(size)
-    _evaluate(state, plan)
+        own = pretend.taken_by(partial(run.step, size))
+    own = max(own, pretend.taken_by(partial(_evaluate, state, plan)))
+    beside = pretend.taken_by(partial(_record, config, state, plan, step))
+    if not _captured(config, facts, state):
+        beside = max(0, beside - own)  # the same memory, one after the other
+    elif rest := len(plan.train) % size:
+        beside = max(beside, pretend.taken_by(partial(run.step, rest)))
     del best
-    return Rehearsal(precision, size, dict(pretend.operations), data_bytes, kept, pretend.peak)
+    peak = max(pretend.peak, data_bytes + kept + own + beside)
+    return Rehearsal(precision, size, dict(pretend.operations), data_bytes, kept, own, beside, peak)
+
+
+def _captured(config: Config, facts: DatasetInfo, state: State) -> bool:
+    """Tell whether its steps would be captured on a GPU, as far as that can be known."""
+    streamed = _streamed(config, _pixels(config, facts))
+    stays_eager = config.train.step == "eager"
+    return not (stays_eager or obstacle(state.optimizer, state.scaler, streamed=streamed))
 
 
 class _Run:
@@ -168,6 +182,16 @@ def _evaluate(state: State, plan: Plan) -> None:
             model(next(iter(split.in_order(plan.eval_batch_size))).images)
 
 
+def _record(config: Config, state: State, plan: Plan, step: Step) -> None:
+    """Compute the gradients that TensorBoard shows after an epoch, where it does."""
+    record = config.record
+    if record.tensorboard and (record.norms or record.histograms):
+        batch = next(plan.train.epoch(0, 0, plan.batch_size))
+        smoothing, sizes = plan.label_smoothing, step.part_sizes(len(batch.labels))
+        how = partial(gradients, precision=plan.precision, label_smoothing=smoothing)
+        how(state.model, batch, sizes=sizes)
+
+
 def _network(config: Config, facts: DatasetInfo, device: torch.device) -> nn.Module:
     """Build the network where it is to be, in the layout that it is to have."""
     with device:
@@ -186,14 +210,10 @@ def _channels_last(tensor: Tensor) -> Tensor:
 
 def made_up(config: Config, facts: DatasetInfo) -> Data:
     """Make images without values, as many as a run holds: all, or a batch where it streams."""
-    dataset, size = config.dataset, config.train.batch_size
-    sides = Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
-    images = min(facts.train_images, dataset.limit_train or facts.train_images)
-    tested = min(facts.test_images, dataset.limit_test or facts.test_images)
-    kept, held = facts.divided(images, dataset.validation_split, dataset.validation_fraction)
-    counts = [kept, held, tested]
-    if _streamed(config, sum(counts) * facts.channels * sides.kept**2):
-        counts = [size, size if held else 0, int(config.train.eval_batch_size)]
+    size, sides = config.train.batch_size, _sides(config, facts)
+    counts = _counts(config, facts)
+    if _streamed(config, _pixels(config, facts)):
+        counts = (size, size if counts[1] else 0, int(config.train.eval_batch_size))
     shape = (facts.channels, sides.kept, sides.kept)
     train, validation, test = (
         Labelled(torch.empty(n, *shape, dtype=torch.uint8), torch.empty(n, dtype=torch.int64))
@@ -201,8 +221,26 @@ def made_up(config: Config, facts: DatasetInfo) -> Data:
     )
     mode = "caffe" if settings(config.dataset)["normalize"] == "caffe" else "unit"  # one operation
     return stand_in(
-        facts, train, validation if held else None, test, size=sides.seen, normalize=mode
+        facts, train, validation if counts[1] else None, test, size=sides.seen, normalize=mode
     )
+
+
+def _sides(config: Config, facts: DatasetInfo) -> Sides:
+    dataset = config.dataset
+    return Sides.of(facts.size, input_size=dataset.input_size, load_size=dataset.load_size)
+
+
+def _counts(config: Config, facts: DatasetInfo) -> tuple[int, int, int]:
+    """Count the images to train on, to validate by and to test by."""
+    dataset = config.dataset
+    images = min(facts.train_images, dataset.limit_train or facts.train_images)
+    tested = min(facts.test_images, dataset.limit_test or facts.test_images)
+    divided = facts.divided(images, dataset.validation_split, dataset.validation_fraction)
+    return (*divided, tested)
+
+
+def _pixels(config: Config, facts: DatasetInfo) -> int:
+    return sum(_counts(config, facts)) * facts.channels * _sides(config, facts).kept ** 2
 
 
 def _streamed(config: Config, pixels: int) -> bool:

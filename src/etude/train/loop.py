@@ -259,6 +259,7 @@ def _select(state: State, plan: Plan, scores: Mapping[str, Score]) -> None:
         return
     score, best = scores[plan.select], state.best
     if best is None or (score.accuracy, -score.loss) > (best.accuracy, -best.loss):
+        state.best = None  # whose memory the new ones can have
         weights = state.evaluated.state_dict()
         weights = {key: value.detach().clone() for key, value in weights.items()}
         state.best = Best(state.epoch + 1, score.accuracy, score.loss, weights)

@@ -14,6 +14,7 @@ from etude.base.identity import Identity
 from etude.base.seeds import mix
 from etude.base.text import epoch_line, near
 from etude.config import Config
+from etude.data.batch import Batch
 from etude.runs.claim import claimed, set_aside
 from etude.runs.identity import check_identity
 from etude.runs.names import CURVES, LAYERS, METRICS
@@ -207,7 +208,8 @@ def _look_ahead(config: Config, folder: Path, parts: Parts) -> None:
     state, plan = parts.state, parts.plan
     if not config.record.layers or state.global_step:
         return
-    batch = next(plan.train.epoch(plan.seed, 0, plan.batch_size))
+    whole = next(plan.train.epoch(plan.seed, 0, plan.batch_size))
+    batch = Batch(*(part[: parts.part_sizes[0]] for part in whole))  # what is in memory at a time
     spreads = layer_spreads(state.model, batch, label_smoothing=plan.label_smoothing)
     write_json(folder / LAYERS, {"layers": spreads})
 

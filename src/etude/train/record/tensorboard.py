@@ -39,7 +39,7 @@ def shown(
             file.unlink()
     events = Events(folder, identity.decisive, group=trial(arm, config.name), purge_step=purge)
     succeeded: bool | None = False
-    views = Views(events, config.record, parts.plan, parts.classes)
+    views = Views(events, config.record, parts.plan, parts.classes, parts.part_sizes)
     try:
         with _quiet_threads():
             yield views

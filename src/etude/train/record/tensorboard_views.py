@@ -34,10 +34,19 @@ class Views(View):
         record: The switches.
         plan: The images, and how the network is run.
         classes: Names, in the order of the labels.
+        sizes: Images of each part that a batch is computed in.
     """
 
-    def __init__(self, events: Events, record: Record, plan: Plan, classes: Sequence[str]) -> None:
+    def __init__(
+        self,
+        events: Events,
+        record: Record,
+        plan: Plan,
+        classes: Sequence[str],
+        sizes: Sequence[int],
+    ) -> None:
         self._events, self._record, self._plan, self._classes = events, record, plan, classes
+        self._sizes = list(sizes)
         if record.predictions or record.pr_curves:
             self.collector = Collector(_SHEET)
         self._profile: Profile | None = None
@@ -86,6 +95,7 @@ class Views(View):
             batch,
             precision=self._plan.precision,
             label_smoothing=self._plan.label_smoothing,
+            sizes=self._sizes,
         )
         for kind, tensors in (("weights", weights), ("gradients", found)):
             if record.norms:
@@ -146,8 +156,10 @@ class Views(View):
         if self._plan.behind is None:
             return state.model, batch
         if self._behind is None:
-            end, features = self._plan.behind(state.model, batch.images)
-            self._behind = end, features.cpu()
+            made = [
+                self._plan.behind(state.model, part) for part in batch.images.split(self._sizes)
+            ]
+            self._behind = made[0][0], torch.cat([features.cpu() for _, features in made])
         end, features = self._behind
         return end, Batch(features.to(state.device), batch.labels)
 
