@@ -86,6 +86,7 @@ def test_what_can_be_captured_is_and_nothing_is_said(lines: Callable[[], list[st
 REFUSING = {
     "waits": (StandIn(("mine.py:12", "mine.py:12")), "the host waits for the device at mine.py:12"),
     "fails": (StandIn(fails=True), "operation not permitted when stream is capturing"),
+    "runs out": (StandIn(runs_out=True), "CUDA out of memory"),
 }
 
 

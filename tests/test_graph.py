@@ -1,7 +1,10 @@
 import gc
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
+from unittest.mock import MagicMock
+from weakref import WeakKeyDictionary
 
 import pytest
 import torch
@@ -16,6 +19,7 @@ from etude.data.resident import Resident
 from etude.data.resize import resize
 from etude.data.sources.digits import Digits
 from etude.models.lenet import LeNet5
+from etude.train import cuda
 from etude.train.cuda import Cuda
 from etude.train.graph import Captured, Epoch
 from etude.train.optim.keras import KerasAdam, KerasSGD
@@ -165,6 +169,66 @@ def test_all_that_is_done_aside_shares_one_stream(monkeypatch: pytest.MonkeyPatc
     assert len(made_streams) == 1
 
 
+def test_a_graph_is_captured_on_its_own_device_and_leaves_the_stream_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Also where it fails: PyTorch then leaves the capture's stream behind."""
+    at: dict[str, Any] = {"device": 0, "stream": "usual 0"}
+    seen: list[tuple[Any, ...]] = []
+
+    class Graph:
+        def pool(self) -> str:
+            return f"pool of {id(self)}"
+
+        def replay(self) -> None: ...
+
+    @contextmanager
+    def on(device: torch.device) -> Iterator[None]:
+        before = dict(at)
+        at.update(device=device.index, stream=f"usual {device.index}")
+        try:
+            yield
+        finally:
+            at.update(before)
+
+    @contextmanager
+    def using(stream: Any) -> Iterator[None]:
+        before = at["stream"]
+        try:
+            yield
+        finally:
+            at["stream"] = before
+
+    @contextmanager
+    def capturing(_: Graph, *, pool: Any, stream: Any) -> Iterator[None]:
+        at["stream"] = stream
+        seen.append((at["device"], pool, stream))
+        yield
+
+    numbers = MagicMock()
+    for name, value in {
+        "CUDAGraph": Graph, "device": on, "stream": using, "graph": capturing,
+        "Stream": "capture {}".format, "current_device": lambda: at["device"],
+        "current_stream": lambda: at["stream"], "default_generators": numbers,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, value)
+    monkeypatch.setattr(cuda, "_graphs", WeakKeyDictionary())
+    cuda._capture_stream.cache_clear()
+    replays = [
+        Cuda().capture(lambda: None, torch.device("cuda", number)) for number in (1, 0, 1, 0)
+    ]
+    with pytest.raises(RuntimeError, match="no"):
+        Cuda().capture(MagicMock(side_effect=RuntimeError("no")), torch.device("cuda", 1))
+    cuda._capture_stream.cache_clear()
+    assert at == {"device": 0, "stream": "usual 0"}
+    pools = [replay.__self__.pool() for replay in replays]
+    assert seen == [
+        (1, None, "capture 1"), (0, None, "capture 0"),
+        (1, pools[0], "capture 1"), (0, pools[1], "capture 0"), (1, pools[0], "capture 1"),
+    ]  # fmt: skip
+    numbers.__getitem__.assert_called_once_with(1)
+
+
 @pytest.mark.gpu
 def test_epochs_with_a_smaller_last_batch_take_no_more_memory_each():
     state, step, images = made("sgd", torch.device("cuda"))
@@ -191,8 +255,8 @@ def test_random_numbers_go_on_after_a_capture_that_failed():
         float(torch.rand(2, device="cuda").sum())
 
     with pytest.raises(RuntimeError):
-        Cuda().capture(waits)
+        Cuda().capture(waits, torch.device("cuda"))
     assert torch.rand(2, device="cuda").isfinite().all()
     numbers = torch.zeros(2, device="cuda")
-    Cuda().capture(lambda: numbers.add_(1))()
+    Cuda().capture(lambda: numbers.add_(1), torch.device("cuda"))()
     assert numbers.tolist() == [1, 1]

@@ -41,10 +41,14 @@ class Automatic:
             self._steps.advance(state)
         except CannotCapture as error:
             self._give_up(state, error)
-            self._steps.advance(state)
+        else:
+            return
+        # Not before here is what the attempt holds let go with its error: it may have run out.
+        self._steps.advance(state)
 
     def _give_up(self, state: State, error: CannotCapture) -> None:
         log.info("steps are done eagerly, which is slower: %s", error.reason)
+        state.optimizer.zero_grad()  # a capture that failed has some, which nothing has computed
         images, seed, batch_size = self._epoch
         self._steps = Eager(self._step)
         self._steps.begin(state, images, seed=seed, batch_size=batch_size)

@@ -110,9 +110,10 @@ class Compiler:
         except Exception as error:  # noqa: BLE001 (a compiler, and any network's code in it)
             bring_back()
             self._give_up(error)
-            return plain()
-        self._done.add(name)
-        return result
+        else:
+            self._done.add(name)
+            return result
+        return plain()  # where what the attempt holds has been let go with its error
 
     def _give_up(self, error: Exception) -> None:
         reason = f"{type(error).__name__}: {_reason(error)}"

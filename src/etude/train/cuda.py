@@ -2,8 +2,10 @@
 
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -35,33 +37,48 @@ class Cuda:
                 torch.cuda.set_sync_debug_mode(before)
         return [f"{w.filename}:{w.lineno}" for w in told if _SAYS in str(w.message)]
 
-    def capture(self, function: Callable[[], None]) -> Callable[[], None]:
-        """Record what a function does on the device, without doing it; give what does it.
+    def capture(self, function: Callable[[], None], device: torch.device) -> Callable[[], None]:
+        """Record what a function does on a device, without doing it; give what does it.
 
         Raises:
             RuntimeError: It does something that no graph can hold.
         """
-        graph = torch.cuda.CUDAGraph()
-        try:
-            with torch.cuda.graph(graph, pool=_pool()):
-                function()
-        except RuntimeError:
-            _forget_the_capture()
-            raise
-        _graphs.add(graph)
+        with torch.cuda.device(device):
+            number, usual = torch.cuda.current_device(), torch.cuda.current_stream()
+            graph = torch.cuda.CUDAGraph()
+            other = _other_graph(number)  # held, as its pool goes with it
+            pool = None if other is None else other.pool()
+            try:
+                # A capture that fails would leave its stream behind as the current one.
+                with torch.cuda.stream(usual), _capturing(graph, pool, number):
+                    function()
+            except RuntimeError:
+                _forget_the_capture(number)
+                raise
+        _graphs[graph] = number
         return graph.replay
 
 
-# Those that still exist. A pool that no graph holds any more is gone, and its handle with it.
-_graphs: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
+# Those that still exist, with their devices' numbers.
+_graphs: WeakKeyDictionary[torch.cuda.CUDAGraph, int] = WeakKeyDictionary()
 
 
-def _pool() -> Any:
-    """Give memory for all graphs: none leaves anything in it, and no two are replayed at once."""
-    return next((graph.pool() for graph in _graphs), None)
+def _other_graph(device: int) -> torch.cuda.CUDAGraph | None:
+    """Give one whose memory others can have: none leaves anything in it, or is replayed beside."""
+    return next((graph for graph, place in _graphs.items() if place == device), None)
 
 
-def _forget_the_capture() -> None:
+def _capturing(graph: torch.cuda.CUDAGraph, pool: Any, device: int) -> AbstractContextManager[None]:
+    """Capture on the device's own stream: PyTorch's is on the device of a process's first graph."""
+    return torch.cuda.graph(graph, pool=pool, stream=_capture_stream(device))
+
+
+@cache
+def _capture_stream(device: int) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)
+
+
+def _forget_the_capture(device: int) -> None:
     """Let the random numbers go on: a capture that has failed leaves them waiting for its end."""
-    generator = torch.cuda.default_generators[torch.cuda.current_device()]
+    generator = torch.cuda.default_generators[device]
     generator.graphsafe_set_state(generator.clone_state())

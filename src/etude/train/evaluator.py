@@ -53,7 +53,8 @@ class CapturedEvaluation:
         except CannotCapture as error:
             log.info("evaluations are done eagerly, which is slower: %s", error.reason)
             self._given_up = True
-            return self(model, data)
+            self._passes.clear()
+        return self(model, data)  # where what the attempt holds has been let go with its error
 
 
 class _How(TypedDict):

@@ -84,7 +84,7 @@ class Replay:
         if self._refusal:
             raise CannotCapture(self._refusal)
         try:
-            return self._cuda.capture(self._do)
+            return self._cuda.capture(self._do, self._device)
         except RuntimeError as error:
             raise CannotCapture(_cause(error)) from error
 
