@@ -27,7 +27,7 @@ from benchmarks.network import Network
 from benchmarks.pictures import Pictures, loaded, transform_of
 from benchmarks.rows import ROWS
 from etude.train.builders import make_steps
-from etude.train.compiler import one_kernel
+from etude.train.compiler import one_kernel, use_cache
 from etude.train.loop import StepRunner
 from etude.train.replay import WARM_UP_STEPS
 
@@ -168,6 +168,7 @@ def main() -> None:
     parser.add_argument("--compile-only", action="store_true")
     chosen = parser.parse_args()
     machine.require(chosen.device)
+    use_cache()  # before PyTorch's compiler takes a folder of its own, where nothing lies
     for row in chosen.rows:
         images = chosen.images or images_of(row, chosen.device)
         if chosen.compile_only:

@@ -21,6 +21,7 @@ from benchmarks import machine, tables
 from benchmarks.check_speed import bare, images_of, ours
 from benchmarks.made import advance, finished
 from benchmarks.rows import ROWS
+from etude.train.compiler import use_cache
 
 STEPS = 50
 SHOWN = 25
@@ -115,6 +116,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS)
     chosen = parser.parse_args()
     machine.require(chosen.device)
+    use_cache()
     told = [
         compare(row, chosen.device, chosen.images or images_of(row, chosen.device), chosen.steps)
         for row in chosen.rows

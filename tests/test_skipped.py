@@ -59,7 +59,7 @@ def trained(make: Make, *, skipping: bool, clip_norm: float | None = None) -> di
         for group in optimizer.param_groups:
             group["lr"] = rate
         step(*batch(overflows=overflows))
-        average.update(model, number + 1)
+        average.update(number + 1)
     averaged = nn.utils.parameters_to_vector(average.model.parameters())
     weights = nn.utils.parameters_to_vector(model.parameters()).detach()
     assert average.updates is not None
@@ -105,7 +105,7 @@ def test_an_average_by_updates_is_that_by_steps_where_none_is_skipped():
         for step in range(1, 8):
             model(torch.randn(5, 4)).square().sum().backward()
             optimizer.step()
-            average.update(model, step)
+            average.update(step)
         averages.append(average.model.state_dict())
     for one, other in zip(*(values.values() for values in averages), strict=True):
         torch.testing.assert_close(one, other)

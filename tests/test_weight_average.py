@@ -25,7 +25,7 @@ def walk(average: WeightAverage, model: nn.Module, steps: int) -> list[torch.Ten
             for tensor in (model.weight, model.bias, model.running_mean):
                 tensor.copy_(torch.randn(3))
         model.num_batches_tracked += 1
-        average.update(model, step)
+        average.update(step)
         seen.append(torch.stack([model.weight.detach(), model.bias.detach(), model.running_mean]))
     return seen
 
@@ -51,6 +51,36 @@ def test_a_smaller_decay_forgets_from_its_memorys_length_on():
     for weights in seen[4:]:
         expected = 0.75 * expected + 0.25 * weights
     torch.testing.assert_close(values(average), expected)
+
+
+class Own(nn.Module):
+    """A network of one's own: it puts other tensors into its place, and two layers share one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
+        self.two.weight = self.one.weight
+        self.register_buffer("seen", torch.zeros(()))
+        self.register_buffer("passing", torch.zeros(()), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen, self.passing = self.seen + 8, self.passing + 8
+        return self.two(self.one(images))
+
+
+def test_what_a_layer_replaces_is_followed_and_what_two_share_moves_once():
+    model = Own()
+    nn.init.zeros_(model.one.weight)
+    average = WeightAverage(model, decay=0.75)
+    for step in range(1, 6):
+        model(torch.ones(1, 2))
+        with torch.no_grad():
+            model.one.weight += 8.0
+        average.update(step)
+    expected = 0.75 * (8 + 16 + 24 + 32) / 4 + 0.25 * 40
+    assert float(average.model.seen) == expected
+    assert average.model.one.weight.tolist() == [[expected] * 2] * 2
+    assert float(average.model.passing) == 0
 
 
 def test_the_averaged_network_is_its_own_and_is_not_trained():

@@ -161,7 +161,7 @@ def test_running_statistics_are_averaged_with_the_weights():
     for step in range(1, 4):
         model(torch.randn(8, 2) + step)
         seen.append(model[1].running_mean.clone())
-        average.update(model, step)
+        average.update(step)
     torch.testing.assert_close(average.model[1].running_mean, torch.stack(seen).mean(0))
     assert int(average.model[1].num_batches_tracked) == 3
 

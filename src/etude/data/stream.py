@@ -89,11 +89,14 @@ class Stream:
     ) -> Iterator[Batch]:
         """Make the batches of an epoch, with the random numbers of all of its images."""
         decoded = self._decoded(parts, self._placed(draws), keeps=keeps)
-        for part, pixels in zip(parts, decoded, strict=True):
-            own = None if draws is None else draws[part].to(self.device, non_blocking=True)
+        # Once an epoch: the host would wait for every copy that is not from pinned memory.
+        places = torch.cat([*parts]).to(self.device).split([len(part) for part in parts])
+        draws = None if draws is None else draws.to(self.device)
+        for part, pixels in zip(places, decoded, strict=True):
+            own = None if draws is None else draws.index_select(0, part)
             with _few_threads(self.workers):
                 images = self._input(pixels, own)
-            yield Batch(images, self.labels[part.to(self.device)])
+            yield Batch(images, self.labels.index_select(0, part))
 
     def _placed(self, draws: Tensor | None) -> Windows | None:
         """Place the windows of all images where they are cut out of the files; see `Files`."""

@@ -34,7 +34,13 @@ from etude.train.compiler import Compiler
 from etude.train.evaluate import evaluate
 from etude.train.evaluator import CapturedEvaluation
 from etude.train.graph import Captured
-from etude.train.hardware import choose_device, choose_precision, make_deterministic, set_tf32
+from etude.train.hardware import (
+    choose_device,
+    choose_precision,
+    make_current,
+    make_deterministic,
+    set_tf32,
+)
 from etude.train.images import Images, preparation_of
 from etude.train.layers import LoadedLayers
 from etude.train.loop import Plan, StepRunner
@@ -92,6 +98,7 @@ def make_parts(config: Config, precision: str | None = None) -> Parts:
     """
     device = choose_device(config.device)
     precision = precision or choose_precision(config.precision, device, gains=gains(config))
+    make_current(device)
     make_deterministic(deterministic=config.train.deterministic)
     set_tf32(precision)
     data = load_data(config)

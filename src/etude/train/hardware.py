@@ -108,6 +108,12 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
     return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
 
 
+def make_current(device: torch.device) -> None:
+    """Have what names no device, such as an event, mean the run's."""
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+
+
 def make_deterministic(*, deterministic: bool) -> None:
     """Ask for the same bits again, or let cuDNN choose the fastest kernels by timing them."""
     torch.backends.cudnn.benchmark = not deterministic

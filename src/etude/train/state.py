@@ -160,7 +160,7 @@ class State:
         """Count a step of the epoch under way, and take it into the average."""
         self.step += 1
         if self.average is not None:
-            self.average.update(self.model, self.global_step)
+            self.average.update(self.global_step)
 
     def set_rate(self) -> float:
         """Give the optimizer the rate of the step to come: on a GPU where a captured step has it.

@@ -8,6 +8,7 @@ with such averages.
 # pyright: reportPrivateUsage=false
 
 import copy
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -40,16 +41,15 @@ class WeightAverage:
         self.model = copy.deepcopy(model).requires_grad_(requires_grad=False)
         self.updates = updates
         self._decay = decay
+        self._values = _Values(self.model), _Values(model)
 
     @torch.no_grad()
-    def update(self, model: nn.Module, steps: int) -> None:
+    def update(self, steps: int) -> None:
         """Take the trained network in, after so many steps; nothing waits for the device."""
-        ours, theirs = self.model.state_dict(), model.state_dict()
-        real = [name for name, value in ours.items() if value.is_floating_point()]
-        averages: list[Tensor] = [ours.pop(name) for name in real]
-        self._move(averages, [theirs[name] for name in real], steps)
-        for name, value in ours.items():  # counters
-            value.copy_(theirs[name])
+        ours, theirs = (values.now() for values in self._values)
+        self._move(ours.real, theirs.real, steps)
+        if ours.counts:
+            torch._foreach_copy_(ours.counts, theirs.counts)
 
     def _move(self, averages: list[Tensor], values: list[Tensor], steps: int) -> None:
         if self.updates is None:
@@ -59,3 +59,32 @@ class WeightAverage:
         ways = torch._foreach_sub(values, averages)
         torch._foreach_mul_(ways, share.float())
         torch._foreach_add_(averages, ways)
+
+
+class _Now(NamedTuple):
+    real: list[Tensor]
+    counts: list[Tensor]
+
+
+class _Values:
+    """A network's parameters and running statistics, found once; a step has no time for it.
+
+    What is found is where a layer holds each, as a layer may put another tensor there. One that
+    several layers hold is there once.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        found: dict[int, tuple[dict[str, Any], str]] = {}
+        for module in model.modules():
+            passing: set[str] = module._non_persistent_buffers_set
+            for held in (module._parameters, module._buffers):
+                for name, value in held.items():
+                    if value is not None and name not in passing:
+                        found.setdefault(id(value), (held, name))
+        places = found.values()
+        self._real = [(held, name) for held, name in places if held[name].is_floating_point()]
+        self._counts = [(held, name) for held, name in places if not held[name].is_floating_point()]
+
+    def now(self) -> _Now:
+        """Give them as they are."""
+        return _Now(*([held[name] for held, name in each] for each in (self._real, self._counts)))
