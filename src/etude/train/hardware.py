@@ -110,7 +110,7 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
 
 def make_current(device: torch.device) -> None:
     """Have what names no device, such as an event, mean the run's."""
-    if device.type == "cuda" and device.index is not None:
+    if device.type == "cuda" and ":" in str(device):
         torch.cuda.set_device(device)
 
 
