@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import hydra
@@ -59,7 +60,15 @@ def save(number, _):
     sys.exit(130 if number == signal.SIGINT else 75)
 
 
+def pool():
+    """Leave threads behind that wait for work, as PyTorch's compiler does."""
+    global POOL  # noqa: PLW0603
+    POOL = ThreadPoolExecutor(2)
+    POOL.submit(int).result()
+
+
 DEEDS = {
+    "pool": pool,
     "raise": fail,
     "late": fail_late,
     "stubborn": be_stubborn,

@@ -65,9 +65,10 @@ def row(output: str, job: str) -> str:
 
 
 def test_whatever_becomes_of_one_job_the_others_go_on(app: App, tmp_path: Path):
-    code, output = app("+do=work,raise,kill,exit,leave,stubborn,segfault", "+seed=0")
+    code, output = app("+do=work,raise,kill,exit,leave,stubborn,segfault,pool", "+seed=0")
     assert code == 1
-    states = {"work": "finished", "leave": "finished", "raise": "failed", "kill": "failed",
+    states = {"work": "finished", "leave": "finished", "pool": "finished",
+              "raise": "failed", "kill": "failed",
               "exit": "failed", "stubborn": "failed", "segfault": "failed"}  # fmt: skip
     for do, state in states.items():
         assert state in row(output, f"+do={do}")
@@ -75,7 +76,7 @@ def test_whatever_becomes_of_one_job_the_others_go_on(app: App, tmp_path: Path):
     assert "failed +do=kill: killed by signal 9 (SIGKILL); out of memory?" in output
     assert "failed +do=exit: exited with code 3" in output
     assert "StubbornError: no way" in output
-    assert "7 jobs: 2 finished, 5 failed" in output
+    assert "8 jobs: 3 finished, 5 failed" in output
 
 
 def test_a_jobs_log_has_all_that_it_printed_and_the_launcher_prints_none_of_it(

@@ -56,11 +56,11 @@ def exit_code(given: object) -> int:
 
 
 def _leave(code: int) -> NoReturn:
-    for thread in threading.enumerate():
-        if not thread.daemon and thread is not threading.main_thread():
-            thread.join()
+    # There is no other way. Threads that wait for work, as those of PyTorch's compiler, end only
+    # where they are told that the end has come.
     try:
-        atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage] (there is no other way)
+        threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+        atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
