@@ -10,11 +10,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import SMALL, only_run, summary_of
 from PIL import Image
 from test_full_disk import MOUNT, needs_mount
+
+from etude.train import run
 
 Etude = Callable[..., int]
 ROOT = Path(__file__).parents[1]
@@ -101,6 +104,33 @@ def test_a_second_ctrl_c_ends_a_run_at_once_and_the_same_command_goes_on(workpla
     said, _ = process.communicate(timeout=20)
     assert process.returncode == 130, said
     assert "Traceback" not in said
+
+
+def test_an_image_that_goes_while_a_run_streams_is_a_failure_and_no_refusal(
+    etude: Etude, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+):
+    for number in range(24):
+        place = workplace / "photos" / ("train", "test")[number % 2] / "ab"[number // 12]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), (number, 0, 0)).save(place / f"{number}.png")
+    words = ["dataset=folder", "dataset.root=photos", "dataset.input_size=28", "model=lenet5",
+             "dataset.normalize=unit", "dataset.stream=true", "train.epochs=3", "device=cpu",
+             "dataset.validation_split=none", "train.batch_size=4"]  # fmt: skip
+    image = workplace / "photos" / "train" / "a" / "2.png"
+    kept = image.read_bytes()
+    append = run.append_line
+
+    def goes(path: Path, row: Any) -> None:
+        append(path, row)
+        if row["epoch"] == 2:
+            image.unlink()
+
+    monkeypatch.setattr(run, "append_line", goes)
+    assert etude(*words) == 1
+    assert "2.png: there is no such file; put it back and give" in capsys.readouterr().err
+    assert summary_of(only_run(workplace))["state"] == "failed"
+    image.write_bytes(kept)
+    assert etude(*words) == 0
 
 
 def test_a_run_listens_nowhere(etude: Etude, workplace: Path, monkeypatch: pytest.MonkeyPatch):

@@ -46,6 +46,10 @@ class Pair(Tiny):
     def forward(self, images):
         return self.layers(images), images
 
+class Leaves(Tiny):
+    def __init__(self, num_classes, input_size):
+        raise SystemExit(0)
+
 class Dies(Tiny):
     def forward(self, images):
         import os
@@ -125,6 +129,7 @@ BAD = [
     (["model._target_=mynets.Tiny"], ["add packages=[mynets]"]),
     (["packages=[mynets]", "model._target_=mynets.Fixed"], ["gives 1,000 outputs", "10 classes"]),
     (["packages=[mynets]", "model._target_=mynets.Looks"], ["gives 1,000 outputs", "10 classes"]),
+    (["packages=[mynets]", "model._target_=mynets.Leaves"], ["mynets.Leaves ends the program (0)"]),
     (["packages=[mynets]", "model._target_=mynets.Pair"], ["gives a tuple when evaluated"]),
 ]
 

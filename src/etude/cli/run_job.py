@@ -93,7 +93,7 @@ class RunJob:
             return self._work(task, hydra, folder)
         except UserError as error:
             complain(error)
-            self.exit_code = 2
+            self.exit_code = error.code
         except Pruned as pruned:
             log.info("%s", pruned)
         except Busy as error:

@@ -146,6 +146,8 @@ def build(part: Any, packages: Sequence[str] = (), **context: Any) -> Any:
     wanted = {k: v for k, v in context.items() if k not in values and _takes(function, k)}
     try:
         return instantiate({**values, "_convert_": "all"}, **wanted, **_allowing(packages))
+    except SystemExit as error:  # of a part of the user's own
+        raise UserError(f"{values['_target_']} ends the program ({error.code})") from error
     except Exception as error:
         cause = error.__cause__ or error
         if isinstance(cause, UserError):

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
+from etude.base.errors import UserError
 from etude.base.text import near
 from etude.runs.names import LAST, SUMMARY
 from etude.runs.notify import notify, of_run
@@ -46,6 +47,8 @@ def verdict(
     except (Exception, SystemExit) as error:  # a network of the user's own may call sys.exit
         if isinstance(error, Diverged):
             checkpoints.take_back(*error.at)
+        if isinstance(error, UserError):  # such as an image that is there no more
+            error.code = 1
         summary |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
         _tell(error, folder)
         raise

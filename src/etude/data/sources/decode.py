@@ -146,7 +146,9 @@ def _naming(path: str) -> Generator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise UserError(f"{path}: there is no such file") from error
+        raise UserError(
+            f"{path}: there is no such file; put it back and give the same command again"
+        ) from error
     # What PIL's decoders raise on broken files, as its plugins' sources have it.
     except (
         OSError,
