@@ -129,6 +129,7 @@ def test_an_image_that_goes_while_a_run_streams_is_a_failure_and_no_refusal(
     assert etude(*words) == 1
     assert "2.png: there is no such file; put it back and give" in capsys.readouterr().err
     assert summary_of(only_run(workplace))["state"] == "failed"
+    monkeypatch.setattr(run, "append_line", append)
     image.write_bytes(kept)
     assert etude(*words) == 0
 
