@@ -40,7 +40,7 @@ def test_the_command_lists_done_half_done_and_missing_runs(runs: Path, capsys: O
         "arm c cut off 2/10 0.1000 16 s",
         "arm d not started 0/10 – –",
     ]
-    assert "4 runs: 1 finished, 1 preempted, 1 cut off, 1 not started; about 48 s left" in text
+    assert "4 runs: 1 finished, 1 preempted, 1 cut off, 1 not started; about 49 s left" in text
 
 
 def test_without_a_folder_all_runs_are_told_the_newest_first(

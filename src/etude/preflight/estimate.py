@@ -8,6 +8,7 @@ from functools import partial
 import torch
 
 from etude.base.allocator import keep_memory
+from etude.base.duration import STARTING
 from etude.base.memo import Memo
 from etude.config import Config, source_of
 from etude.data.prepare import Data
@@ -25,7 +26,7 @@ _FORWARD_SHARE = 1 / 3  # of a step; the backward pass takes the rest
 
 
 def seconds_of_each(configs: Sequence[Config]) -> list[float]:
-    """Estimate the seconds that each run takes by itself; reading data is not counted.
+    """Estimate the seconds that each run takes by itself, reading large data left out.
 
     Several runs have one thread each, as the local launcher gives them where there are not more
     cores than runs.
@@ -39,7 +40,7 @@ def seconds_of_each(configs: Sequence[Config]) -> list[float]:
         facts = once(f"data {config.dataset} {config.packages}", partial(_facts, config))
         kind = repr((config.model, config.dataset, config.augment, config.train, config.precision))
         step = once(kind, partial(_seconds_of_step, config, facts, gains=all_gain))
-        seconds.append(step * _steps(config, facts) * config.epochs)
+        seconds.append(STARTING + step * _steps(config, facts) * config.epochs)
     return seconds
 
 

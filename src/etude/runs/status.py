@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict, cast
 
-from etude.base.duration import scaled_epochs
+from etude.base.duration import STARTING, scaled_epochs
 from etude.runs.claim import is_claimed
 from etude.runs.environment import read_environment
 from etude.runs.find import find_runs
@@ -186,7 +186,7 @@ def seconds_left(runs: Sequence[RunStatus]) -> float | None:
 def _left_of(run: RunStatus, pace: float) -> float:
     if run.seconds_left is not None:
         return run.seconds_left
-    return pace * max(0, (run.epochs or 0) - run.epoch)
+    return STARTING + pace * max(0, (run.epochs or 0) - run.epoch)
 
 
 def _epochs(summary: Summary) -> int | None:
