@@ -51,10 +51,14 @@ class Compiler:
         self._options: dict[str, Any] | None = {"deterministic": True} if deterministic else None
         self._done: set[str] = set()
         self._made: dict[object, Callable[..., Any]] = {}
+        if on:
+            use_cache()  # before PyTorch's compiler, whoever loads it, takes a folder of its own
 
     def settle(self, *, on: bool) -> None:
         """Become what a checkpoint's steps were done with."""
         self.on, self.settled = on, True
+        if on:
+            use_cache()
 
     def __call__(self, function: Callable[..., T]) -> Callable[..., T]:
         """Give a function's compiled form; it is compiled when it is first called."""
@@ -104,6 +108,7 @@ class Compiler:
         if name in self._done:
             return compiled()
         bring_back = keep()
+        self._announce()
         try:
             with _alone(name), _limits(), _silence():
                 result = compiled()
@@ -114,6 +119,11 @@ class Compiler:
             self._done.add(name)
             return result
         return plain()  # where what the attempt holds has been let go with its error
+
+    def _announce(self) -> None:
+        """Say once what the wait is for."""
+        if not self._done:
+            log.info("compiling the steps, which takes from some seconds to a minute")
 
     def _give_up(self, error: Exception) -> None:
         reason = f"{type(error).__name__}: {_reason(error)}"
