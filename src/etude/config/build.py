@@ -155,7 +155,9 @@ def build(part: Any, packages: Sequence[str] = (), **context: Any) -> Any:
         if isinstance(cause, ValueError | TypeError):
             said = first_line(cause)
             if said.startswith("input_size="):  # of a network, which is told the data set's
-                raise UserError(f"dataset.{said}; set a larger one") from error
+                small, own = "too small" in said, values["_target_"].rpartition(".")[2]
+                more = "; set a larger one" if small else f" (for {own})"
+                raise UserError(f"dataset.{said}{more}") from error
             raise UserError(f"{values['_target_']}: {said}") from error
         raise
 
