@@ -58,7 +58,10 @@ def _baseline(results: Results) -> Sentence:
     if row.result is None:
         yet = " yet" if row.awaited else f": {_states(row)}"
         return Sentence("unknown", f"{what} {_name(row)} has no result{yet}.")
-    text = f"{what} {_name(row)} reaches {_reached(row.result, results.metric)}"
+    reached = _reached(row.result, results.metric)
+    if len(results.rows) == 1 and not results.chosen:
+        return Sentence("note", f"The runs reach {reached}.")
+    text = f"{what} {_name(row)} reaches {reached}"
     best = results.best
     if best is not None and best is not row and best.mean != row.mean:
         text += f"; the best arm{by} is {_name(best)} with {_mean(best, results)}"
