@@ -56,7 +56,7 @@ def count_runs(runs: Sequence[RunStatus], more: str = "") -> str:
     """
     counts = Counter(run.state for run in runs)
     text = f"{counted(len(runs), 'run')}: " + ", ".join(
-        f"{n} {state}" for state, n in counts.items()
+        f"{n:,} {state}" for state, n in counts.items()
     )
     where = f"\nfolder  {shlex.quote(near(runs[0].folder))}" if _is_alone(runs) else ""
     return f"{wrapped(text + more, console)}{where}"

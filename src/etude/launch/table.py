@@ -221,9 +221,9 @@ def _spent(entry: Entry) -> str:
 
 def _total(entries: Sequence[Entry], *, places: int, stopping: bool, to_come: int = 0) -> str:
     counts = Counter(entry.word for entry in sorted(entries, key=_rank))
-    parts = [f"{count} {word}" for word, count in counts.items()]
+    parts = [f"{count:,} {word}" for word, count in counts.items()]
     if to_come:
-        parts.append(f"{to_come} to come")
+        parts.append(f"{to_come:,} to come")
     text = f"{counted(len(entries), 'job')}: {', '.join(parts)}"
     if stopping:
         return f"{text}; they save and stop, Ctrl-C ends them at once"
