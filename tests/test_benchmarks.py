@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from benchmarks import (
+    altered,
     check_cuda,
     check_speed,
     check_steps,
@@ -172,6 +173,23 @@ def test_every_row_runs(row: str):
 def test_every_other_part_runs(part: Any, capsys: pytest.CaptureFixture[str]):
     part.main(["--small"])
     assert capsys.readouterr().out.startswith("### ")
+
+
+def test_a_sweep_ends_where_its_first_job_would_begin():
+    assert planning.cpu_seconds("seed=0,1") > 0
+
+
+def test_a_method_that_a_benchmark_replaces_must_be_there():
+    class Other:
+        def placed(self) -> str:
+            return "placed"
+
+    before = altered.replace(Other, "placed", lambda _: "ended")
+    assert (before(Other()), Other().placed()) == ("placed", "ended")
+    with pytest.raises(SystemExit, match="Other has no start of its own"):
+        altered.replace(Other, "start", print)
+    with pytest.raises(SystemExit, match="Other has no __call__ of its own"):
+        altered.replace(Other, "__call__", print)
 
 
 def test_a_row_without_its_images_is_left_out(
