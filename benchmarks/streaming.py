@@ -124,7 +124,7 @@ def _line(name: str, told: dict[str, Any]) -> list[str]:
         f"{gain.low:.2f}–{gain.high:.2f}",
         tables.MARKS[gain.median >= GOAL],
         *(f"{spread(used[way]).median / images * 1e3:.2f}" for way in ("original", "dataloader")),
-        f"{spent.median:.2f}",
+        tables.quotient(spent.median),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,11 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
         return "| " + " | ".join(cells) + " |"
 
     return "\n".join(text(line) for line in (head, rule, *lines))
+
+
+def quotient(value: float, digits: int = 2) -> str:
+    """Write a quotient; a dash where there was nothing to divide by."""
+    return "–" if isnan(value) else f"{value:.{digits}f}"
 
 
 def row(name: str, result: dict[str, Any], rates: Mapping[str, float]) -> str:
@@ -74,7 +80,7 @@ def _comparison(told: dict[str, Any]) -> list[str]:
         f"{ratio['low']:.3f}–{ratio['high']:.3f}",
         "" if told["goal"] is None else f"≥ {told['goal']:g}",
         MARKS[told["met"]],
-        f"{told['cpu_ratio']['median']:.3f}",
+        quotient(told["cpu_ratio"]["median"], digits=3),
         f"{told['overhead_us']:,.0f}",
     ]
 

@@ -53,6 +53,13 @@ def test_a_machine_that_slows_down_leaves_a_ratio_as_it_is():
     assert ratios([2 * turn for turn in slowing], slowing) == (2.0, 2.0, 2.0)
 
 
+def test_a_dash_stands_where_the_clock_saw_nothing_to_divide_by():
+    seconds = {"original": [1.0, 1.0], "kept": [1.0, 1.0], "dataloader": [2.0, 2.0]}
+    used = {"original": [0.0, 0.01], "dataloader": [0.01, 0.01]}
+    told = {"images": 4, "seconds": seconds, "cpu_seconds": used}
+    assert streaming.show({"resnet": told}, workers=2).endswith(" – |\n")
+
+
 def test_a_difference_is_given_with_its_quartiles():
     assert differences([3.0, 5.0, 9.0, 9.0, 9.0], [1.0] * 5) == (8.0, 4.0, 8.0)
 
