@@ -9,13 +9,14 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from benchmarks.altered import replace
+from benchmarks.altered import replace, words_of_etude
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 def main() -> None:
+    words = words_of_etude(__doc__)
     from etude.base import startup  # noqa: PLC0415 (its imports belong to the time)
     from etude.cli import app  # noqa: PLC0415 (its imports belong to the time)
     from etude.train.step import Step  # noqa: PLC0415 (likewise)
@@ -27,7 +28,7 @@ def main() -> None:
 
     learn = replace(Step, "__call__", leave)
     # It was refused, or the run was finished already.
-    sys.exit(app.main(sys.argv[1:]) or "the command ended without a step")
+    sys.exit(app.main(words) or "the command ended without a step")
 
 
 if __name__ == "__main__":

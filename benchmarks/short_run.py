@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from benchmarks.altered import replace
+from benchmarks.altered import replace, words_of_etude
 
 BATCHES = 3
 
@@ -37,13 +37,14 @@ def shorten_training(eager: Any) -> None:
 
 
 def main() -> int:
+    words = words_of_etude(__doc__)
     from etude.cli.app import main as etude  # noqa: PLC0415 (imports count)
     from etude.data.resident import Resident  # noqa: PLC0415
     from etude.train.step import Eager  # noqa: PLC0415
 
     shorten_evaluation(Resident)
     shorten_training(Eager)
-    return etude(sys.argv[1:])
+    return etude(words)
 
 
 if __name__ == "__main__":

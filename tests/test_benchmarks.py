@@ -1,4 +1,5 @@
 import json
+import runpy
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ from benchmarks import (
     planning,
     startup,
     streaming,
+    tables,
 )
 from benchmarks.contest import compare
 from benchmarks.environments import FOLDER, PACKAGES
 from benchmarks.network import compose
-from benchmarks.rows import ROWS
+from benchmarks.rows import ROOT, ROWS
 from benchmarks.statistics_of import differences, ratios
 from etude.base.errors import UserError
 
@@ -197,6 +199,37 @@ def test_a_method_that_a_benchmark_replaces_must_be_there():
         altered.replace(Other, "start", print)
     with pytest.raises(SystemExit, match="Other has no __call__ of its own"):
         altered.replace(Other, "__call__", print)
+
+
+SCRIPTS = [path for path in sorted((ROOT / "benchmarks").rglob("*.py"))
+           if '__name__ == "__main__"' in path.read_text(encoding="utf-8")]  # fmt: skip
+# What runs in the peers' own environments, and a Hydra app that shows Hydra's own help.
+OTHERS = {"keras_fit", "lightning_trainer", "theirs", "hydra_app"}
+
+
+@pytest.mark.parametrize(
+    "script", [each for each in SCRIPTS if each.stem not in OTHERS], ids=lambda path: path.stem
+)
+def test_help_is_all_that_a_benchmark_does_for_it(
+    script: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(script), "--help"])
+    monkeypatch.setattr(subprocess, "Popen", _fails)  # what measures or installs starts processes
+    before = written()
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(script), run_name="__main__")
+    assert not ended.value.code
+    assert f"{script.name} [-h]" in capsys.readouterr().out
+    assert (written(), [*tmp_path.iterdir()]) == (before, [])
+
+
+def written() -> dict[Path, int]:
+    """When each result was written."""
+    return {path: path.stat().st_mtime_ns for path in tables.FOLDER.iterdir()}
 
 
 def test_a_row_without_its_images_is_left_out(
