@@ -138,6 +138,19 @@ def test_each_part_of_the_check_runs_in_its_smallest_form(part: str):
     assert check_cuda.show({part: told | {"took": 1.0}})
 
 
+def test_each_part_of_the_check_tells_in_words_what_came_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    steps = {"ok": True, "experiments": 1, "wrong": [], "slowest": [(20.4968, "resnet_digits")]}
+    monkeypatch.setitem(check_cuda.PARTS, "steps", lambda _: steps)
+    check_cuda.carry_out("steps", "cpu")
+    told = "steps: 1 experiment, 0 differ, 0 s\n  slowest: 20.5 s resnet_digits\n"
+    assert capsys.readouterr().out == told
+    rates = dict.fromkeys(("auto", "eager", "bare", "dataloader"), 1.0)
+    speed = {"ok": True, "rows": [{"row": "lenet", **rates}], "took": 1.0}
+    assert "1 network, below" in check_cuda.show({"speed": speed})
+
+
 OURS = {"bare float32", "bare bfloat16", "etude float32", "etude bfloat16", "dataloader"}
 PEERS = {
     "lightning": {"lightning", "lightning with 2 workers"}, "keras": {"keras", "keras bfloat16"},
