@@ -239,7 +239,7 @@ def main() -> None:
             pool.submit(compile_all)
         told = dict(pool.map(lambda part: (part, carry_out(part, chosen.device)), untimed))
     told |= {part: carry_out(part, chosen.device) for part in chosen.parts if part in TIMED}
-    text = show(told)
+    text = show(told) + f"\n\n{tables.SMALLEST}" * (chosen.device == "cpu")
     print(f"\n{text}")
     if chosen.save:
         tables.save("check", told, text, device=chosen.device)

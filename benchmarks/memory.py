@@ -96,10 +96,7 @@ def main(words: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = {name: form(name, "cpu", small=chosen.small) for name in chosen.rows}
         told = {name: measure(row, folder) for name, row in rows.items()}
-    text = show(told)
-    print(text)
-    if not chosen.small:
-        tables.save("memory", {"rows": told}, text)
+    tables.give("memory", {"rows": told}, show(told), small=chosen.small)
 
 
 if __name__ == "__main__":

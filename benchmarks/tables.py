@@ -11,6 +11,7 @@ from benchmarks.rows import ROOT
 
 FOLDER = ROOT / "benchmarks" / "results"
 MARKS = {None: "", True: "met", False: "**missed**"}
+SMALLEST = "This is the smallest form, to see that it runs: its sizes say nothing about goals."
 
 
 def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -83,6 +84,15 @@ def _comparison(told: dict[str, Any]) -> list[str]:
         quotient(told["cpu_ratio"]["median"], digits=3),
         f"{told['overhead_us']:,.0f}",
     ]
+
+
+def give(name: str, results: dict[str, Any], text: str, *, small: bool) -> None:
+    """Print a benchmark's results, and save them unless they are of its smallest form."""
+    print(text)
+    if small:
+        print(SMALLEST)
+    else:
+        save(name, results, text)
 
 
 def save(name: str, results: dict[str, Any], text: str, *, device: str = "cpu") -> None:

@@ -27,7 +27,7 @@ from benchmarks import (
 from benchmarks.contest import compare
 from benchmarks.environments import FOLDER, PACKAGES
 from benchmarks.network import compose
-from benchmarks.rows import ROOT, ROWS
+from benchmarks.rows import ROOT, ROWS, form
 from benchmarks.statistics_of import differences, ratios
 from etude.base.errors import UserError
 
@@ -48,6 +48,11 @@ def test_every_row_composes_with_a_turn_for_an_epoch(row):
     config = compose(row, device="cpu", precision="float32")
     assert config.dataset.limit_train == row.steps * row.batch_size
     assert config.train.batch_size == row.batch_size
+
+
+def test_the_smallest_form_of_a_row_has_no_goals():
+    rows = [form("lenet", device, small=True) for device in ("cpu", "cuda")]
+    assert [row.goals or row.goals_graph for row in rows] == [{}, {}]
 
 
 def test_a_machine_that_slows_down_leaves_a_ratio_as_it_is():
@@ -193,8 +198,12 @@ def test_every_row_runs(row: str):
     ids=lambda part: part.__name__,
 )
 def test_every_other_part_runs(part: Any, capsys: pytest.CaptureFixture[str]):
+    before = written()
     part.main(["--small"])
-    assert capsys.readouterr().out.startswith("### ")
+    said = capsys.readouterr().out
+    assert said.startswith("### ")
+    assert said.endswith(f"\n\n{tables.SMALLEST}\n")
+    assert written() == before
 
 
 def test_a_sweep_ends_where_its_first_job_would_begin():
