@@ -35,7 +35,8 @@ def peak_of(command: list[str]) -> int:
     assert process.stdin is not None and process.stdout is not None  # noqa: PT018, S101
     process.stdin.write(b"go\n")
     process.stdin.close()
-    process.stdout.read()
+    with process.stdout as said:
+        said.read()
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
