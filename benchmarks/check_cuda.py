@@ -25,6 +25,7 @@ from typing import Any
 from benchmarks import machine, tables
 from benchmarks.rows import ROOT
 from benchmarks.same_bits import kill_once_saved, rows_of
+from etude.base.text import counted
 
 AT_ONCE = min(16, max(2, os.cpu_count() or 2))  # processes on the GPU where nothing is timed
 SEEDS = 16
@@ -69,7 +70,8 @@ def check_tests(device: str) -> Told:
         word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|error)", last[0])
     }
     failed = re.findall(r"^(?:FAILED|ERROR) .+", done.stdout, re.MULTILINE)
-    slowest = re.findall(r"^([\d.]+s) call +(\S+)", done.stdout, re.MULTILINE)
+    durations = re.findall(r"^([\d.]+)s call +(\S+)", done.stdout, re.MULTILINE)
+    slowest = [(float(seconds), test) for seconds, test in durations]
     return {"ok": done.returncode == 0, "counts": counts, "failed": failed, "told": last[0],
             "slowest": slowest}  # fmt: skip
 
@@ -162,7 +164,8 @@ def carry_out(part: str, device: str) -> Told:
     print(f"{part}: {_detail(part, told)}, {told['took']:.0f} s", flush=True)
     for each in ("failed", "wrong", "missing", "slowest"):
         for value in told.get(each, ()):
-            print(f"  {each}: {value}", flush=True)
+            line = "{:.1f} s {}".format(*value) if each == "slowest" else value
+            print(f"  {each}: {line}", flush=True)
     return told
 
 
@@ -191,13 +194,17 @@ def _detail(part: str, told: Told) -> str:
         return str(told["problem"]).strip().splitlines()[-1][:100]
     details = {
         "tests": lambda: told["told"].strip("= "),
-        "steps": lambda: f"{told['experiments']} experiments, {len(told['wrong'])} differ",
+        "steps": lambda: (
+            f"{counted(told['experiments'], 'experiment')}, {len(told['wrong'])} differ"
+        ),
         "resume": lambda: (
-            f"{told['epochs']} epochs, {told['kills']} kill, "
+            f"{counted(told['epochs'], 'epoch')}, {counted(told['kills'], 'kill')}, "
             + ("equal to the bit" if told["same"] else "not equal")
         ),
-        "speed": lambda: f"{len(told['rows'])} networks, below",
-        "many": lambda: f"{told['seeds']} seeds of LeNet {told['ratio']:.1f} × as fast together",
+        "speed": lambda: f"{counted(len(told['rows']), 'network')}, below",
+        "many": lambda: (
+            f"{counted(told['seeds'], 'seed')} of LeNet {told['ratio']:.1f} × as fast together"
+        ),
     }
     return details[part]()
 
@@ -232,7 +239,7 @@ def main() -> None:
             pool.submit(compile_all)
         told = dict(pool.map(lambda part: (part, carry_out(part, chosen.device)), untimed))
     told |= {part: carry_out(part, chosen.device) for part in chosen.parts if part in TIMED}
-    text = show(told)
+    text = show(told) + f"\n\n{tables.SMALLEST}" * (chosen.device == "cpu")
     print(f"\n{text}")
     if chosen.save:
         tables.save("check", told, text, device=chosen.device)

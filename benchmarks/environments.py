@@ -6,6 +6,7 @@ Lightning sees the project's packages, so that it runs on the very same PyTorch.
 TensorFlow stands alone: TensorBoard would import TensorFlow wherever it is installed beside.
 """
 
+import argparse
 import site
 import subprocess
 import sys
@@ -65,5 +66,10 @@ def _standard_library() -> set[str]:
     return {str(library), str(library / "lib-dynload"), str(ROOT), ""}
 
 
-if __name__ == "__main__":
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     installed()
+
+
+if __name__ == "__main__":
+    main()

@@ -72,10 +72,7 @@ def main(words: Sequence[str] | None = None) -> None:
         "a study of 100 such runs of 20 epochs": SMALL_STUDY if small else STUDY,
     }
     told: dict[str, Any] = {name: watch(each) for name, each in asked.items()}
-    text = show(told)
-    print(text)
-    if not small:
-        tables.save("flat", {"held_bytes": told}, text)
+    tables.give("flat", {"held_bytes": told}, show(told), small=small)
 
 
 if __name__ == "__main__":

@@ -81,10 +81,9 @@ def main(words: Sequence[str] | None = None) -> None:
     row = LENET.small() if small else LENET
     seconds = epoch_seconds(sizes, row)
     held = memory(sizes[0], row, count)
-    text = show(seconds, held)
-    print(text)
-    if not small:
-        tables.save("growth", {"epoch_seconds": seconds, "held_bytes": held}, text)
+    tables.give(
+        "growth", {"epoch_seconds": seconds, "held_bytes": held}, show(seconds, held), small=small
+    )
 
 
 if __name__ == "__main__":

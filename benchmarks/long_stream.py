@@ -116,10 +116,7 @@ def main(words: Sequence[str] | None = None) -> None:
             images, rounds, root = 4, 1, Path(folder) / "made"
             make_images(root, images)
         told = measure(root, images, chosen.workers, rounds)
-    text = show(told)
-    print(text)
-    if not chosen.small:
-        tables.save("long_stream", told, text)
+    tables.give("long_stream", told, show(told), small=chosen.small)
 
 
 if __name__ == "__main__":

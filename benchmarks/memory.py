@@ -35,7 +35,8 @@ def peak_of(command: list[str]) -> int:
     assert process.stdin is not None and process.stdout is not None  # noqa: PT018, S101
     process.stdin.write(b"go\n")
     process.stdin.close()
-    process.stdout.read()
+    with process.stdout as said:
+        said.read()
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -96,10 +97,7 @@ def main(words: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = {name: form(name, "cpu", small=chosen.small) for name in chosen.rows}
         told = {name: measure(row, folder) for name, row in rows.items()}
-    text = show(told)
-    print(text)
-    if not chosen.small:
-        tables.save("memory", {"rows": told}, text)
+    tables.give("memory", {"rows": told}, show(told), small=chosen.small)
 
 
 if __name__ == "__main__":

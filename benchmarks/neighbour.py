@@ -113,10 +113,7 @@ def main(words: Sequence[str] | None = None) -> None:
     if chosen.small:
         run, rounds = [*WORDS, "dataset.limit_train=100", "train.epochs=1"], 1
     told = measure(run, chosen.busy, rounds)
-    text = show(told)
-    print(text)
-    if not chosen.small:
-        tables.save("neighbour", told, text)
+    tables.give("neighbour", told, show(told), small=chosen.small)
 
 
 if __name__ == "__main__":

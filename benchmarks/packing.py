@@ -33,7 +33,7 @@ RESULT = Path(__file__).parent / "results" / "packing_lenet5.json"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("--runs", type=int, default=12, help="seeds")
     parser.add_argument("--pairs", type=int, default=3, help="turns of each launcher")
     parser.add_argument("--output", type=Path, default=RESULT, help="JSON file to write")

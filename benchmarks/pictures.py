@@ -113,5 +113,5 @@ def transform_of(row: Row, size: int | None) -> Callable[[Any], torch.Tensor]:
 
 
 if __name__ == "__main__":
-    row, chosen = options()
+    row, chosen = options(__doc__)
     print(arrays(compose(row, device=chosen.device, precision="float32"), row))

@@ -75,10 +75,7 @@ def main(words: Sequence[str] | None = None) -> None:
     small = parser.parse_args(words).small
     size = Size(many=4, few=2, rounds=1) if small else Size()
     told = measure(size)
-    text = show(told, size)
-    print(text)
-    if not small:
-        tables.save("planning", told, text)
+    tables.give("planning", told, show(told, size), small=small)
 
 
 if __name__ == "__main__":

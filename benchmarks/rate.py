@@ -3,9 +3,9 @@
 python -m benchmarks.rate cpu float32 bfloat16     one line of JSON: operations a second
 """
 
+import argparse
 import copy
 import json
-import sys
 import time
 
 import torch
@@ -46,9 +46,13 @@ def matmul_flops_per_second(device: torch.device, precision: str) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("device", choices=SIDE)
+    parser.add_argument("precisions", nargs="+", choices=("float32", "bfloat16", "float16"))
+    chosen = parser.parse_args()
     torch.set_num_threads(1)
-    device, *precisions = sys.argv[1:]
-    print(json.dumps({p: matmul_flops_per_second(torch.device(device), p) for p in precisions}))
+    device = torch.device(chosen.device)
+    print(json.dumps({p: matmul_flops_per_second(device, p) for p in chosen.precisions}))
 
 
 if __name__ == "__main__":

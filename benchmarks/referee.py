@@ -158,9 +158,9 @@ def told(module: str, *words: str) -> str:
     return answer.stdout.strip()
 
 
-def options() -> tuple[Row, argparse.Namespace]:
-    """Read a contestant's command line."""
-    parser = argparse.ArgumentParser()
+def options(doc: str) -> tuple[Row, argparse.Namespace]:
+    """Read a contestant's command line; the first line of its docstring is the help."""
+    parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
     parser.add_argument("--row", choices=ROWS, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="float32")

@@ -6,6 +6,7 @@ Makes the folders (20 arms' worth of seeds each), reports them in a fresh proces
 files, and writes the seconds and the peak memory to `benchmarks/results/report_size.json`.
 """
 
+import argparse
 import json
 import math
 import os
@@ -25,6 +26,7 @@ RESULT = Path(__file__).parent / "results" / "report_size.json"
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     measured = {str(runs): measure(runs) for runs in GOALS}
     RESULT.write_text(
         json.dumps(

@@ -6,6 +6,7 @@ A change that is to leave results alone prints the same lines before and after, 
     python -m benchmarks.same_bits > after && diff before after
 """
 
+import argparse
 import hashlib
 import json
 import os
@@ -41,6 +42,7 @@ CUT = ["train.epochs=12", "train.checkpoint_steps=3", "name=cut", "record.tensor
 
 def main() -> None:
     """Print a line for each run."""
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for name, words in COMMANDS.items():
             _etude(Path(folder, name.replace(" ", "_")), words)

@@ -7,6 +7,7 @@ SIGINT; the process alone, or all that belong to it), gone on with by the same c
 done, and compared: weights, every epoch's numbers, the trials' values. Two are at work at a time.
 """
 
+import argparse
 import hashlib
 import json
 import os
@@ -235,7 +236,9 @@ def _count(record: Record, name: str) -> str:
 
 
 def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("seconds", nargs="?", type=float, default=SECONDS)
+    seconds = parser.parse_args().seconds
     with tempfile.TemporaryDirectory() as folder:
         lanes = [
             [Subject(name, words, Path(folder, name.replace(" ", "_")))

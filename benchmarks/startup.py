@@ -101,10 +101,7 @@ def main(words: Sequence[str] | None = None) -> None:
     pairs = SMALL if small else PAIRS
     with tempfile.TemporaryDirectory() as folder:
         told = {"answers": answers(folder, pairs), "first_steps": first_steps(folder, pairs)}
-    text = show(told)
-    print(text)
-    if not small:
-        tables.save("startup", told, text)
+    tables.give("startup", told, show(told), small=small)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Ratios of alternated turns, and how far they spread."""
 
 from collections.abc import Sequence
+from math import nan
 from statistics import median, quantiles
 from typing import NamedTuple
 
@@ -22,7 +23,12 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def ratios(slower: Sequence[float], faster: Sequence[float]) -> Spread:
-    """Divide two contestants' seconds round by round, so that a drift of the machine cancels."""
+    """Divide two contestants' seconds round by round, so that a drift of the machine cancels.
+
+    NaN where a clock saw nothing of a round: the kernel's CPU seconds come in hundredths.
+    """
+    if not all(faster):
+        return Spread(nan, nan, nan)
     return spread([a / b for a, b in zip(slower, faster, strict=True)])
 
 

@@ -124,7 +124,7 @@ def _line(name: str, told: dict[str, Any]) -> list[str]:
         f"{gain.low:.2f}–{gain.high:.2f}",
         tables.MARKS[gain.median >= GOAL],
         *(f"{spread(used[way]).median / images * 1e3:.2f}" for way in ("original", "dataloader")),
-        f"{spent.median:.2f}",
+        tables.quotient(spent.median),
     ]
 
 
@@ -153,10 +153,12 @@ def main(words: Sequence[str] | None = None) -> None:
             print(f"streaming is left out: there is no folder {root}")
             return
         told = {name: measure(root, name, chosen.workers, images, rounds) for name in THEIRS}
-    text = show(told, chosen.workers)
-    print(text)
-    if not chosen.small:
-        tables.save("streaming", {"workers": chosen.workers, "presets": told}, text)
+    tables.give(
+        "streaming",
+        {"workers": chosen.workers, "presets": told},
+        show(told, chosen.workers),
+        small=chosen.small,
+    )
 
 
 if __name__ == "__main__":

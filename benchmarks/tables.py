@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from benchmarks.rows import ROOT
 
 FOLDER = ROOT / "benchmarks" / "results"
 MARKS = {None: "", True: "met", False: "**missed**"}
+SMALLEST = "This is the smallest form, to see that it runs: its sizes say nothing about goals."
 
 
 def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -26,6 +28,11 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
         return "| " + " | ".join(cells) + " |"
 
     return "\n".join(text(line) for line in (head, rule, *lines))
+
+
+def quotient(value: float, digits: int = 2) -> str:
+    """Write a quotient; a dash where there was nothing to divide by."""
+    return "–" if isnan(value) else f"{value:.{digits}f}"
 
 
 def row(name: str, result: dict[str, Any], rates: Mapping[str, float]) -> str:
@@ -74,9 +81,18 @@ def _comparison(told: dict[str, Any]) -> list[str]:
         f"{ratio['low']:.3f}–{ratio['high']:.3f}",
         "" if told["goal"] is None else f"≥ {told['goal']:g}",
         MARKS[told["met"]],
-        f"{told['cpu_ratio']['median']:.3f}",
+        quotient(told["cpu_ratio"]["median"], digits=3),
         f"{told['overhead_us']:,.0f}",
     ]
+
+
+def give(name: str, results: dict[str, Any], text: str, *, small: bool) -> None:
+    """Print a benchmark's results, and save them unless they are of its smallest form."""
+    print(text)
+    if small:
+        print(SMALLEST)
+    else:
+        save(name, results, text)
 
 
 def save(name: str, results: dict[str, Any], text: str, *, device: str = "cpu") -> None:

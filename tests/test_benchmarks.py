@@ -1,4 +1,5 @@
 import json
+import runpy
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -6,6 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks import (
+    altered,
     check_cuda,
     check_speed,
     check_steps,
@@ -20,11 +22,12 @@ from benchmarks import (
     planning,
     startup,
     streaming,
+    tables,
 )
 from benchmarks.contest import compare
 from benchmarks.environments import FOLDER, PACKAGES
 from benchmarks.network import compose
-from benchmarks.rows import ROWS
+from benchmarks.rows import ROOT, ROWS, form
 from benchmarks.statistics_of import differences, ratios
 from etude.base.errors import UserError
 
@@ -47,9 +50,21 @@ def test_every_row_composes_with_a_turn_for_an_epoch(row):
     assert config.train.batch_size == row.batch_size
 
 
+def test_the_smallest_form_of_a_row_has_no_goals():
+    rows = [form("lenet", device, small=True) for device in ("cpu", "cuda")]
+    assert [row.goals or row.goals_graph for row in rows] == [{}, {}]
+
+
 def test_a_machine_that_slows_down_leaves_a_ratio_as_it_is():
     slowing = [1.0, 1.5, 2.0]
     assert ratios([2 * turn for turn in slowing], slowing) == (2.0, 2.0, 2.0)
+
+
+def test_a_dash_stands_where_the_clock_saw_nothing_to_divide_by():
+    seconds = {"original": [1.0, 1.0], "kept": [1.0, 1.0], "dataloader": [2.0, 2.0]}
+    used = {"original": [0.0, 0.01], "dataloader": [0.01, 0.01]}
+    told = {"images": 4, "seconds": seconds, "cpu_seconds": used}
+    assert streaming.show({"resnet": told}, workers=2).endswith(" – |\n")
 
 
 def test_a_difference_is_given_with_its_quartiles():
@@ -128,6 +143,19 @@ def test_each_part_of_the_check_runs_in_its_smallest_form(part: str):
     assert check_cuda.show({part: told | {"took": 1.0}})
 
 
+def test_each_part_of_the_check_tells_in_words_what_came_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    steps = {"ok": True, "experiments": 1, "wrong": [], "slowest": [(20.4968, "resnet_digits")]}
+    monkeypatch.setitem(check_cuda.PARTS, "steps", lambda _: steps)
+    check_cuda.carry_out("steps", "cpu")
+    told = "steps: 1 experiment, 0 differ, 0 s\n  slowest: 20.5 s resnet_digits\n"
+    assert capsys.readouterr().out == told
+    rates = dict.fromkeys(("auto", "eager", "bare", "dataloader"), 1.0)
+    speed = {"ok": True, "rows": [{"row": "lenet", **rates}], "took": 1.0}
+    assert "1 network, below" in check_cuda.show({"speed": speed})
+
+
 OURS = {"bare float32", "bare bfloat16", "etude float32", "etude bfloat16", "dataloader"}
 PEERS = {
     "lightning": {"lightning", "lightning with 2 workers"}, "keras": {"keras", "keras bfloat16"},
@@ -170,8 +198,60 @@ def test_every_row_runs(row: str):
     ids=lambda part: part.__name__,
 )
 def test_every_other_part_runs(part: Any, capsys: pytest.CaptureFixture[str]):
+    before = written()
     part.main(["--small"])
-    assert capsys.readouterr().out.startswith("### ")
+    said = capsys.readouterr().out
+    assert said.startswith("### ")
+    assert said.endswith(f"\n\n{tables.SMALLEST}\n")
+    assert written() == before
+
+
+def test_a_sweep_ends_where_its_first_job_would_begin():
+    assert planning.cpu_seconds("seed=0,1") > 0
+
+
+def test_a_method_that_a_benchmark_replaces_must_be_there():
+    class Other:
+        def placed(self) -> str:
+            return "placed"
+
+    before = altered.replace(Other, "placed", lambda _: "ended")
+    assert (before(Other()), Other().placed()) == ("placed", "ended")
+    with pytest.raises(SystemExit, match="Other has no start of its own"):
+        altered.replace(Other, "start", print)
+    with pytest.raises(SystemExit, match="Other has no __call__ of its own"):
+        altered.replace(Other, "__call__", print)
+
+
+SCRIPTS = [path for path in sorted((ROOT / "benchmarks").rglob("*.py"))
+           if '__name__ == "__main__"' in path.read_text(encoding="utf-8")]  # fmt: skip
+# What runs in the peers' own environments, and a Hydra app that shows Hydra's own help.
+OTHERS = {"keras_fit", "lightning_trainer", "theirs", "hydra_app"}
+
+
+@pytest.mark.parametrize(
+    "script", [each for each in SCRIPTS if each.stem not in OTHERS], ids=lambda path: path.stem
+)
+def test_help_is_all_that_a_benchmark_does_for_it(
+    script: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(script), "--help"])
+    monkeypatch.setattr(subprocess, "Popen", _fails)  # what measures or installs starts processes
+    before = written()
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(script), run_name="__main__")
+    assert not ended.value.code
+    assert f"{script.name} [-h]" in capsys.readouterr().out
+    assert (written(), [*tmp_path.iterdir()]) == (before, [])
+
+
+def written() -> dict[Path, int]:
+    """When each result was written."""
+    return {path: path.stat().st_mtime_ns for path in tables.FOLDER.iterdir()}
 
 
 def test_a_row_without_its_images_is_left_out(

@@ -44,7 +44,7 @@ def captured(step: Callable[[], None]) -> Callable[[], None]:
 
 
 def main() -> None:
-    row, chosen = options()
+    row, chosen = options(__doc__)
     config = compose(row, device=chosen.device, precision=chosen.precision, step=chosen.step)
     make_deterministic(deterministic=config.train.deterministic)
     keep_memory()  # as a run does: what is measured is the loop

@@ -26,7 +26,7 @@ def steps(network: Network, batches: Iterable[Any]) -> Iterator[float]:
 
 
 def main() -> None:
-    row, chosen = options()
+    row, chosen = options(__doc__)
     config = compose(row, device=chosen.device, precision="float32")
     network = make_network(config)
     device = network.device

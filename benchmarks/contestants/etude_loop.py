@@ -45,7 +45,7 @@ def epochs_of(config: Config, precision: str) -> tuple[Iterator[dict[str, Any]],
 
 
 def main() -> None:
-    row, chosen = options()
+    row, chosen = options(__doc__)
     config = compose(row, device=chosen.device, precision=chosen.precision, step=chosen.step)
     epochs, device = epochs_of(config, chosen.precision)
     auto = choose_precision("auto", device, gains=gains(config)) == chosen.precision

@@ -30,7 +30,7 @@ class Turns(keras.callbacks.Callback):
 
 
 def main() -> None:
-    row, chosen = options()
+    row, chosen = options(__doc__)
     if chosen.precision == "bfloat16":
         keras.config.set_dtype_policy("mixed_bfloat16")  # of layers made from here on
     arrays = np.load(chosen.arrays)

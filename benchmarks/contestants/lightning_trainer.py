@@ -46,7 +46,7 @@ class Module(lightning.LightningModule):
 
 
 def main() -> None:
-    row, chosen = options()
+    row, chosen = options(__doc__)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     config = compose(row, device=chosen.device, precision="float32")

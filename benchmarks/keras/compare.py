@@ -7,10 +7,10 @@ losses, with what l2 adds, must agree in every step. Keras has an environment of
 first call makes (see `benchmarks.environments`).
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -146,8 +146,11 @@ def _keras(name: str, given: Path, written: Path) -> dict[str, np.ndarray]:
     return dict(np.load(written))
 
 
-def main(names: Sequence[str]) -> int:
+def main() -> int:
     """Compare systems; 0 if all agree."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", choices=SYSTEMS)
+    names = parser.parse_args().names
     worst = 0.0
     with tempfile.TemporaryDirectory() as folder:
         for name in names or SYSTEMS:
@@ -158,4 +161,4 @@ def main(names: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
