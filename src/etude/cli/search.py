@@ -121,7 +121,7 @@ def launch(composer: Composer, asked: SearchWords, *, dry_run: bool) -> int:
         dry_run: Tell what would be done, and do nothing.
 
     Returns:
-        The exit code: 0 if a run is complete.
+        The exit code: 0 if no trial is left to be done and a run is complete.
 
     Raises:
         UserError: The space or a setting is not valid; nothing has been written.
@@ -198,7 +198,7 @@ def _tell(some: ComposedJob) -> None:
 
 
 def _show_best(some: ComposedJob, settings: SearchConf, space: Space, more: Sequence[str]) -> int:
-    from etude.search.storage import open_study  # noqa: PLC0415 (Optuna takes its time)
+    from etude.search.storage import count_left, open_study  # noqa: PLC0415 (Optuna takes its time)
 
     folder, directions = some.folder.parent, settings.directions
     study = open_study(folder, storage=settings.storage, directions=directions)
@@ -213,7 +213,7 @@ def _show_best(some: ComposedJob, settings: SearchConf, space: Space, more: Sequ
             words = ["-m", *words, f"seed={','.join(map(str, settings.seeds))}"]
         name = f"trial {trial.number} again" if several else "again       "
         console.print(f"{name} etude {shlex.join([*more, *words])}", markup=False)
-    return 0
+    return 1 if count_left(study.trials, settings.wanted(space.size)) else 0
 
 
 def _show_run(trial: int, folder: Path) -> None:

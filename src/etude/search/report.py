@@ -17,6 +17,7 @@ from etude.base.text import counted, near
 from etude.search.outcome import ERROR, FOLDER, NothingFound
 from etude.search.repeats import by_seed
 from etude.search.search import Search
+from etude.search.storage import count_left
 
 _SHOWN = 5
 _ENOUGH = 4  # complete trials; a forest of fewer says nothing
@@ -110,6 +111,10 @@ def _counts(search: Search) -> Iterator[str]:
     states = [trial.state for trial in trials]
     counts = [f"{states.count(state)} {name}" for state, name in names.items() if state in states]
     yield f"\n{counted(len(trials), 'trial')}: {', '.join(counts)}{_spared(search)}"
+    wanted = search.settings.wanted(search.space.size)
+    if left := count_left(trials, wanted):
+        of = counted(max(len(trials), wanted), "trial")
+        yield f"{left} of {of} did not finish; the same command goes on"
     for trial in trials:
         if trial.state == TrialState.FAIL:
             error = trial.user_attrs.get(ERROR, "for reasons unknown")
