@@ -28,13 +28,25 @@ TWO = ["hydra.sweeper.metric=[validation_accuracy,parameters]",
           "hydra.sweeper.pruner=median"], "is not known after every epoch"),
         (["hydra.sweeper.seeds=[0,1]", "hydra.sweeper.pruner=median"], "take wilcoxon or none"),
         (["hydra.sweeper.seeds=[0,1]", "seed=3"], "leave it out"),
+        (["hydra.sweeper.seeds=[0,1,-1]"], "seeds=[0, 1, -1] must be whole numbers from 0 to"),
+        (["hydra.sweeper.seeds=[4294967296]"], "must be whole numbers from 0 to 2³²-1"),
+        (["hydra.sweeper.seeds=[[1]]"], "must be whole numbers from 0 to 2³²-1"),
+        (["hydra.sweeper.seeds=[a]"], "seeds=[a] must be a list of whole numbers, such as"),
+        (["hydra.sweeper.seeds=auto:3"], "must be a list of whole numbers, such as [0,1,2]"),
+        (["hydra.sweeper.n_trials=abc"], "n_trials=abc must be a whole number, or null"),
+        (["hydra.sweeper.n_trials=1.5"], "n_trials=1.5 must be a whole number, or null"),
+        (["hydra.sweeper.p_threshold=x"], "p_threshold=x must be a number"),
+        (["hydra.sweeper.params={a:1}"], "must be set key by key"),
+        (["hydra.sweeper.metric=3"], "metric=3: there is no such metric"),
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_refused_and_nothing_is_written(
     etude: Etude, workplace: Path, capsys: Output, words: list[str], said: str
 ):
-    assert etude(*SEARCH, *words) == 2
-    assert said in capsys.readouterr().err
+    for more in ([], ["--dry-run"]):
+        assert etude(*more, *SEARCH, *words) == 2
+        assert said in (told := capsys.readouterr().err)
+        assert told.startswith("etude: ")
     assert not (workplace / "outputs").exists()
 
 

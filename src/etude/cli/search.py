@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from hydra.errors import CompactHydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import ValidationError
 
 from etude.base.errors import UserError
 from etude.base.nearest import unknown
@@ -36,6 +38,16 @@ from etude.search.space import Space, check_sampler, check_seeds, parse
 _METRICS = [f"{split}_{quantity}" for split in ("train", "validation", "test")
             for quantity in ("loss", "accuracy")]  # fmt: skip
 _COSTS = ["parameters", "seconds"]  # known at a run's end
+# What a setting must be, by its type.
+_KINDS: Mapping[Any, str] = {
+    int: "a whole number",
+    int | None: "a whole number, or null",
+    float: "a number",
+    str: "a word",
+    str | None: "a word, or null",
+    list[int] | None: "a list of whole numbers, such as [0,1,2], or null",
+    dict[str, Any] | None: "set key by key: hydra.sweeper.params.<key>=<values>",
+}
 
 
 class SearchWords(NamedTuple):
@@ -52,7 +64,7 @@ def of_words(composer: Composer, overrides: list[str]) -> SearchWords | None:
         UserError: There is no such setting.
     """
     if "hydra/sweeper=search" in overrides:
-        _check_settings(overrides)
+        _check_settings(composer, overrides)
     is_search = composer.master(overrides).hydra.sweeper._target_ == TARGET
     return SearchWords(overrides, "") if is_search else None
 
@@ -88,7 +100,7 @@ def of_study(composer: Composer, overrides: list[str]) -> SearchWords | None:
     except KeyError as error:
         raise UserError(f"study={name} has no {error.args[0]}") from error
     words += [*given.hydra, *given.others]
-    _check_settings(words)
+    _check_settings(composer, words)
     return SearchWords(words, f"search {name}: {node['question']}\nsource: {node['source']}")
 
 
@@ -105,11 +117,28 @@ def _words(name: str, node: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _check_settings(words: list[str]) -> None:
-    known = [f"hydra.sweeper.{field.name}" for field in fields(SearchConf)]
-    for key in (word.partition("=")[0] for word in words):
+def _check_settings(composer: Composer, words: list[str]) -> None:
+    """Refuse settings that there are not, and values that no such setting has."""
+    known = {f"hydra.sweeper.{field.name}": field for field in fields(SearchConf)}
+    for word in words:
+        key = word.partition("=")[0]
         if key.startswith("hydra.sweeper.") and ".".join(key.split(".")[:3]) not in known:
-            raise UserError(f"{key}: {unknown(key, known)}")
+            raise UserError(f"{key}: {unknown(key, [*known])}")
+        if key in known and not _fits(composer, word, known[key].name):
+            raise UserError(f"{word} must be {_KINDS[known[key].type]}")
+
+
+def _fits(composer: Composer, word: str, name: str) -> bool:
+    """Say whether a setting can have a word's value; several of them are refused by Hydra."""
+    (override,) = parse_words(composer.loader, [word])
+    if name == "params":  # Hydra puts no mapping in the place of none
+        return override.value() is None
+    try:
+        if not override.is_sweep_override():
+            OmegaConf.update(OmegaConf.structured(SearchConf), name, override.value())
+    except ValidationError:
+        return False
+    return True
 
 
 def launch(composer: Composer, asked: SearchWords, *, dry_run: bool) -> int:
