@@ -1,6 +1,7 @@
 """A search of Étude's own runs over seeds and for several objectives, as it is typed."""
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,27 @@ def test_what_does_not_go_together_is_refused_and_nothing_is_written(
 def test_a_dry_run_tells_of_the_seeds(etude: Etude, workplace: Path, capsys: Output):
     assert etude("--dry-run", *SEARCH, "hydra.sweeper.seeds=[0,1,2]") == 0
     assert "20 trials of up to 3 seeds in all" in capsys.readouterr().out
+
+
+def test_the_best_runs_command_makes_it_again_where_its_folder_is_gone_and_never_moves_it_aside(
+    etude: Etude, workplace: Path, capsys: Output
+):
+    words = ["-m", "hydra/sweeper=search", "optimizer.lr=choice(0.004)", "fresh=true",
+             "hydra/launcher=basic", "device=cpu", *SMALL]  # fmt: skip
+    assert etude(*words) == 0
+    told = capsys.readouterr().out
+    assert "is gone" not in told
+    (again,) = [line for line in told.splitlines() if line.startswith("again")]
+    assert "fresh" not in again
+    (folder,) = (path.parent for path in workplace.glob("outputs/*/*/summary.json"))
+    shutil.rmtree(folder)
+    assert etude(*words) == 0
+    told = capsys.readouterr().out
+    assert f"the best  {folder.relative_to(workplace)}; its folder is gone" in told
+    assert "the folder of trial 0 is gone; this command makes it again:" in told
+    assert again in told
+    assert etude(*again.split()[2:]) == 0
+    assert (folder / "summary.json").exists()
 
 
 @pytest.mark.slow  # four runs

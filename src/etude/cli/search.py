@@ -227,6 +227,7 @@ def _tell(some: ComposedJob) -> None:
 
 
 def _show_best(some: ComposedJob, settings: SearchConf, space: Space, more: Sequence[str]) -> int:
+    from etude.search.report import has_folder  # noqa: PLC0415
     from etude.search.storage import count_left, open_study  # noqa: PLC0415 (Optuna takes its time)
 
     folder, directions = some.folder.parent, settings.directions
@@ -237,12 +238,21 @@ def _show_best(some: ComposedJob, settings: SearchConf, space: Space, more: Sequ
         if not settings.seeds:
             _show_run(best[0].number, Path(str(best[0].user_attrs[FOLDER])))
     for trial in sorted(best, key=lambda own: own.values[0], reverse=directions[0] == "maximize"):
-        words = [word for word in space.words(trial.params) if not word.startswith("hydra")]
+        words = [word for word in space.words(trial.params) if _is_the_runs(word)]
         if settings.seeds:
             words = ["-m", *words, f"seed={','.join(map(str, settings.seeds))}"]
+        if not has_folder(trial):
+            gone = f"the folder of trial {trial.number} is gone; this command makes it again:"
+            console.print(gone, markup=False)
         name = f"trial {trial.number} again" if several else "again       "
         console.print(f"{name} etude {shlex.join([*more, *words])}", markup=False)
     return 1 if count_left(study.trials, settings.wanted(space.size)) else 0
+
+
+def _is_the_runs(word: str) -> bool:
+    """Say whether a word makes a run what it is; fresh=true would move the best one aside."""
+    key = word.lstrip("+~").partition("=")[0]
+    return key != "fresh" and not key.startswith("hydra")
 
 
 def _show_run(trial: int, folder: Path) -> None:

@@ -47,7 +47,8 @@ def report(search: Search, folder: Path) -> Iterator[Table | str]:
     more = f", and {n - 1} with other seeds" if (n := search.settings.repeats) > 1 else ""
     for trial in front(search) if len(metrics) > 1 else complete[:1]:
         name = "the best " if len(metrics) == 1 else f"trial {trial.number:<3}"
-        yield f"{name} {trial.user_attrs[FOLDER]}{more}"
+        gone = "" if has_folder(trial) else "; its folder is gone"
+        yield f"{name} {trial.user_attrs[FOLDER]}{more}{gone}"
     yield f"figures   {near(folder)}/*.png"
 
 
@@ -61,6 +62,11 @@ def _draw(search: Search, folder: Path, shares: Mapping[str, Any]) -> None:
     figures.draw_parallel(study, list(search.space.axes), folder / "parallel.png", settings)
     if len(settings.metrics) in {2, 3}:  # more have no picture
         figures.draw_front(study, folder / "front.png", settings)
+
+
+def has_folder(trial: FrozenTrial) -> bool:
+    """Say whether a trial's folder, the first of its seeds', is still there."""
+    return Path(str(trial.user_attrs[FOLDER])).is_dir()
 
 
 def front(search: Search) -> list[FrozenTrial]:
