@@ -31,7 +31,7 @@ from etude.preflight.checks import inspect
 from etude.runs.notify import notify, of_many
 from etude.runs.records import read_summary
 from etude.runs.status import listed
-from etude.search.outcome import FOLDER, NothingFound
+from etude.search.outcome import FOLDER, NothingFound, has_folder
 from etude.search.settings import BY_EPOCHS, TARGET, SearchConf, read
 from etude.search.space import Space, check_sampler, check_seeds, parse
 
@@ -227,7 +227,6 @@ def _tell(some: ComposedJob) -> None:
 
 
 def _show_best(some: ComposedJob, settings: SearchConf, space: Space, more: Sequence[str]) -> int:
-    from etude.search.report import has_folder  # noqa: PLC0415
     from etude.search.storage import count_left, open_study  # noqa: PLC0415 (Optuna takes its time)
 
     folder, directions = some.folder.parent, settings.directions
@@ -241,7 +240,7 @@ def _show_best(some: ComposedJob, settings: SearchConf, space: Space, more: Sequ
         words = [word for word in space.words(trial.params) if _is_the_runs(word)]
         if settings.seeds:
             words = ["-m", *words, f"seed={','.join(map(str, settings.seeds))}"]
-        if not has_folder(trial):
+        if not has_folder(trial.user_attrs):
             gone = f"the folder of trial {trial.number} is gone; this command makes it again:"
             console.print(gone, markup=False)
         name = f"trial {trial.number} again" if several else "again       "

@@ -2,7 +2,9 @@
 
 import errno
 import math
+from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from etude.base.atomic import is_full
@@ -33,6 +35,11 @@ class TrialJob(NamedTuple):
     number: int
     words: list[str]
     label: str
+
+
+def has_folder(notes: Mapping[str, Any]) -> bool:
+    """Say whether the folder that a trial's notes name, of the first of its seeds, is there."""
+    return Path(str(notes[FOLDER])).is_dir()
 
 
 def numbers(outcome: Outcome, count: int) -> list[float] | None:

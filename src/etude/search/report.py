@@ -14,7 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from etude.base.text import counted, near
-from etude.search.outcome import ERROR, FOLDER, NothingFound
+from etude.search.outcome import ERROR, FOLDER, NothingFound, has_folder
 from etude.search.repeats import by_seed
 from etude.search.search import Search
 from etude.search.storage import count_left
@@ -47,7 +47,7 @@ def report(search: Search, folder: Path) -> Iterator[Table | str]:
     more = f", and {n - 1} with other seeds" if (n := search.settings.repeats) > 1 else ""
     for trial in front(search) if len(metrics) > 1 else complete[:1]:
         name = "the best " if len(metrics) == 1 else f"trial {trial.number:<3}"
-        gone = "" if has_folder(trial) else "; its folder is gone"
+        gone = "" if has_folder(trial.user_attrs) else "; its folder is gone"
         yield f"{name} {trial.user_attrs[FOLDER]}{more}{gone}"
     yield f"figures   {near(folder)}/*.png"
 
@@ -62,11 +62,6 @@ def _draw(search: Search, folder: Path, shares: Mapping[str, Any]) -> None:
     figures.draw_parallel(study, list(search.space.axes), folder / "parallel.png", settings)
     if len(settings.metrics) in {2, 3}:  # more have no picture
         figures.draw_front(study, folder / "front.png", settings)
-
-
-def has_folder(trial: FrozenTrial) -> bool:
-    """Say whether a trial's folder, the first of its seeds', is still there."""
-    return Path(str(trial.user_attrs[FOLDER])).is_dir()
 
 
 def front(search: Search) -> list[FrozenTrial]:
