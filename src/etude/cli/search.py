@@ -142,7 +142,7 @@ def _fits(composer: Composer, word: str, name: str) -> bool:
 
 
 def launch(composer: Composer, asked: SearchWords, *, dry_run: bool) -> int:
-    """Check a search's ends and choices, go on with it, and show the best run.
+    """Check what a search may try, go on with it, and show the best run.
 
     Args:
         composer: Composes.
@@ -162,8 +162,8 @@ def launch(composer: Composer, asked: SearchWords, *, dry_run: bool) -> int:
     space = parse(words, settings.params, composer.loader)
     check_sampler(space, settings.sampler)
     check_seeds(space, settings.seeds)
-    corners = [("", space.words(corner)) for corner in space.corners()]
-    planned = composer.several(master, corners).jobs
+    samples = [("", space.words(params)) for params in space.samples()]
+    planned = composer.several(master, samples).jobs
     inspect([job.config for job in planned if job.local], ())
     for metric, direction in zip(settings.metrics, settings.directions, strict=True):
         _check_metric(metric, direction, settings, planned[0].config)
@@ -173,7 +173,7 @@ def launch(composer: Composer, asked: SearchWords, *, dry_run: bool) -> int:
     # A number that begins with digits and an e would be read as another one.
     more = f"hydra.sweeper.identity=run-{planned[0].identity.fingerprint}"
     master = composer.master(asked.words, more, f"name={planned[0].config.name}")
-    composer.jobs.clear()  # the corners are no trials
+    composer.jobs.clear()  # the samples are no trials
     try:
         with outputs_needed():
             launching.sweep(composer.loader, master, RunJob(composer, several=True), words)
