@@ -61,6 +61,14 @@ def test_the_corners_hold_every_end_and_every_choice():
     assert {corner["b"] for corner in corners} == {0.5, 4}
 
 
+def test_all_of_a_few_combinations_are_tried_before_a_search_and_the_corners_of_many():
+    few = space_of("a=1,2,3", "b=x,y")
+    assert list(few.samples()) == list(few.grid())
+    for words in (["a=range(0,33)", "b=x,y"], ["a=interval(0,1)", "b=x,y"]):
+        many = space_of(*words)
+        assert list(many.samples()) == list(many.corners())
+
+
 @pytest.mark.parametrize(
     ("word", "said"),
     [

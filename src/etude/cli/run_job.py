@@ -29,6 +29,7 @@ from etude.runs.environment import since
 from etude.runs.names import RUN_LOG
 from etude.runs.status import status
 from etude.search.job import metrics_of, pruner_of
+from etude.search.outcome import Unfinished, unfinished
 from etude.train.stop import Pruned, Requeued, heed_submitit
 
 if TYPE_CHECKING:
@@ -79,10 +80,11 @@ class RunJob:
         import_from(*state.pop("_folders"))
         vars(self).update(state)
 
-    def __call__(self, task: DictConfig) -> float | list[float] | None:
+    def __call__(self, task: DictConfig) -> float | list[float] | Unfinished | None:
         """Do one job; give its result, as Hydra's sweepers expect, or None if there is none.
 
-        The result is the test accuracy, or what a search asks for.
+        The result is the test accuracy, or what a search asks for; which is told as well if its
+        trial is to be gone on with later.
         """
         hydra = cast("DictConfig", HydraConfig.get())
         folder = Path(hydra.runtime.output_dir)
@@ -107,6 +109,7 @@ class RunJob:
         except Exception as error:  # noqa: BLE001 (told in one line, whatever it is)
             complain_of_failure(error, folder)
             self.exit_code = 1
+            return unfinished(error) if metrics_of(hydra) else None
         finally:
             remove_if_empty(folder)
         return None

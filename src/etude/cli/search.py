@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from hydra.errors import CompactHydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import ValidationError
 
 from etude.base.errors import UserError
 from etude.base.nearest import unknown
@@ -29,13 +31,23 @@ from etude.preflight.checks import inspect
 from etude.runs.notify import notify, of_many
 from etude.runs.records import read_summary
 from etude.runs.status import listed
-from etude.search.outcome import FOLDER, NothingFound
+from etude.search.outcome import FOLDER, NothingFound, has_folder
 from etude.search.settings import BY_EPOCHS, TARGET, SearchConf, read
 from etude.search.space import Space, check_sampler, check_seeds, parse
 
 _METRICS = [f"{split}_{quantity}" for split in ("train", "validation", "test")
             for quantity in ("loss", "accuracy")]  # fmt: skip
 _COSTS = ["parameters", "seconds"]  # known at a run's end
+# What a setting must be, by its type.
+_KINDS: Mapping[Any, str] = {
+    int: "a whole number",
+    int | None: "a whole number, or null",
+    float: "a number",
+    str: "a word",
+    str | None: "a word, or null",
+    list[int] | None: "a list of whole numbers, such as [0,1,2], or null",
+    dict[str, Any] | None: "set key by key: hydra.sweeper.params.<key>=<values>",
+}
 
 
 class SearchWords(NamedTuple):
@@ -52,7 +64,7 @@ def of_words(composer: Composer, overrides: list[str]) -> SearchWords | None:
         UserError: There is no such setting.
     """
     if "hydra/sweeper=search" in overrides:
-        _check_settings(overrides)
+        _check_settings(composer, overrides)
     is_search = composer.master(overrides).hydra.sweeper._target_ == TARGET
     return SearchWords(overrides, "") if is_search else None
 
@@ -88,7 +100,7 @@ def of_study(composer: Composer, overrides: list[str]) -> SearchWords | None:
     except KeyError as error:
         raise UserError(f"study={name} has no {error.args[0]}") from error
     words += [*given.hydra, *given.others]
-    _check_settings(words)
+    _check_settings(composer, words)
     return SearchWords(words, f"search {name}: {node['question']}\nsource: {node['source']}")
 
 
@@ -105,15 +117,32 @@ def _words(name: str, node: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _check_settings(words: list[str]) -> None:
-    known = [f"hydra.sweeper.{field.name}" for field in fields(SearchConf)]
-    for key in (word.partition("=")[0] for word in words):
+def _check_settings(composer: Composer, words: list[str]) -> None:
+    """Refuse settings that there are not, and values that no such setting has."""
+    known = {f"hydra.sweeper.{field.name}": field for field in fields(SearchConf)}
+    for word in words:
+        key = word.partition("=")[0]
         if key.startswith("hydra.sweeper.") and ".".join(key.split(".")[:3]) not in known:
-            raise UserError(f"{key}: {unknown(key, known)}")
+            raise UserError(f"{key}: {unknown(key, [*known])}")
+        if key in known and not _fits(composer, word, known[key].name):
+            raise UserError(f"{word} must be {_KINDS[known[key].type]}")
+
+
+def _fits(composer: Composer, word: str, name: str) -> bool:
+    """Say whether a setting can have a word's value; several of them are refused by Hydra."""
+    (override,) = parse_words(composer.loader, [word])
+    if name == "params":  # Hydra puts no mapping in the place of none
+        return override.value() is None
+    try:
+        if not override.is_sweep_override():
+            OmegaConf.update(OmegaConf.structured(SearchConf), name, override.value())
+    except ValidationError:
+        return False
+    return True
 
 
 def launch(composer: Composer, asked: SearchWords, *, dry_run: bool) -> int:
-    """Check a search's ends and choices, go on with it, and show the best run.
+    """Check what a search may try, go on with it, and show the best run.
 
     Args:
         composer: Composes.
@@ -121,7 +150,7 @@ def launch(composer: Composer, asked: SearchWords, *, dry_run: bool) -> int:
         dry_run: Tell what would be done, and do nothing.
 
     Returns:
-        The exit code: 0 if a run is complete.
+        The exit code: 0 if no trial is left to be done and a run is complete.
 
     Raises:
         UserError: The space or a setting is not valid; nothing has been written.
@@ -133,8 +162,8 @@ def launch(composer: Composer, asked: SearchWords, *, dry_run: bool) -> int:
     space = parse(words, settings.params, composer.loader)
     check_sampler(space, settings.sampler)
     check_seeds(space, settings.seeds)
-    corners = [("", space.words(corner)) for corner in space.corners()]
-    planned = composer.several(master, corners).jobs
+    samples = [("", space.words(params)) for params in space.samples()]
+    planned = composer.several(master, samples).jobs
     inspect([job.config for job in planned if job.local], ())
     for metric, direction in zip(settings.metrics, settings.directions, strict=True):
         _check_metric(metric, direction, settings, planned[0].config)
@@ -144,7 +173,7 @@ def launch(composer: Composer, asked: SearchWords, *, dry_run: bool) -> int:
     # A number that begins with digits and an e would be read as another one.
     more = f"hydra.sweeper.identity=run-{planned[0].identity.fingerprint}"
     master = composer.master(asked.words, more, f"name={planned[0].config.name}")
-    composer.jobs.clear()  # the corners are no trials
+    composer.jobs.clear()  # the samples are no trials
     try:
         with outputs_needed():
             launching.sweep(composer.loader, master, RunJob(composer, several=True), words)
@@ -198,7 +227,7 @@ def _tell(some: ComposedJob) -> None:
 
 
 def _show_best(some: ComposedJob, settings: SearchConf, space: Space, more: Sequence[str]) -> int:
-    from etude.search.storage import open_study  # noqa: PLC0415 (Optuna takes its time)
+    from etude.search.storage import count_left, open_study  # noqa: PLC0415 (Optuna takes its time)
 
     folder, directions = some.folder.parent, settings.directions
     study = open_study(folder, storage=settings.storage, directions=directions)
@@ -208,12 +237,21 @@ def _show_best(some: ComposedJob, settings: SearchConf, space: Space, more: Sequ
         if not settings.seeds:
             _show_run(best[0].number, Path(str(best[0].user_attrs[FOLDER])))
     for trial in sorted(best, key=lambda own: own.values[0], reverse=directions[0] == "maximize"):
-        words = [word for word in space.words(trial.params) if not word.startswith("hydra")]
+        words = [word for word in space.words(trial.params) if _is_the_runs(word)]
         if settings.seeds:
             words = ["-m", *words, f"seed={','.join(map(str, settings.seeds))}"]
+        if not has_folder(trial.user_attrs):
+            gone = f"the folder of trial {trial.number} is gone; this command makes it again:"
+            console.print(gone, markup=False)
         name = f"trial {trial.number} again" if several else "again       "
         console.print(f"{name} etude {shlex.join([*more, *words])}", markup=False)
-    return 0
+    return 1 if count_left(study.trials, settings.wanted(space.size)) else 0
+
+
+def _is_the_runs(word: str) -> bool:
+    """Say whether a word makes a run what it is; fresh=true would move the best one aside."""
+    key = word.lstrip("+~").partition("=")[0]
+    return key != "fresh" and not key.startswith("hydra")
 
 
 def _show_run(trial: int, folder: Path) -> None:

@@ -20,7 +20,13 @@ _TAIL = 4096  # bytes of it that are looked at for its last line
 
 
 class JobFailed(Exception):  # noqa: N818
-    """A job's process died, or was never started."""
+    """A job's process died, or was never started.
+
+    Attributes:
+        unfinished: Whether it was ended from outside, so that the same command goes on with it.
+    """
+
+    unfinished = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ class Entry:
         result: The answer.
         progress: How far it is.
         process: Its number in the system.
+        killed: Whether a signal ended it, other than for having run too long.
     """
 
     job: Job
@@ -105,6 +112,7 @@ class Entry:
     result: bytes = b""
     progress: Progress = field(default_factory=Progress)
     process: int = 0
+    killed: bool = False
 
     @property
     def over(self) -> bool:
@@ -125,6 +133,12 @@ class Entry:
     def lost(self) -> bool:
         """Whether it failed in a way that another try may mend."""
         return self.state in {RunState.FAILED, RunState.CUT_OFF}
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it was ended from outside, and may come to its end another time."""
+        cut = {RunState.CUT_OFF, RunState.PREEMPTED}
+        return self.state in cut or (self.state is RunState.FAILED and self.killed)
 
     @property
     def word(self) -> str:
@@ -151,6 +165,7 @@ class Entry:
             with self.answer as file:
                 file.seek(0)
                 self.result = file.read()
+        self.killed = status < 0 and not self.overdue
         self.state, self.error = self._ending(status, stopping=stopping, error=error)
         _remove_if_empty(self.job.log)
 

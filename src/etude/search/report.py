@@ -14,9 +14,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from etude.base.text import counted, near
-from etude.search.outcome import ERROR, FOLDER, NothingFound
+from etude.search.outcome import ERROR, FOLDER, NothingFound, has_folder
 from etude.search.repeats import by_seed
 from etude.search.search import Search
+from etude.search.storage import count_left
 
 _SHOWN = 5
 _ENOUGH = 4  # complete trials; a forest of fewer says nothing
@@ -46,7 +47,8 @@ def report(search: Search, folder: Path) -> Iterator[Table | str]:
     more = f", and {n - 1} with other seeds" if (n := search.settings.repeats) > 1 else ""
     for trial in front(search) if len(metrics) > 1 else complete[:1]:
         name = "the best " if len(metrics) == 1 else f"trial {trial.number:<3}"
-        yield f"{name} {trial.user_attrs[FOLDER]}{more}"
+        gone = "" if has_folder(trial.user_attrs) else "; its folder is gone"
+        yield f"{name} {trial.user_attrs[FOLDER]}{more}{gone}"
     yield f"figures   {near(folder)}/*.png"
 
 
@@ -110,6 +112,10 @@ def _counts(search: Search) -> Iterator[str]:
     states = [trial.state for trial in trials]
     counts = [f"{states.count(state)} {name}" for state, name in names.items() if state in states]
     yield f"\n{counted(len(trials), 'trial')}: {', '.join(counts)}{_spared(search)}"
+    wanted = search.settings.wanted(search.space.size)
+    if left := count_left(trials, wanted):
+        of = counted(max(len(trials), wanted), "trial")
+        yield f"{left} of {of} did not finish; the same command goes on"
     for trial in trials:
         if trial.state == TrialState.FAIL:
             error = trial.user_attrs.get(ERROR, "for reasons unknown")

@@ -13,8 +13,18 @@ from optuna import Study, TrialPruned
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from etude.base.errors import UserError
-from etude.base.text import counted, first_line
-from etude.search.outcome import ERROR, FOLDER, Outcome, TrialJob, Unfinished, numbers
+from etude.base.text import counted
+from etude.search.outcome import (
+    ERROR,
+    FOLDER,
+    DiskFull,
+    Outcome,
+    TrialJob,
+    Unfinished,
+    numbers,
+    told,
+    unfinished,
+)
 from etude.search.prune import PRUNED, is_worse
 from etude.search.repeats import by_seed, means, note_seed
 from etude.search.settings import SearchConf
@@ -48,7 +58,8 @@ class Search:
 
     def __post_init__(self) -> None:
         self._at_work: set[int] = set()  # trials that have been handed out
-        self._put_off: set[int] = set()  # trials that their launcher left for later
+        self._put_off: set[int] = set()  # trials that are left for the next command
+        self._full = False  # whether the disk is, so that no other trial would come to its end
         check_same_search(self.study, self.space, self.settings)
 
     @property
@@ -62,8 +73,9 @@ class Search:
 
     @property
     def to_come(self) -> int:
-        """Count the trials that have not been suggested yet."""
-        return max(0, self.settings.wanted(self.space.size) - len(self.trials))
+        """Count the trials that are still to be suggested."""
+        missing = self.settings.wanted(self.space.size) - len(self.trials)
+        return 0 if self._full else max(0, missing)
 
     def run(self, refilled: Callable[["Search"], None] | None = None) -> None:
         """Go on until there are as many trials as wanted.
@@ -178,7 +190,7 @@ class Search:
         except Exception as error:
             if number == 0:  # it is the command that is wrong
                 raise
-            state, notes = TrialState.FAIL, notes | {ERROR: _told(error)}
+            state, notes = TrialState.FAIL, notes | {ERROR: told(error)}
         for other in self.trials:
             if state == TrialState.RUNNING and other.user_attrs.get(FOLDER) == notes[FOLDER]:
                 raise UserError(
@@ -225,7 +237,7 @@ class Search:
         except Exception as error:  # noqa: BLE001 (whatever ends a launcher's workers)
             if len(words) == 1:
                 return [error]
-            log.warning("%s; each of these trials is done again by itself", _told(error))
+            log.warning("%s; each of these trials is done again by itself", told(error))
         return [
             outcome
             for number, own in enumerate(words, first)
@@ -237,8 +249,8 @@ class Search:
         number, index = divmod(job, self.settings.repeats)
         self._at_work.discard(number)
         trial = self.trials[number]
-        if isinstance(outcome, Unfinished):
-            self._put_off.add(number)
+        if (why := unfinished(outcome)) is not None:
+            self._leave(number, why)
         elif PRUNED in trial.user_attrs or isinstance(outcome, TrialPruned):
             self._tell_pruned(trial)
         elif (values := numbers(outcome, self._objectives)) is not None:
@@ -249,10 +261,17 @@ class Search:
                 self._tell_values(number, values)
         else:
             lacking = "number" if self._objectives == 1 else counted(self._objectives, "number")
-            text = _told(outcome) if isinstance(outcome, Exception) else f"it gave no {lacking}"
+            text = told(outcome) if isinstance(outcome, Exception) else f"it gave no {lacking}"
             note(self.study, number, ERROR, text)
             self.study.tell(number, state=TrialState.FAIL)
             log.warning("trial %d failed: %s", number, text)
+
+    def _leave(self, number: int, why: Unfinished) -> None:
+        """Leave a trial as it is, for the next command to go on with."""
+        self._put_off.add(number)
+        self._full |= isinstance(why, DiskFull)
+        if str(why):
+            log.warning("trial %d did not finish: %s", number, why)
 
     def _tell_pruned(self, trial: FrozenTrial) -> None:
         self.study.tell(trial.number, state=TrialState.PRUNED)
@@ -278,7 +297,3 @@ class Search:
         else:
             so_far = f"on the front so far: {', '.join(str(trial.number) for trial in best)}"
         log.info("trial %d: %s; %s", number, text, so_far)
-
-
-def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {first_line(error)}"

@@ -19,6 +19,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 BY_EPOCHS = ("median", "hyperband")  # pruners that judge a job between two epochs
 _USUAL_TRIALS = 20
+_SEEDS = 2**32  # that there are: as many as NumPy takes
 
 
 @dataclass
@@ -88,7 +89,8 @@ class SearchConf:
 
 def names(given: Any) -> tuple[str, ...]:
     """Give one name, or a list of them, as several."""
-    return (given,) if isinstance(given, str) else tuple(map(str, given))
+    several = isinstance(given, Sequence) and not isinstance(given, str)
+    return tuple(map(str, given)) if several else (str(given),)
 
 
 def read(node: Any) -> SearchConf:
@@ -134,8 +136,13 @@ def _check_objectives(settings: SearchConf) -> None:
 
 
 def _check_seeds(settings: SearchConf) -> None:
-    """Refuse seeds and a pruner that do not go together."""
+    """Refuse what is no seed, and seeds and a pruner that do not go together."""
     seeds, pruner, level = settings.seeds or [], settings.pruner, settings.p_threshold
+    if not all(type(seed) is int and 0 <= seed < _SEEDS for seed in seeds):  # true is no seed
+        raise UserError(
+            f"hydra.sweeper.seeds={seeds} must be whole numbers from 0 to 2³²-1, "
+            "such as hydra.sweeper.seeds=[0,1,2]"
+        )
     if len(set(seeds)) < len(seeds):
         raise UserError(f"hydra.sweeper.seeds={seeds} has one of them twice")
     if seeds and pruner in BY_EPOCHS:

@@ -20,6 +20,7 @@ from etude.base.errors import UserError
 from etude.search.axis import Axis, Choices, Numbers
 
 Params = dict[str, Any]
+_FEW = 64  # combinations: a second or two to compose and check
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ class Space:
         """Give all combinations, the last key changing fastest; there must be an end of them."""
         for values in itertools.product(*(axis.levels() or () for axis in self.axes.values())):
             yield dict(zip(self.axes, values, strict=True))
+
+    def samples(self) -> Iterator[Params]:
+        """Give the combinations to try before a search begins: all of a few, else the corners."""
+        few = self.size is not None and self.size <= _FEW
+        yield from self.grid() if few else self.corners()
 
     def corners(self) -> Iterator[Params]:
         """Give a few combinations that between them hold every end and every choice."""

@@ -12,6 +12,7 @@ from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
 
 from etude.base.errors import UserError
 from etude.base.text import first_line
@@ -95,6 +96,12 @@ def check_same_search(study: Study, space: Space, settings: SearchConf) -> None:
             f"this folder holds another search ({what} differs); give this one its own: "
             "name=<another>, or hydra.sweep.dir=<another>"
         )
+
+
+def count_left(trials: Sequence[FrozenTrial], wanted: int) -> int:
+    """Count the trials that are half done or have not begun, of so many that are wanted."""
+    half_done = sum(not trial.state.is_finished() for trial in trials)
+    return half_done + max(0, wanted - len(trials))
 
 
 def load_study(folder: Path, *, storage: str, pruner: BasePruner) -> Study:

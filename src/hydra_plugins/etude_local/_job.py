@@ -109,5 +109,7 @@ def returned(entry: Entry, config: DictConfig) -> JobReturn:
     answer.return_value = entry.job.about.result
     if not entry.done:
         log = f"; log: {entry.job.log}" if entry.job.log.exists() else ""
-        answer.return_value = _JobFailed(f"{entry.job.label}: {entry.error or entry.state}{log}")
+        failed = _JobFailed(f"{entry.job.label}: {entry.error or entry.state}{log}")
+        failed.unfinished = entry.unfinished
+        answer.return_value = failed
     return answer
