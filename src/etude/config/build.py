@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from hydra.utils import instantiate
 
-from etude.base.errors import UserError
+from etude.base.errors import INTERRUPTED, PREEMPTED, UserError
 from etude.base.text import first_line
 from etude.config.schema import DATASET, Config
 
@@ -147,6 +147,8 @@ def build(part: Any, packages: Sequence[str] = (), **context: Any) -> Any:
     try:
         return instantiate({**values, "_convert_": "all"}, **wanted, **_allowing(packages))
     except SystemExit as error:  # of a part of the user's own
+        if type(error) is not SystemExit or error.code in {INTERRUPTED, PREEMPTED}:
+            raise  # a signal's
         raise UserError(f"{values['_target_']} ends the program ({error.code})") from error
     except Exception as error:
         cause = error.__cause__ or error

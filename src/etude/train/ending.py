@@ -47,8 +47,6 @@ def verdict(
     except (Exception, SystemExit) as error:  # a network of the user's own may call sys.exit
         if isinstance(error, Diverged):
             checkpoints.take_back(*error.at)
-        if isinstance(error, UserError):  # such as an image that is there no more
-            error.code = 1
         summary |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
         _tell(error, folder)
         raise
@@ -61,6 +59,16 @@ def verdict(
             log.warning("%s", unwritten)  # what the run ended of is the news
         if (state := state_of(cast("Summary", summary))) in _NEWS:
             notify(receiver, of_run(folder, {**summary, "state": state}))
+
+
+@contextmanager
+def failing() -> Generator[None]:
+    """Let what is wrong from here on, as an image that is gone, be a failure and no refusal."""
+    try:
+        yield
+    except UserError as error:
+        error.code = 1
+        raise
 
 
 def _tell(error: BaseException, folder: Path) -> None:

@@ -30,7 +30,7 @@ from etude.runs.records import (
 from etude.train.batch_parts import Predict, choose_parts, in_parts
 from etude.train.builders import Parts, make_parts
 from etude.train.checkpoint import Checkpoints
-from etude.train.ending import verdict
+from etude.train.ending import failing, verdict
 from etude.train.final_test import finish, record_predictions
 from etude.train.hardware import (
     choose_device,
@@ -135,7 +135,8 @@ def run(
             for row in read_rows(folder) if adopted else ():
                 view.scalars(row)
             rows = _train(folder, parts, checkpoints, stop, view, display, prune)
-            ending = finish(folder, parts, rows, view, fingerprint=identity.fingerprint)
+            with failing():
+                ending = finish(folder, parts, rows, view, fingerprint=identity.fingerprint)
             how = {"test_crops": config.train.test_crops, "compiled": parts.state.compiler.on}
             summary |= {**ending, **how}
             _look_back(config, folder, parts, rows, view, int(ending["best"]["epoch"]))
@@ -242,7 +243,7 @@ def _train(
         batch_size=plan.batch_size,
     )
     view.begin(state)
-    with bar as shows:
+    with failing(), bar as shows:
         told = view.watched(shows, folder)
         for row in fit(state, parts.steps, plan, checkpoints=checkpoints, stop=stop, display=told):
             append_line(folder / METRICS, row)
