@@ -2,6 +2,8 @@
 
 import hashlib
 
+SEEDS = 2**32  # that there are, from 0: what NumPy's generators take, the narrowest of those in use
+
 
 def mix(seed: int, *parts: str | int) -> int:
     """Derive the seed of one random stream, such as `mix(seed, "order", epoch)`.

@@ -44,9 +44,8 @@ def predicted(config: Config) -> int | None:
 def _kind(config: Config) -> str:
     """Name what a run's memory depends on: of a rate or a factor, whether there is one."""
     same = (config.model, config.dataset, config.augment, config.precision, bool(config.l2))
-    record = config.record.tensorboard, config.record.norms, config.record.histograms
     learning = settings(config.optimizer), asdict(replace(config.train, epochs=1))
-    return repr((same, record, *map(_without_factors, learning)))
+    return repr((same, config.record.gradients, *map(_without_factors, learning)))
 
 
 def _without_factors(part: Mapping[str, Any]) -> dict[str, Any]:

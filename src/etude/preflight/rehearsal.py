@@ -153,8 +153,7 @@ def _rehearsed(config: Config, facts: DatasetInfo, precision: str, pretend: Pret
 
 def _captured(config: Config, facts: DatasetInfo, state: State) -> bool:
     """Tell whether its steps would be captured on a GPU, as far as that can be known."""
-    streamed = _streamed(config, _pixels(config, facts))
-    stays_eager = config.train.step == "eager"
+    streamed, stays_eager = _streams(config, facts), config.train.step == "eager"
     return not (stays_eager or obstacle(state.optimizer, state.scaler, streamed=streamed))
 
 
@@ -184,8 +183,7 @@ def _evaluate(state: State, plan: Plan) -> None:
 
 def _record(config: Config, state: State, plan: Plan, step: Step) -> None:
     """Compute the gradients that TensorBoard shows after an epoch, where it does."""
-    record = config.record
-    if record.tensorboard and (record.norms or record.histograms):
+    if config.record.gradients:
         batch = next(plan.train.epoch(0, 0, plan.batch_size))
         smoothing, sizes = plan.label_smoothing, step.part_sizes(len(batch.labels))
         how = partial(gradients, precision=plan.precision, label_smoothing=smoothing)
@@ -212,7 +210,7 @@ def made_up(config: Config, facts: DatasetInfo) -> Data:
     """Make images without values, as many as a run holds: all, or a batch where it streams."""
     size, sides = config.train.batch_size, _sides(config, facts)
     counts = _counts(config, facts)
-    if _streamed(config, _pixels(config, facts)):
+    if _streams(config, facts):
         counts = (size, size if counts[1] else 0, int(config.train.eval_batch_size))
     shape = (facts.channels, sides.kept, sides.kept)
     train, validation, test = (
@@ -239,10 +237,7 @@ def _counts(config: Config, facts: DatasetInfo) -> tuple[int, int, int]:
     return (*divided, tested)
 
 
-def _pixels(config: Config, facts: DatasetInfo) -> int:
-    return sum(_counts(config, facts)) * facts.channels * _sides(config, facts).kept ** 2
-
-
-def _streamed(config: Config, pixels: int) -> bool:
+def _streams(config: Config, facts: DatasetInfo) -> bool:
+    pixels = sum(_counts(config, facts)) * facts.channels * _sides(config, facts).kept ** 2
     source = source_of(config)
     return hasattr(source, "streams") and source.streams(pixels)

@@ -8,6 +8,7 @@ from typing import Any
 
 from etude.base.errors import UserError
 from etude.base.nearest import unknown
+from etude.base.seeds import SEEDS
 from etude.base.text import counted
 
 TARGET = "hydra_plugins.etude_search.sweeper.SearchSweeper"
@@ -19,7 +20,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 BY_EPOCHS = ("median", "hyperband")  # pruners that judge a job between two epochs
 _USUAL_TRIALS = 20
-_SEEDS = 2**32  # that there are: as many as NumPy takes
 
 
 @dataclass
@@ -138,7 +138,7 @@ def _check_objectives(settings: SearchConf) -> None:
 def _check_seeds(settings: SearchConf) -> None:
     """Refuse what is no seed, and seeds and a pruner that do not go together."""
     seeds, pruner, level = settings.seeds or [], settings.pruner, settings.p_threshold
-    if not all(type(seed) is int and 0 <= seed < _SEEDS for seed in seeds):  # true is no seed
+    if not all(type(seed) is int and 0 <= seed < SEEDS for seed in seeds):  # true is no seed
         raise UserError(
             f"hydra.sweeper.seeds={seeds} must be whole numbers from 0 to 2³²-1, "
             "such as hydra.sweeper.seeds=[0,1,2]"

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from etude.base.seeds import SEEDS
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -28,8 +30,7 @@ class Rule:
 
 Counting = Annotated[int, Rule("a whole number above 0", lambda v: v > 0)]
 Natural = Annotated[int, Rule("a whole number of at least 0", lambda v: v >= 0)]
-# What NumPy's generators take, the narrowest of those in use.
-Seed = Annotated[int, Rule("a whole number from 0 to 2³²-1", lambda v: 0 <= v < 2**32)]
+Seed = Annotated[int, Rule("a whole number from 0 to 2³²-1", lambda v: 0 <= v < SEEDS)]
 Positive = Annotated[float, Rule("a number above 0", lambda v: v > 0)]
 NotNegative = Annotated[float, Rule("a number of at least 0", lambda v: v >= 0)]
 # Parts of a whole, by which of the ends are allowed: the lower, both, none, the upper.

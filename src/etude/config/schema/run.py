@@ -108,6 +108,11 @@ class Record:
     profile: bool
     notify: str | None
 
+    @property
+    def gradients(self) -> bool:
+        """Whether gradients are computed for TensorBoard after each epoch."""
+        return self.tensorboard and (self.norms or self.histograms)
+
 
 @dataclass
 class Reference:

@@ -86,7 +86,7 @@ class Views(View):
         if self._profile is not None:
             self._profile.close()  # an epoch may have fewer steps than are profiled
         record, epoch = self._record, state.epoch
-        if not (record.norms or record.histograms):
+        if not record.gradients:
             return
         weights = {n: p.detach() for n, p in state.model.named_parameters()}
         model, batch = self._asked(state)
